@@ -1,0 +1,38 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.installed
+
+.PHONY: demo test test-slow check bench parity clean
+
+demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
+	$(BIN)/python examples/demo.py demo
+
+test: $(SETUP) check  ## the checks and the default tests (a few minutes)
+	$(BIN)/pytest
+
+test-slow: $(SETUP)  ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+check: $(SETUP)  ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(SETUP)  ## time and memory; prints a table
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/memory.py
+
+# The authors' weights and test photographs are theirs: WEIGHTS=FOLDER DATA=FOLDER make parity
+parity: $(SETUP)  ## measure the paper's released models; writes docs/parity.md
+	$(BIN)/python benchmarks/parity.py $(WEIGHTS) $(DATA)
+
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,6 @@
+"""``python -m pixelrl``."""
+
+from pixelrl.cli import main
+
+if __name__ == "__main__":
+    main()

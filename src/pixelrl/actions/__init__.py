@@ -1,0 +1,9 @@
+"""The image operations a pixel may pick, by name.
+
+A new action is one row in ``arithmetic.py``, ``blur.py`` or a file like them; ``table.py`` collects the rows.
+"""
+
+from pixelrl.actions.base import Action
+from pixelrl.actions.table import ACTIONS, PAPER_NINE, ActionSet
+
+__all__ = ["ACTIONS", "PAPER_NINE", "Action", "ActionSet"]

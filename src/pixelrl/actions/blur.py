@@ -1,0 +1,30 @@
+"""The paper's smoothing actions, all of them 5x5 (Furuta et al. 2020).
+
+In action maps the linear ones are green and the others purple.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pixelrl import filters
+from pixelrl.actions.base import Action
+
+ROWS: tuple[Action, ...] = (
+    Action("Gaussian 0.5", partial(filters.gaussian, sigma=0.5), reach=2, color="#94ff96"),
+    Action("Gaussian 1.5", partial(filters.gaussian, sigma=1.5), reach=2, color="#34945b"),
+    Action("box", filters.box, reach=2, color="#122e00"),
+    Action("median", filters.median, reach=2, color="#821962"),
+    Action(
+        "bilateral 0.1",
+        partial(filters.bilateral, sigma_color=0.1, sigma_space=5.0),
+        reach=2,
+        color="#c87dda",
+    ),
+    Action(
+        "bilateral 1.0",
+        partial(filters.bilateral, sigma_color=1.0, sigma_space=5.0),
+        reach=2,
+        color="#63059d",
+    ),
+)

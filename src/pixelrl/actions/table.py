@@ -1,0 +1,94 @@
+"""The one table of actions, and the ordered choice from it that a task makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from pixelrl.actions import arithmetic, blur
+from pixelrl.actions.base import Action
+from pixelrl.errors import UsageError
+from pixelrl.types import Image, Outcomes
+
+ACTIONS: dict[str, Action] = {action.name: action for action in (*arithmetic.ROWS, *blur.ROWS)}
+"""Every action by name."""
+
+PAPER_NINE: tuple[str, ...] = (
+    "grey level -1",
+    "do nothing",
+    "grey level +1",
+    "Gaussian 0.5",
+    "bilateral 0.1",
+    "median",
+    "Gaussian 1.5",
+    "bilateral 1.0",
+    "box",
+)
+"""The paper's actions for grey images (Furuta et al. 2020), in the order of its released weights' outputs."""
+
+
+@final
+class ActionSet:
+    """The actions of one task, in the order of the network's outputs.
+
+    Raises ``UsageError`` for an empty list, a name that appears twice, and a name that is not in ``ACTIONS``.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        if not names:
+            raise UsageError(f"the list of actions is empty; known actions: {_known()}")
+        for i, name in enumerate(names):
+            if name not in ACTIONS:
+                raise UsageError(f"unknown action {name!r}; known actions: {_known()}")
+            if name in names[:i]:
+                raise UsageError(f"action {name!r} is listed twice; each action may appear once")
+        self.names: tuple[str, ...] = tuple(names)
+        self.actions: tuple[Action, ...] = tuple(ACTIONS[name] for name in names)
+        self.reach: int = max(action.reach for action in self.actions)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def __repr__(self) -> str:
+        return f"ActionSet({list(self.names)})"
+
+    @torch.no_grad()
+    def outcomes(self, image: Image) -> Outcomes:
+        """The image after each action: (b c h w) to (b n c h w), without gradient."""
+        b, c, h, w = image.shape
+        outcomes = image.new_empty((b, len(self), c, h, w))
+        for i, action in enumerate(self.actions):
+            outcomes[:, i] = action.apply(image)
+        return outcomes
+
+    @staticmethod
+    def select(outcomes: Outcomes, action_map: Tensor) -> Image:
+        """The image in which every agent's pixel is taken from the outcome of its action.
+
+        ``outcomes`` is (b n c h w); ``action_map`` holds integers in 0..n-1 in shape (b g h w), where g is 1
+        (one action for all channels of a pixel) or c. Returns (b c h w). Raises ``ValueError`` for any other
+        action map.
+        """
+        b, n, c, h, w = outcomes.shape
+        if action_map.dtype not in _INTEGERS:
+            raise ValueError(f"an action map holds integers, not {action_map.dtype}")
+        shape = tuple(action_map.shape)
+        if shape not in ((b, 1, h, w), (b, c, h, w)):
+            raise ValueError(f"an action map here is {(b, 1, h, w)} or {(b, c, h, w)}, not {shape}")
+        # Looked at first because gathering out of range makes a GPU unusable for the rest of the process.
+        if action_map.numel():
+            low, high = (int(bound) for bound in action_map.aminmax())
+            if low < 0 or high >= n:
+                raise ValueError(f"an action map of {n} actions holds 0 to {n - 1}, not {low} to {high}")
+        index = action_map.long().unsqueeze(1).expand(b, 1, c, h, w)
+        return outcomes.gather(1, index).squeeze(1)
+
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def _known() -> str:
+    return ", ".join(ACTIONS)

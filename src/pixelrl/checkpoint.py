@@ -1,0 +1,150 @@
+"""Policies and training states on disk: safetensors with JSON in the header. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pixelrl.actions import ActionSet
+from pixelrl.errors import UsageError
+from pixelrl.policies import Policy, build_policy
+
+Info = dict[str, object]
+
+_HEADER = "pixelrl"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PolicyCard:
+    """What a policy file says of itself.
+
+    Attributes:
+        name: a short name, for instance ``denoise-gray``.
+        kind: key of `pixelrl.policies.POLICIES`.
+        arguments: that class's constructor arguments, without ``num_actions``.
+        action_names: the operations, in the order of the network's outputs.
+        num_steps: T it was trained for.
+        condition: what its input number is (``sigma``), or None if it takes none.
+        training: how it came about, for people: recipe, iterations, minutes, or the file it was imported from.
+    """
+
+    name: str
+    kind: str
+    arguments: Info
+    action_names: tuple[str, ...]
+    num_steps: int
+    condition: str | None
+    training: Info
+
+    def build(self) -> Policy:
+        """The policy with fresh weights."""
+        return build_policy(self.kind, {"num_actions": len(self.action_names), **self.arguments})
+
+
+def save_policy(path: Path, policy: Policy, card: PolicyCard) -> None:
+    """Write a policy file (in one piece: to a temporary name, then renamed)."""
+    write_tensors(path, policy.state_dict(), {"format": _FORMAT, "content": "policy", **asdict(card)})
+
+
+def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy, PolicyCard]:
+    """Read a policy file; the policy is in evaluation mode.
+
+    Raises:
+        UsageError: not a policy file, truncated, made by a newer version, or with unknown actions or weights.
+    """
+    tensors, header = read_tensors(path, "policy")
+    try:
+        card = PolicyCard(
+            name=str(header["name"]),
+            kind=str(header["kind"]),
+            arguments=dict(header["arguments"]),  # type: ignore[call-overload]
+            action_names=tuple(str(name) for name in header["action_names"]),  # type: ignore[attr-defined]
+            num_steps=int(header["num_steps"]),  # type: ignore[call-overload]
+            condition=header["condition"],  # type: ignore[arg-type]
+            training=dict(header["training"]),  # type: ignore[call-overload]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"policy file {path} has a damaged header: {error!r}") from error
+    ActionSet(card.action_names)  # refuses names that this version does not know
+    policy = card.build()
+    load_weights(policy, tensors, path)
+    return policy.to(device).eval(), card
+
+
+def load_weights(policy: Policy, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fill a policy with tensors of the same names and shapes.
+
+    Raises:
+        UsageError: they do not fit; the first difference is named.
+    """
+    expected = policy.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise UsageError(f"policy file {path} lacks the weight {name}")
+        if name not in expected:
+            raise UsageError(f"policy file {path} has the weight {name}, which its kind of policy does not have")
+        if tensors[name].shape != expected[name].shape:
+            shapes = f"{tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
+            raise UsageError(f"policy file {path}: the weight {name} has the shape {shapes}")
+        if not torch.isfinite(tensors[name]).all():
+            raise UsageError(f"policy file {path}: the weight {name} is not finite")
+    policy.load_state_dict(tensors)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: Info) -> None:
+    """Write named tensors and a JSON header, atomically.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        save_file(contiguous, temporary, {_HEADER: json.dumps(header, sort_keys=True)})
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path} cannot be written: {error}") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def read_tensors(path: Path, content: str) -> tuple[dict[str, Tensor], Info]:
+    """Read a file of `write_tensors` whose header says ``content``.
+
+    Raises:
+        UsageError: missing, truncated, or something else.
+    """
+    if not path.is_file():
+        raise UsageError(f"{content} file {path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UsageError(f"{path} is not a {content} file of pixelrl, or is truncated: {error}") from error
+    if not isinstance(header, dict) or header.get("content") != content:
+        raise UsageError(f"{path} is a safetensors file, but not a {content} of pixelrl")
+    if header.get("format") != _FORMAT:
+        raise UsageError(f"{path} has format {header.get('format')!r}; this version of pixelrl reads {_FORMAT}")
+    return tensors, header
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,42 @@
+"""The command line: ``pixelrl COMMAND``. One file per group of commands; they load PyTorch only when they run.
+
+Exit codes: 0 all done, 1 a fault of ours, 2 usage, 3 some inputs failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pixelrl.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, complain
+from pixelrl.cli.denoise import denoise
+from pixelrl.cli.policies import evaluate, import_policy, policies, train
+from pixelrl.cli.traces import replay, show
+from pixelrl.errors import PixelRLError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="pixelrl")
+def cli() -> None:
+    """Every pixel is an agent that picks named image operations, step by step."""
+
+
+for command in (denoise, show, replay, evaluate, train, import_policy, policies):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit with the documented code. What is not a `PixelRLError` is our fault: exit 1."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        code = EXIT_INTERRUPTED
+    except PixelRLError as error:
+        complain(str(error))
+        code = EXIT_USAGE
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,36 @@
+"""What the commands share: exit codes, messages, option types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EXIT_USAGE, EXIT_INPUTS, EXIT_INTERRUPTED = 2, 3, 130
+
+PATH = click.Path(path_type=Path)
+DEVICE_OPTION = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    click.echo(f"pixelrl: {message}", err=True)
+
+
+def parse_sigma(context: click.Context, parameter: click.Parameter, value: str) -> float | str:
+    """A noise level in grey levels, at least 0, or the word ``auto``."""
+    if value == "auto":
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise click.BadParameter(f"{value!r} is not a noise level; give grey levels of at least 0, or auto")
+    return number

@@ -1,0 +1,180 @@
+"""``pixelrl denoise``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INPUTS, PATH, parse_sigma, complain
+from pixelrl.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from pixelrl.agent import Agent
+
+Report = dict[str, object]
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", required=True, type=PATH, help="A picture for one input, else a folder.")
+@click.option(
+    "--sigma", metavar="N|auto", callback=parse_sigma, default="auto", show_default=True, help="Noise in grey levels."
+)
+@click.option("--policy", default="denoise-gray", show_default=True, help="A shipped policy or a policy file.")
+@click.option(
+    "--steps", type=click.IntRange(min=0), help="Steps per pixel; what the policy was trained for if left out."
+)
+@click.option("--trace", type=PATH, help="Also write what every pixel did (one input only); see `pixelrl show`.")
+@click.option("--suffix", default="", help="Added to the names of the results, before the dot.")
+@click.option("--overwrite", is_flag=True, help="Replace results that exist.")
+@click.option("--skip-existing", is_flag=True, help="Leave results that exist, and go on.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per picture instead of text.")
+@DEVICE_OPTION
+def denoise(
+    inputs: tuple[str, ...],
+    output: Path,
+    sigma: float | Literal["auto"],
+    policy: str,
+    steps: int | None,
+    trace: Path | None,
+    suffix: str,
+    overwrite: bool,
+    skip_existing: bool,
+    as_json: bool,
+    device: str,
+) -> int:
+    """Remove Gaussian noise from pictures.
+
+    INPUT is a file, a folder (its tree is mirrored under the output) or a quoted pattern such as "scans/*.png". Bit
+    depth, alpha, ICC profile and EXIF data are kept. Colour pictures are cleaned channel by channel.
+    """
+    from pixelrl.agent import load
+    from pixelrl.images import list_pictures
+
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other; give one")
+    agent = load(policy, device)
+    found, problems = list_pictures(inputs)
+    targets = place(found, output, suffix, alone=len(inputs) == 1 and not Path(inputs[0]).is_dir())
+    if trace is not None and len(targets) != 1:
+        raise UsageError(f"--trace writes what happened to one picture; {len(targets)} were given")
+    if trace is not None and trace.exists() and not overwrite:
+        raise UsageError(f"{trace} exists; give --overwrite to replace it")
+    for problem in problems:
+        complain(str(problem))
+    failed, done = len(problems), 0
+    with ExitStack() as stack:
+        advance = _progress_bar(stack, len(targets))
+        for source, target in targets:
+            if skip_existing and target.exists():
+                report: Report = {"input": str(source), "output": str(target), "skipped": True}
+            else:
+                try:
+                    report = _denoise_one(agent, source, target, sigma, steps, trace, overwrite)
+                    done += 1
+                except InputError as error:
+                    complain(str(error))
+                    failed += 1
+                    report = {"input": str(source), "error": str(error)}
+                except KeyboardInterrupt:
+                    complain(f"interrupted; {done} of {len(targets)} pictures are done")
+                    raise click.Abort from None
+            advance()
+            if as_json:
+                click.echo(json.dumps(report))
+            elif "error" not in report:
+                click.echo(_sentence(report))
+    return EXIT_INPUTS if failed else 0
+
+
+def place(found: Sequence[tuple[Path, Path]], output: Path, suffix: str, alone: bool) -> list[tuple[Path, Path]]:
+    """The output file of every input.
+
+    Args:
+        found: files with their path relative to what was asked for (`pixelrl.images.list_pictures`).
+        output: as given.
+        suffix: added to the stem.
+        alone: a single file was named, so ``output`` may itself be the picture to write.
+
+    Raises:
+        UsageError: a picture's name for several inputs, or a folder that cannot be made.
+    """
+    from pixelrl.images import SUFFIXES
+
+    names_a_picture = output.suffix.lower() in SUFFIXES and not output.is_dir()
+    if names_a_picture and not alone:
+        raise UsageError(f"several inputs cannot all become {output}; give a folder as -o")
+    if names_a_picture:
+        targets = [(source, output.with_stem(output.stem + suffix)) for source, _ in found]
+    else:
+        targets = [(source, output / name.with_stem(name.stem + suffix)) for source, name in found]
+    for _, target in targets:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"output folder {target.parent} cannot be made: {error.strerror}") from error
+    return targets
+
+
+def _denoise_one(
+    agent: Agent,
+    source: Path,
+    target: Path,
+    sigma: float | Literal["auto"],
+    steps: int | None,
+    trace: Path | None,
+    overwrite: bool,
+) -> Report:
+    import time
+
+    from pixelrl.images import check_writable, read_picture, write_picture
+    from pixelrl.trace import save_trace
+
+    picture = read_picture(source)
+    check_writable(target, picture, overwrite=overwrite)  # before the work, not after it
+    began = time.perf_counter()
+    result = agent(picture.pixels, sigma, steps)
+    seconds = time.perf_counter() - began
+    write_picture(target, picture.with_pixels(result.image), overwrite=overwrite)
+    if trace is not None:
+        save_trace(trace, result.trace())
+    return {
+        "input": str(source),
+        "output": str(target),
+        "policy": result.policy,
+        "sigma": result.sigma,
+        "sigma_estimated": result.sigma is not None and sigma == "auto",
+        "steps": result.trajectory.num_steps,
+        "seconds": round(seconds, 3),
+        "trace": None if trace is None else str(trace),
+        "notes": list(picture.notes),
+    }
+
+
+def _sentence(report: Report) -> str:
+    if report.get("skipped"):
+        return f"{report['input']}: {report['output']} exists, left alone"
+    sigma, words = report["sigma"], ""
+    if isinstance(sigma, float):
+        words = f", sigma {sigma:.1f}{' (estimated)' if report['sigma_estimated'] else ''}"
+    notes = report["notes"]
+    remarks = "".join(f"; {note}" for note in notes) if isinstance(notes, list) else ""
+    return f"{report['input']} -> {report['output']}{words}, {report['seconds']} s{remarks}"
+
+
+def _progress_bar(stack: ExitStack, total: int) -> Callable[[], object]:
+    """Shown on a terminal only; the returned function advances it by one picture."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    visible = console.is_terminal and total > 1
+    progress = stack.enter_context(Progress(*columns, console=console, transient=True, disable=not visible))
+    task = progress.add_task("", total=total)
+    return lambda: progress.advance(task)

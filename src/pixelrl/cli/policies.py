@@ -1,0 +1,187 @@
+"""``pixelrl train``, ``evaluate``, ``import`` and ``policies``: make policies and measure them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, complain
+from pixelrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pixelrl.evaluate import Score
+    from pixelrl.train import Trainer
+
+
+@click.command()
+@click.argument("recipe", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="Folder of the run: policy, state and log.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, resumable.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's state.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the folder.")
+@click.option("--log-every", type=click.IntRange(min=1), default=100, show_default=True, help="Iterations.")
+@click.option(
+    "--validate-every", type=click.IntRange(min=1), default=2000, show_default=True, help="Iterations; then it saves."
+)
+@DEVICE_OPTION
+def train(
+    recipe: Path,
+    output: Path,
+    overrides: tuple[str, ...],
+    minutes: float | None,
+    resume: bool,
+    tensorboard: bool,
+    log_every: int,
+    validate_every: int,
+    device: str,
+) -> int:
+    """Train a policy from a RECIPE (TOML).
+
+    Ctrl-C and --minutes stop after the iteration at hand with a checkpoint, from which --resume goes on exactly.
+    """
+    from pixelrl.agent import choose_device
+    from pixelrl.recipe import read_recipe
+    from pixelrl.train import POLICY_FILE, STATE_FILE, Trainer
+
+    plan = read_recipe(recipe, overrides)
+    if not resume and (output / STATE_FILE).exists():
+        raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
+    trainer = Trainer(plan, output, choose_device(device), log_every, validate_every)
+    if resume:
+        trainer.resume()
+    if _run(trainer, minutes, tensorboard):
+        click.echo(str(output / POLICY_FILE))
+        return 0
+    complain(f"stopped at iteration {trainer.iteration} of {plan.iterations}; --resume goes on from there")
+    return 0 if minutes is not None and not trainer.interrupted else EXIT_INTERRUPTED
+
+
+def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as ProgressBar
+
+    from pixelrl.train import Progress
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(), TextColumn("{task.description}"))
+    with ProgressBar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=trainer.recipe.iterations)
+
+        def report(progress: Progress) -> None:
+            words = [progress.phase, f"{progress.iterations_per_second:.1f} steps/s"]
+            words += [
+                f"{key} {progress.logged[key]:.4g}" for key in ("estimate_l1", "reward") if key in progress.logged
+            ]
+            if progress.psnr is not None:
+                words.append(f"validation {progress.psnr:.2f} dB")
+            words.append(f"{progress.seconds_left / 60:.0f} min left")
+            bar.update(task, completed=progress.iteration, description=", ".join(words))
+            if not console.is_terminal and progress.iteration % 1000 == 0:
+                click.echo(f"{progress.iteration}/{progress.iterations} {', '.join(words)}", err=True)
+
+        return trainer.run(minutes, report, tensorboard)
+
+
+@click.command()
+@click.argument("policy")
+@click.option("--data", required=True, type=PATH, help="Folder of clean pictures.")
+@click.option("--sigma", type=click.FloatRange(min=0), help="Gaussian noise of so many grey levels.")
+@click.option("--density", type=click.FloatRange(0, 1), help="Salt & pepper noise on this share of the pixels.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many pictures.")
+@click.option("--json", "json_file", type=PATH, help="Also write everything to this file.")
+@DEVICE_OPTION
+def evaluate(
+    policy: str,
+    data: Path,
+    sigma: float | None,
+    density: float | None,
+    seed: int,
+    limit: int | None,
+    json_file: Path | None,
+    device: str,
+) -> None:
+    """Measure a POLICY (a shipped name or a file) by the paper's protocol.
+
+    Noise is neither clipped nor quantised; every pixel takes its most likely action; the result is clipped and
+    rounded to 8 bits. PSNR at peak 255; SSIM with an 11x11 Gaussian window of sigma 1.5.
+    """
+    from pixelrl.agent import load
+    from pixelrl.evaluate import evaluate as scores_of
+    from pixelrl.tasks import GaussianDenoising, SaltPepperDenoising
+
+    if (sigma is None) == (density is None):
+        raise UsageError("give either --sigma or --density, to say which noise to add")
+    level = sigma if sigma is not None else density
+    assert level is not None
+    task = GaussianDenoising() if sigma is not None else SaltPepperDenoising()
+    agent = load(policy, device)
+    scores: list[Score] = []
+    click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
+    for score in scores_of(agent, data, task, level, seed, limit):
+        scores.append(score)
+        click.echo(_row(score.name, score))
+    mean = _mean(scores)
+    click.echo(_row(f"mean of {len(scores)}", mean))
+    if json_file is not None:
+        noise = {"noise": "gaussian" if sigma is not None else "saltpepper", "level": level, "seed": seed}
+        content = {"policy": agent.name, **noise, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
+        try:
+            json_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{json_file} cannot be written: {error.strerror}") from error
+
+
+def _row(name: str, score: Score) -> str:
+    estimate = "-" if score.psnr_estimate is None else f"{score.psnr_estimate:.3f}"
+    numbers = f"{score.psnr_input:7.3f} {score.psnr:7.3f} {score.ssim:7.4f} {estimate:>8} {score.seconds:8.3f}"
+    return f"{name:24} {numbers}"
+
+
+def _mean(scores: list[Score]) -> Score:
+    from statistics import fmean
+
+    from pixelrl.evaluate import Score
+
+    estimates = [s.psnr_estimate for s in scores if s.psnr_estimate is not None]
+    return Score(
+        "mean",
+        fmean(s.psnr_input for s in scores),
+        fmean(s.psnr for s in scores),
+        fmean(s.ssim for s in scores),
+        fmean(estimates) if estimates else None,
+        fmean(s.seconds for s in scores),
+    )
+
+
+@click.command("import")
+@click.argument("weights", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The policy file to write (.safetensors).")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+def import_policy(weights: Path, output: Path, overwrite: bool) -> None:
+    """Turn WEIGHTS (.npz) released by the paper's authors into a policy file."""
+    from pixelrl.checkpoint import save_policy
+    from pixelrl.importers import import_chainer
+
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; give --overwrite to replace it")
+    policy, card = import_chainer(weights)
+    save_policy(output, policy, card)
+    click.echo(str(output))
+
+
+@click.command()
+def policies() -> None:
+    """List the shipped policies."""
+    from pixelrl.agent import shipped_policies
+    from pixelrl.checkpoint import load_policy
+
+    for name, path in shipped_policies().items():
+        _, card = load_policy(path)
+        click.echo(f"{name}: {card.kind}, {card.num_steps} steps of {', '.join(card.action_names)}")

@@ -1,0 +1,45 @@
+"""``pixelrl show`` and ``pixelrl replay``: look at a trace, and carry it out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pixelrl.cli.common import PATH
+from pixelrl.errors import UsageError
+
+
+@click.command()
+@click.argument("trace", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The picture to write, for instance strip.png.")
+@click.option("--reference", type=PATH, help="The clean picture, if there is one: shown with PSNRs.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> None:
+    """Draw what every pixel did at every step."""
+    import numpy as np
+
+    from pixelrl.images import Picture, read_picture, write_picture
+    from pixelrl.show import strip
+    from pixelrl.trace import load_trace
+
+    recorded = load_trace(trace)
+    clean = None if reference is None else read_picture(reference).pixels
+    if clean is not None and clean.shape != recorded.pixels.shape:
+        raise UsageError(f"{reference} is of shape {clean.shape}, the trace's picture of {recorded.pixels.shape}")
+    picture = Picture(np.asarray(strip(recorded, reference=clean).convert("RGB")))
+    write_picture(output, picture, overwrite=overwrite)
+    click.echo(str(output))
+
+
+@click.command()
+@click.argument("trace", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The picture to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+def replay(trace: Path, output: Path, overwrite: bool) -> None:
+    """Rebuild a result from its trace: the same bits, with no network."""
+    from pixelrl.images import Picture, write_picture
+    from pixelrl.trace import load_trace
+
+    write_picture(output, Picture(load_trace(trace).replay()), overwrite=overwrite)
+    click.echo(str(output))

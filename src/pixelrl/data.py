@@ -1,0 +1,99 @@
+"""Training images: a folder of clean pictures, cut at random into augmented crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from pixelrl.errors import UsageError
+
+Photo = UInt8[Tensor, "1 _h _w"]
+"""8-bit grey; no two need to be of one size."""
+
+
+def load_photos(folder: Path) -> list[Photo]:
+    """Read every picture of a folder as 8-bit grey, in the order of their names.
+
+    Raises:
+        UsageError: no such folder, or nothing in it that can be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"data folder {folder} does not exist; give a folder of clean pictures as data.folder")
+    photos = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
+            if pixels is not None:
+                photos.append(torch.from_numpy(pixels)[None])
+    if not photos:
+        raise UsageError(f"data folder {folder} holds no picture that can be read; give one with clean pictures")
+    return photos
+
+
+def split(photos: Sequence[Photo], num_validation: int) -> tuple[list[Photo], list[Photo]]:
+    """Set ``num_validation`` photos aside, spread evenly over the sequence: (training, validation).
+
+    Raises:
+        UsageError: nothing would be left to train on.
+    """
+    if num_validation >= len(photos):
+        raise UsageError(
+            f"data.validation = {num_validation} leaves nothing of {len(photos)} pictures to train on; make it smaller"
+        )
+    kept_out = {round((i + 0.5) * len(photos) / num_validation - 0.5) for i in range(num_validation)}
+    train = [photo for i, photo in enumerate(photos) if i not in kept_out]
+    return train, [photos[i] for i in sorted(kept_out)]
+
+
+def rescaled(photos: Sequence[Photo], scales: Sequence[float]) -> list[Photo]:
+    """Every photo at every scale (at most 1; area interpolation)."""
+    result = []
+    for photo in photos:
+        for scale in scales:
+            if scale == 1:
+                result.append(photo)
+                continue
+            small = cv2.resize(photo[0].numpy(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            result.append(torch.from_numpy(small)[None])
+    return result
+
+
+class Crops:
+    """Batches of random square crops, each mirrored or turned by a random one of the square's eight symmetries.
+
+    Args:
+        photos: uint8 ``(1, h, w)`` each, any sizes.
+        size: side of a crop in pixels.
+        batch: crops per batch.
+        device: where batches are made. The photos are kept there.
+
+    Raises:
+        UsageError: a photo smaller than a crop.
+    """
+
+    def __init__(self, photos: Sequence[Photo], size: int, batch: int, device: torch.device) -> None:
+        smallest = min(min(photo.shape[-2:]) for photo in photos)
+        if smallest < size:
+            raise UsageError(f"data.crop = {size} does not fit into a picture of {smallest} pixels; make it smaller")
+        self.photos = [photo.to(device) for photo in photos]
+        self.size, self.batch = size, batch
+
+    def sample(self, generator: torch.Generator) -> Float[Tensor, "b 1 size size"]:
+        """A batch in [0, 1]. ``generator`` is on the CPU, whatever the device."""
+        size = self.size
+        draws = torch.rand((self.batch, 4), generator=generator, dtype=torch.float64).tolist()
+        crops = []
+        for which, down, right, turn in draws:
+            photo = self.photos[int(which * len(self.photos))]
+            top = int(down * (photo.shape[-2] - size + 1))
+            left = int(right * (photo.shape[-1] - size + 1))
+            crop = photo[:, top : top + size, left : left + size]
+            symmetry = int(turn * 8)
+            crops.append(torch.rot90(crop.flip(-1) if symmetry >= 4 else crop, symmetry % 4, (-2, -1)))
+        return torch.stack(crops).float() / 255

@@ -1,0 +1,100 @@
+"""The paper's protocol on a folder of clean pictures: degrade, act greedily, measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pixelrl.agent import Agent
+from pixelrl.arrays import array_to_tensor
+from pixelrl.errors import UsageError
+from pixelrl.images import list_pictures, read_picture
+from pixelrl.metrics import psnr, ssim
+from pixelrl.tasks import Task
+from pixelrl.types import Image
+
+
+@dataclass(frozen=True)
+class Score:
+    """The measures of one picture, in dB except where said.
+
+    Attributes:
+        name: the file.
+        psnr_input: of the degraded picture.
+        psnr: of the result.
+        ssim: of the result (see `pixelrl.metrics.ssim`).
+        psnr_estimate: of the policy's own estimate before any action; None if it forms none.
+        seconds: for the whole episode, network and filters.
+    """
+
+    name: str
+    psnr_input: float
+    psnr: float
+    ssim: float
+    psnr_estimate: float | None
+    seconds: float
+
+
+def evaluate(
+    agent: Agent, folder: Path, task: Task, level: float, seed: int = 0, limit: int | None = None
+) -> Iterator[Score]:
+    """Score a policy on every picture of a folder, in the order of their names.
+
+    The noise comes from one CPU generator that runs on from picture to picture, so the first N pictures get the same
+    noise whatever the limit, and every policy sees the same noisy pictures.
+
+    Args:
+        agent: the policy.
+        folder: clean pictures; colour ones are made grey for a grey policy.
+        task: the kind of degradation.
+        level: its strength, in the unit of `Task.degrade`.
+        seed: of the noise.
+        limit: only the first so many pictures.
+
+    Raises:
+        UsageError: no folder of pictures.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; --data takes a folder of clean pictures")
+    found, problems = list_pictures([folder])
+    if problems or not found:
+        raise UsageError(f"{folder} holds no pictures; --data takes a folder of clean pictures")
+    generator = torch.Generator().manual_seed(seed)
+    channels = int(str(agent.card.arguments.get("num_channels", 1)))
+    for path, name in found[:limit]:
+        clean = _clean(path, channels)
+        start = task.degrade(clean, level, generator)
+        image, condition = start.image.to(agent.device), start.condition.to(agent.device)
+        _synchronise(agent.device)
+        began = time.perf_counter()
+        _, final = agent.run(image, condition)
+        _synchronise(agent.device)
+        seconds = time.perf_counter() - began
+        final = final.cpu()
+        with torch.no_grad():
+            estimate = agent.policy.estimate(agent.policy.perceive(image, condition), image)
+        yield Score(
+            str(name),
+            psnr(start.image, clean).item(),
+            psnr(final, clean).item(),
+            ssim(final, clean).item(),
+            None if estimate is None else psnr(estimate.cpu(), clean).item(),
+            seconds,
+        )
+
+
+def _clean(path: Path, channels: int) -> Image:
+    image = array_to_tensor(read_picture(path).pixels)
+    if channels == 1 and image.shape[1] == 3:
+        weights = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+        return (image * weights[:, None, None]).sum(1, keepdim=True)
+    return image.expand(-1, channels, -1, -1) if image.shape[1] == 1 else image
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,218 @@
+"""TIFF: bytes to a :class:`Picture` and back, by the rules of :mod:`pixelrl.image_formats`.
+
+Plain grey and RGB go through tifffile; what it has no decoder for (LZW, PackBits, JPEG, palettes, CMYK, fewer
+than 8 bits) goes through libtiff, inside Pillow up to 8 bits and inside OpenCV above.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image, TiffImagePlugin
+
+from pixelrl.errors import InputError
+from pixelrl.image_formats import (
+    FULL,
+    LEVEL,
+    Array,
+    Picture,
+    channels,
+    check_size,
+    first_of,
+    from_pil,
+    silent_stderr,
+)
+
+_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
+_ICC, _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 34675, 34665, 34853, 40965
+# Description, make, model, software, date, artist, copyright: what a TIFF's own directory says about the
+# picture rather than about how its bytes are laid out.
+_TEXT = (270, 271, 272, 305, 306, 315, 33432)
+_UNCOMPRESSED_OR_DEFLATED = (1, 8, 32946)
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _CMYK = 0, 1, 2, 5
+
+
+def read_tiff(data: bytes, max_pixels: int) -> Picture:
+    """The first page of a TIFF file. Raises InputError, with the reason only, as ``read_picture``."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages[0]
+        frames = len(file.pages)
+        check_size(page.imagewidth, page.imagelength, max_pixels)
+        if page.imagedepth > 1:
+            raise InputError(f"it is a volume of {page.imagedepth} slices; a flat picture is needed")
+        ends = [at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if len(ends) < int(np.prod(page.chunked)) or 0 in page.databytecounts or max(ends) > len(data):
+            raise InputError("the TIFF data are truncated; an undamaged file is needed")
+        picture = _read_page(page, data)
+        icc = page.tags.get(_ICC)
+        keep_icc = icc is not None and int(page.photometric) != _CMYK
+        return replace(
+            picture,
+            icc_profile=bytes(icc.value) if keep_icc else None,
+            exif=_read_exif(data),
+            notes=first_of(frames, picture.notes),
+        )
+
+
+def _read_page(page: Any, data: bytes) -> Picture:
+    bits, samples, photometric = page.bitspersample, page.samplesperpixel, int(page.photometric)
+    dtype = str(page.dtype)
+    if dtype not in ("bool", "uint8", "uint16", "float16", "float32", "float64"):
+        raise InputError(f"samples of {bits} bits ({dtype}) are not supported; 8 or 16 bits or float32 are needed")
+    plain = photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB) and bits in (8, 16, 32, 64)
+    ours = plain and page.compression in _UNCOMPRESSED_OR_DEFLATED and page.predictor in (1, 2)
+    if not ours and bits <= 8:
+        with silent_stderr():
+            return from_pil(TiffImagePlugin.TiffImageFile(io.BytesIO(_upright(page, data))))
+    if not plain:
+        name = getattr(page.photometric, "name", photometric)
+        raise InputError(f"{bits}-bit samples of kind {name} are not supported; grey or RGB is needed")
+    size = (page.imagelength, page.imagewidth)
+    if not ours:
+        array = _read_by_opencv(page, data).reshape(*size, samples)
+    elif page.planarconfig == 2:
+        array = np.moveaxis(page.asarray().reshape(samples, *size), 0, 2)
+    else:
+        array = page.asarray().reshape(*size, samples)
+    return _split(page, array)
+
+
+def _read_by_opencv(page: Any, data: bytes) -> Array:
+    with silent_stderr():
+        array = cv2.imdecode(np.frombuffer(_upright(page, data), np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        name = getattr(page.compression, "name", page.compression)
+        raise InputError(f"its {name} data are damaged or not supported; an undamaged, uncompressed TIFF is needed")
+    return array if array.ndim == 2 else array[..., [2, 1, 0, 3][: array.shape[2]]]
+
+
+def _upright(page: Any, data: bytes) -> bytes:
+    """The file with its orientation set to 1: Pillow and OpenCV would turn the pixels."""
+    tag = page.tags.get(_ORIENTATION)
+    if tag is None:
+        return data
+    at = tag.valueoffset
+    return data[:at] + struct.pack(page.parent.byteorder + "H", 1) + data[at + 2 :]
+
+
+def _split(page: Any, array: Array) -> Picture:
+    """Colour and alpha of a page's samples, (h, w, n), as a picture of a dtype that pictures have."""
+    notes: list[str] = []
+    colours = 3 if int(page.photometric) == _RGB else 1
+    if array.shape[2] not in (colours, colours + 1):
+        raise InputError(f"it has {array.shape[2]} samples per pixel; grey or RGB with or without alpha is needed")
+    if array.dtype.kind == "f":
+        if array.dtype != np.float32:
+            notes.append(f"{array.dtype} converted to float32")
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise InputError("it holds NaN or infinite values; finite numbers are needed")
+    full = FULL[str(array.dtype)]
+    pixels = array[..., :colours] if colours == 3 else array[..., 0]
+    if int(page.photometric) == _MIN_IS_WHITE:
+        pixels = (full - pixels).astype(array.dtype)
+    if array.shape[2] == colours:
+        return Picture(np.array(pixels, order="C"), notes=tuple(notes))
+    kind = int(page.extrasamples[0]) if page.extrasamples else 2
+    if kind == 0:  # TIFF 6.0: unspecified data, not alpha
+        notes.append("an extra channel of unspecified meaning is left out")
+        return Picture(np.array(pixels, order="C"), notes=tuple(notes))
+    alpha = np.array(array[..., -1], order="C")
+    if kind == 1:
+        notes.append("alpha was premultiplied and is divided out")
+        share = (alpha if colours == 1 else alpha[..., None]) / full
+        pixels = np.divide(pixels, share, out=np.zeros(pixels.shape), where=share > 0)
+        pixels = pixels if array.dtype.kind == "f" else np.rint(np.minimum(pixels, full))
+    return Picture(np.array(pixels, array.dtype, order="C"), alpha, notes=tuple(notes))
+
+
+def _read_exif(data: bytes) -> bytes | None:
+    """What of a TIFF's tags describes the picture, as EXIF (which has the layout of a TIFF file)."""
+    source, found = Image.Exif(), Image.Exif()
+    try:
+        source.load(data)
+        for tag in (*_TEXT, _ORIENTATION):
+            value = source.get(tag)
+            # Programs keep their own data in the description: JSON, OME-XML, ImageJ's list of frames.
+            if value and not (tag == 270 and str(value).startswith(("{", "<", "ImageJ="))):
+                found[tag] = value.encode("latin-1", "replace") if isinstance(value, str) else value
+        if source.get(_RESOLUTION_UNIT, 1) != 1:
+            for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
+                found[tag] = source[tag]
+        for tag, directory in _directories(source).items():
+            found[tag] = directory
+        return found.tobytes().removeprefix(b"Exif\0\0") if len(found) else None
+    except Exception:  # a damaged tag must not cost the picture
+        return None
+
+
+def _directories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
+    """The camera's and the GPS directory of an EXIF block, where it has them."""
+    camera, gps = dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
+    if _INTEROP_IFD in camera:
+        camera[_INTEROP_IFD] = exif.get_ifd(_INTEROP_IFD)
+    return {tag: directory for tag, directory in ((_EXIF_IFD, camera), (_GPS_IFD, gps)) if directory}
+
+
+def write_tiff(picture: Picture, quality: int) -> bytes:
+    """A deflated TIFF file with the picture's profile, orientation, texts and camera data."""
+    tags: list[tuple[int, Any, int, Any, bool]] = []
+    directories: dict[int, dict[int, Any]] = {}
+    resolution, unit = None, None
+    if picture.exif:
+        try:
+            exif = Image.Exif()
+            exif.load(picture.exif)
+            directories = _directories(exif)
+            if exif.get(_ORIENTATION) in range(1, 9):
+                tags.append((_ORIENTATION, "H", 1, exif[_ORIENTATION], True))
+            for tag in _TEXT:
+                if isinstance(text := exif.get(tag), str):
+                    tags.append((tag, "s", 0, text.encode("latin-1", "replace"), True))
+            if exif.get(_RESOLUTION_UNIT) in (2, 3):
+                resolution = (float(exif[_X_RESOLUTION]), float(exif[_Y_RESOLUTION]))
+                unit = exif[_RESOLUTION_UNIT]
+        except Exception:  # damaged EXIF is worth less than the picture
+            directories = {}
+    # tifffile leaves out the tags that point to directories, so these go in one number lower and are set
+    # right below.
+    tags += [(tag - 1, "I", 1, 0, True) for tag in directories]
+    array, file = channels(picture), io.BytesIO()
+    tifffile.imwrite(
+        file,
+        array,
+        byteorder="<",
+        photometric="rgb" if picture.pixels.ndim == 3 else "minisblack",
+        planarconfig="contig" if array.ndim == 3 else None,
+        extrasamples=None if picture.alpha is None else ["unassalpha"],
+        compression="zlib",
+        compressionargs={"level": LEVEL},
+        predictor=array.dtype.kind == "u",
+        iccprofile=picture.icc_profile,
+        extratags=tags,
+        resolution=resolution,
+        resolutionunit=unit,
+        metadata=None,
+        software=False,
+    )
+    data = bytearray(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as written:
+        places = {tag: written.pages[0].tags[tag - 1].offset for tag in directories}
+        classic = not written.is_bigtiff  # a picture beyond 4 GB: its directories have another layout
+    for tag, place in places.items():
+        data += b"\0" * (len(data) % 2)
+        at, block = len(data), Image.Exif()
+        block.endian = "<"
+        for key, value in directories[tag].items():
+            block[key] = value
+        data += block.tobytes(at)[14:] if classic else b""  # without "Exif\0\0" and its TIFF header
+        struct.pack_into("<H", data, place, tag if classic else tag - 1)
+        struct.pack_into("<I", data, place + 8, at if classic else 0)
+    return bytes(data)

@@ -1,0 +1,116 @@
+"""The learner: from the steps of an episode to a loss (n-step advantage actor-critic, one agent per pixel)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pixelrl.actions import ActionSet
+from pixelrl.errors import UsageError
+from pixelrl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
+from pixelrl.policies import Policy
+from pixelrl.recipe import LearnerSettings
+from pixelrl.returns import n_step_returns
+from pixelrl.rollout import Actor, Step, episode, sampler
+from pixelrl.tasks import Episode, Task
+from pixelrl.types import AgentMap
+
+Logged = dict[str, float]
+
+
+class Learner:
+    """Losses of one policy on one task.
+
+    Args:
+        policy: in training mode.
+        task: gives rewards and the number of steps.
+        settings: see `LearnerSettings`.
+    """
+
+    def __init__(self, policy: Policy, task: Task, settings: LearnerSettings) -> None:
+        self.policy, self.task, self.settings = policy, task, settings
+        self.actions = ActionSet(task.action_names)
+
+    def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
+        """L1 distance of the policy's estimate to the target: the supervised warm start."""
+        memory = self.policy.perceive(start.image, start.condition)
+        loss = self._estimate_loss(start, memory)
+        return loss, {"estimate_l1": loss.item()}
+
+    def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
+        """Play one episode with sampled actions, and yield a loss every ``t_max`` steps.
+
+        The caller backpropagates each loss (and may change the weights) before asking for the next.
+        """
+        first: Tensor = self.policy.perceive(start.image, start.condition)
+        memory: Tensor | None = first
+        actor = Actor(self.policy, sampler(generator), first)
+        steps: list[Step] = []
+        played = 0
+        for step in episode(start.image, self.actions, actor, self.task.num_steps):
+            steps.append(step)
+            played += 1
+            ended = played == self.task.num_steps
+            if ended or len(steps) == self.settings.t_max:
+                loss, logged = self._segment_loss(steps, start, None if ended else self._bootstrap(step, actor))
+                if memory is not None and self.settings.estimate_coef:
+                    supervised = self._estimate_loss(start, memory)
+                    loss = loss + self.settings.estimate_coef * supervised
+                    logged["estimate_l1"] = supervised.item()
+                yield loss, logged
+                # The weights have changed: nothing of the graph before this point may be used again.
+                steps, memory, actor.memory = [], None, actor.memory.detach()
+
+    def _bootstrap(self, last: Step, actor: Actor) -> AgentMap:
+        """V of the state after the last step, a constant."""
+        with torch.no_grad():
+            value = self.policy(last.after, self.actions.outcomes(last.after), actor.memory).value
+        assert value is not None, "a policy in training mode gives values"
+        return value
+
+    def _estimate_loss(self, start: Episode, memory: Tensor) -> Tensor:
+        estimate = self.policy.estimate(memory, start.image)
+        if estimate is None:
+            raise UsageError("this policy forms no estimate; set warm_start.iterations and learner.estimate_coef to 0")
+        loss: Tensor = F.l1_loss(estimate, start.target)
+        return loss
+
+    def _segment_loss(self, steps: list[Step], start: Episode, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
+        settings = self.settings
+        scale = start.reward_scale[:, :, None, None]
+        rewards = [
+            _per_agent(scale * self.task.reward(s.before, s.after, start.target), s.decision.actions.shape[1])
+            for s in steps
+        ]
+        returns = n_step_returns(rewards, bootstrap, settings.gamma, self.policy.reward_kernel)
+        policy_loss = value_part = entropy_part = torch.zeros((), device=scale.device)
+        for t, step in enumerate(steps):
+            actions, logits, value = step.decision
+            assert logits is not None, "a step of a policy has logits"
+            assert value is not None, "a policy in training mode gives values"
+            if settings.gradient == "sampled":
+                policy_loss = policy_loss + sampled_policy_loss(logits, actions, returns[t] - value)
+            else:
+                all_rewards = self.task.reward(step.before[:, None], step.outcomes, start.target[:, None])
+                all_rewards = _per_agent(scale[:, None] * all_rewards, logits.shape[2])
+                future = None
+                if t + 1 < len(steps) or bootstrap is not None:
+                    future = (returns[t] - rewards[t]) - (value - expected_reward(logits, all_rewards))
+                policy_loss = policy_loss + all_action_policy_loss(logits, actions, all_rewards, future)
+            value_part = value_part + value_loss(value, returns[t])
+            entropy_part = entropy_part + entropy(logits).mean()
+        loss = policy_loss + settings.vf_coef * value_part - settings.ent_coef * entropy_part
+        return loss, {
+            "policy_loss": policy_loss.item(),
+            "value_loss": value_part.item() / len(steps),
+            "entropy": entropy_part.item() / len(steps),
+            "reward": torch.stack(rewards).sum(0).mean().item(),
+        }
+
+
+def _per_agent(rewards: Tensor, num_agents: int) -> Tensor:
+    """Average over the channels ``(..., c, h, w)`` where one agent acts on all of them."""
+    return rewards.mean(-3, keepdim=True) if num_agents == 1 else rewards

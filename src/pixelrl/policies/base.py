@@ -1,0 +1,54 @@
+"""What a policy is: it perceives an image once, then at each step gives logits and a value for every agent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
+
+Memory = Float[Tensor, "b m hs ws"]
+"""All a policy carries from step to step: m channels at ``1 / Policy.stride`` of the image's resolution."""
+
+
+class PolicyOutput(NamedTuple):
+    """What a policy says at one step."""
+
+    logits: Logits
+    value: AgentMap | None
+    """The expected return of every agent; None in evaluation mode, where nothing needs it."""
+    memory: Memory
+
+
+class Policy(nn.Module, ABC):
+    """One fully convolutional network that all agents share.
+
+    Everything that a policy carries through an episode is one tensor at a fixed stride. That is what lets
+    `pixelrl.policies.tiling` cut images of any size into tiles without knowing the network.
+    """
+
+    stride: int
+    """The image's height over the memory's, rounded up."""
+    alignment: int
+    """Tiles start at multiples of this, so that strided layers meet the same pixels as without tiles."""
+    reach: int
+    """Radius in pixels beyond which nothing influences a pixel, in `perceive` and in `forward` each."""
+    reward_kernel: nn.Parameter | None
+    """The learned kernel ``(1, 1, 33, 33)`` of reward map convolution (training only), or None without it."""
+    takes_condition: bool
+    """Whether the noise level (or another condition) is an input. If not, it is ignored."""
+
+    @abstractmethod
+    def perceive(self, image: Image, condition: Condition) -> Memory:
+        """Look at the image as the episode begins, and return the memory of step 0."""
+
+    @abstractmethod
+    def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
+        """Judge every action of every agent. ``outcomes`` are the images after each action."""
+
+    @abstractmethod
+    def estimate(self, memory: Memory, image: Image) -> Image | None:
+        """The clean image that the memory implies for ``image``'s size, or None if the policy forms none."""

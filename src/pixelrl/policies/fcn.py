@@ -1,0 +1,121 @@
+"""The paper's agent: a dilated fully convolutional network that looks afresh at the image at every step."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pixelrl.policies.base import Memory, Policy, PolicyOutput
+from pixelrl.returns import identity_kernel
+from pixelrl.types import Condition, Image, Outcomes
+
+SHARED_DILATIONS = (2, 3, 4)
+"""After a first convolution without dilation; actor and critic share them all."""
+BRANCH_DILATIONS = (3, 2)
+
+
+def dilated(width: int, dilations: tuple[int, ...]) -> nn.Sequential:
+    """3x3 convolutions with these dilations, a ReLU after each; ``(b, width, h, w)`` to the same shape."""
+    layers: list[nn.Module] = []
+    for dilation in dilations:
+        layers.append(nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+class ConvGRU(nn.Module):
+    """A gated recurrent unit of six 3x3 convolutions without bias, named as in the paper.
+
+    ``z = s(Wz x + Uz h)``, ``r = s(Wr x + Ur h)``, ``h~ = tanh(W x + U (r h))``, ``h' = (1 - z) h + z h~``.
+    """
+
+    reach = 2
+    """Radius in pixels: the reset gate sees the neighbours, and U sees the neighbours' reset gates."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+        def convolution() -> nn.Conv2d:
+            return nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+        self.W, self.U = convolution(), convolution()
+        self.Wz, self.Uz = convolution(), convolution()
+        self.Wr, self.Ur = convolution(), convolution()
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """The next hidden state; all are ``(b, width, h, w)``."""
+        z = torch.sigmoid(self.Wz(x) + self.Uz(hidden))
+        r = torch.sigmoid(self.Wr(x) + self.Ur(hidden))
+        new = torch.tanh(self.W(x) + self.U(r * hidden))
+        return (1 - z) * hidden + z * new
+
+
+@final
+class FCN(Policy):
+    """The network of Furuta et al., "PixelRL" (IEEE TMM 2020), actor and critic.
+
+    Args:
+        num_actions: number of actions n.
+        num_channels: channels of the image. One agent acts on all of a pixel's channels (g = 1).
+        width: channels of every hidden layer.
+        recurrent: put a convolutional GRU in front of the logits. Its state is the memory, and it is detached
+            at every step: there is no back-propagation through time.
+        reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+    """
+
+    stride = 1
+    alignment = 1
+    takes_condition = False
+
+    def __init__(
+        self,
+        num_actions: int,
+        num_channels: int = 1,
+        width: int = 64,
+        recurrent: bool = False,
+        reward_map_convolution: bool = False,
+    ) -> None:
+        super().__init__()
+        self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
+        self.enter = nn.Conv2d(num_channels, width, 3, padding=1)
+        self.shared = dilated(width, SHARED_DILATIONS)
+        self.actor = dilated(width, BRANCH_DILATIONS)
+        self.gru = ConvGRU(width) if recurrent else None
+        self.to_logits = nn.Conv2d(width, num_actions, 3, padding=1)
+        self.critic = dilated(width, BRANCH_DILATIONS)
+        self.to_value = nn.Conv2d(width, 1, 3, padding=1)
+        self.memory_width = width if recurrent else 0
+        gru_reach = ConvGRU.reach if recurrent else 0
+        self.reach = 1 + sum(SHARED_DILATIONS) + sum(BRANCH_DILATIONS) + gru_reach + 1
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def perceive(self, image: Image, condition: Condition) -> Memory:
+        """The hidden state starts at 0; a policy without a GRU carries no channels at all."""
+        batch, _, height, width = image.shape
+        return image.new_zeros(batch, self.memory_width, height, width)
+
+    def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
+        """Judge the image as it is now; this network does not look at the outcomes."""
+        # Channels-last is faster on CPU: 1.2 times on a 481x321 image, 1.15 in training. Asked of the image it
+        # would do nothing: with one channel, a tensor is in both layouts at once. And where the memory comes in
+        # the other layout, sums differ in their last bits, so tiles would not give the whole image's result.
+        entered = F.relu(self.enter(image)).contiguous(memory_format=torch.channels_last)
+        shared = self.shared(entered)
+        features = self.actor(shared)
+        if self.gru is not None:
+            hidden = memory.detach().contiguous(memory_format=torch.channels_last)
+            features = memory = self.gru(features, hidden)
+        logits = self.to_logits(features).to(image.dtype)[:, :, None]
+        value = self.to_value(self.critic(shared)).to(image.dtype) if torch.is_grad_enabled() else None
+        return PolicyOutput(logits, value, memory)
+
+    def estimate(self, memory: Memory, image: Image) -> None:
+        """None: this network forms no clean image."""
+        return None

@@ -1,0 +1,162 @@
+"""Our policy: perceive once at half resolution, then a light step that sees what every action would do.
+
+The environment of a pixel agent is known exactly: it is the table of filters. So the policy is shown each action's
+*outcome* before it chooses. A noisy image never gains information during an episode, so the costly part, the
+encoder, runs once; each step only compares outcomes with what the encoder understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pixelrl.policies.base import Memory, Policy, PolicyOutput
+from pixelrl.returns import identity_kernel
+from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))``; the second convolution starts at zero, so a new block is the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight)
+        nn.init.zeros_(self.second.weight)
+        for layer in (self.first, self.second):
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, width, h, w)`` to the same shape."""
+        change: Tensor = self.second(F.relu(self.first(x), inplace=True))
+        return x + change
+
+
+def blocks(width: int, number: int) -> nn.Sequential:
+    """A chain of residual blocks."""
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(number)))
+
+
+class Encoder(nn.Module):
+    """Residual blocks at half resolution around residual blocks at a quarter: wide view, few multiply-adds."""
+
+    def __init__(self, num_inputs: int, width: int, deep_width: int, depths: tuple[int, int, int]) -> None:
+        super().__init__()
+        before, deep, after = depths
+        self.enter = nn.Conv2d(num_inputs, width, 3, padding=1)
+        self.before = blocks(width, before)
+        self.down = nn.Conv2d(width, deep_width, 2, stride=2)
+        self.deep = blocks(deep_width, deep)
+        self.up = nn.Conv2d(deep_width, 4 * width, 1)
+        self.after = blocks(width, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w even."""
+        x = self.before(self.enter(x))
+        deep = self.up(self.deep(self.down(x)))
+        result: Tensor = self.after(x + F.pixel_shuffle(deep, 2))
+        return result
+
+
+@final
+class Lookahead(Policy):
+    """The lookahead policy.
+
+    `perceive` gives an estimate of the clean image and features. A step's logits start as minus the distance of
+    each outcome to the estimate (greedy towards it) and a small convolutional head corrects them; the head starts at
+    zero, so reinforcement learning starts from the greedy policy.
+
+    Args:
+        num_actions: number of actions n.
+        num_channels: channels of the image, each with its own agent.
+        width: channels of the encoder at half resolution.
+        deep_width: channels of the encoder at a quarter of the resolution.
+        depths: residual blocks before, in and after the quarter-resolution part.
+        head_width: channels of the head that runs at every step.
+        reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+    """
+
+    stride = 2
+    alignment = 4
+    takes_condition = True
+
+    def __init__(
+        self,
+        num_actions: int,
+        num_channels: int = 1,
+        width: int = 64,
+        deep_width: int = 128,
+        depths: Sequence[int] = (2, 3, 2),
+        head_width: int = 32,
+        reward_map_convolution: bool = False,
+    ) -> None:
+        super().__init__()
+        self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
+        before, deep, after = depths
+        self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
+        cells = 4 * num_channels
+        self.encoder = Encoder(cells + 1, width, deep_width, (before, deep, after))
+        self.to_residual = nn.Conv2d(width, cells, 3, padding=1)
+        self.to_memory = nn.Conv2d(width, head_width, 1)
+        self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
+        self.to_logits = nn.Conv2d(head_width, cells * num_actions, 3, padding=1)
+        self.to_value = nn.Conv2d(head_width, cells, 3, padding=1)
+        self.log_sharpness = nn.Parameter(torch.zeros(()))
+        for layer in (self.to_residual, self.to_logits, self.to_value):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+        # 3x3 at half resolution reaches 2 pixels, at a quarter 4; a cell itself spans up to `alignment` pixels.
+        encoder = 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
+        self.reach = 4 * -(-(encoder + 2 * self.alignment) // 4)
+
+    def perceive(self, image: Image, condition: Condition) -> Memory:
+        """Encode the noisy image, with its condition (sigma / 255) as a constant plane."""
+        height, width = image.shape[-2:]
+        cells = F.pixel_unshuffle(pad_to_multiple(image, self.alignment), 2)
+        plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
+        inputs = torch.cat([cells, plane], 1).contiguous(memory_format=torch.channels_last)
+        features = self.encoder(inputs)
+        estimate = cells - self.to_residual(features)
+        clock = torch.zeros_like(plane)
+        memory = torch.cat([self.to_memory(features).to(estimate.dtype), estimate, clock], 1)
+        return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
+
+    def estimate(self, memory: Memory, image: Image) -> Image:
+        """The encoder's own estimate of the clean image, of ``image``'s size."""
+        cells = memory[:, self.head_width : -1]
+        return F.pixel_shuffle(cells.float(), 2)[..., : image.shape[-2], : image.shape[-1]]
+
+    def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
+        """Compare every outcome with the estimate; the step number is the memory's last channel."""
+        height, width = image.shape[-2:]
+        estimate, clock = self.estimate(memory, image), memory[:, -1:]
+        miss = outcomes - estimate[:, None]
+        # Squashed, so that one grey level and a hundred are both told apart: 4 levels map to a half.
+        squashed = (miss / (miss.abs() + 4 / 255)).flatten(1, 2)
+        cells = F.pixel_unshuffle(pad_to_multiple(squashed, 2), 2)
+        inputs = torch.cat([cells, clock], 1).contiguous(memory_format=torch.channels_last)
+        hidden = F.relu(self.compare(inputs) + memory[:, : self.head_width])
+        logits = self._cells_to_agents(self.to_logits(hidden), height, width)
+        logits = logits - miss.abs() * (255 * self.log_sharpness.exp())
+        value = self._cells_to_value(hidden, height, width) if self.training else None
+        return PolicyOutput(logits, value, torch.cat([memory[:, :-1], clock + 0.1], 1))
+
+    def _cells_to_agents(self, cells: Tensor, height: int, width: int) -> Logits:
+        planes = F.pixel_shuffle(cells.float(), 2)[..., :height, :width]
+        return planes.reshape(-1, self.num_actions, self.num_channels, height, width)
+
+    def _cells_to_value(self, hidden: Tensor, height: int, width: int) -> AgentMap:
+        return F.pixel_shuffle(self.to_value(hidden).float(), 2)[..., :height, :width]
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until height and width are multiples of ``multiple``."""
+    down, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x

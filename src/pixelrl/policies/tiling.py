@@ -1,0 +1,96 @@
+"""Run a policy on an image of any size in bounded memory, with the same bits as in one piece.
+
+Each tile is computed with a halo of at least the policy's reach and only its core is kept. Where the halo meets the
+image's border it stops there, so the network's own padding acts exactly as it does on the whole image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+
+from pixelrl.policies.base import Memory, Policy
+from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
+
+
+class Tile(NamedTuple):
+    """Start and stop in pixels of a tile's core and of the core with its halo, along one axis."""
+
+    start: int
+    stop: int
+    halo_start: int
+    halo_stop: int
+
+
+def tiles(length: int, side: int, reach: int, alignment: int) -> Iterator[Tile]:
+    """Cut one axis into tiles whose starts, halos included, are multiples of ``alignment``."""
+    side = max(alignment, side // alignment * alignment)
+    halo = -(-reach // alignment) * alignment
+    for start in range(0, length, side):
+        stop = min(length, start + side)
+        yield Tile(start, stop, max(0, start - halo), min(length, start + side + halo))
+
+
+def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Tile]]:
+    height, width = image.shape[-2:]
+    for rows in tiles(height, side, policy.reach, policy.alignment):
+        for columns in tiles(width, side, policy.reach, policy.alignment):
+            yield rows, columns
+
+
+def _outer(tile: Tile, stride: int) -> slice:
+    return slice(tile.halo_start // stride, -(-tile.halo_stop // stride))
+
+
+def _inner(tile: Tile, stride: int) -> slice:
+    """Where the core lies inside the tile's own result."""
+    offset = tile.halo_start // stride
+    return slice(tile.start // stride - offset, -(-tile.stop // stride) - offset)
+
+
+def _core(tile: Tile, stride: int) -> slice:
+    return slice(tile.start // stride, -(-tile.stop // stride))
+
+
+def tiled_perceive(policy: Policy, image: Image, condition: Condition, side: int) -> Memory:
+    """`Policy.perceive` in tiles of ``side`` pixels."""
+    s = policy.stride
+    memory: Memory | None = None
+    for rows, columns in _windows(policy, image, side):
+        part = policy.perceive(image[..., _outer(rows, 1), _outer(columns, 1)], condition)
+        if memory is None:
+            height, width = (-(-n // s) for n in image.shape[-2:])
+            memory = part.new_empty((*part.shape[:2], height, width))
+        core = part[..., _inner(rows, s), _inner(columns, s)]
+        memory[..., _core(rows, s), _core(columns, s)] = core
+    if memory is None:
+        raise ValueError(f"cannot perceive an image of shape {tuple(image.shape)}: it has no pixels")
+    return memory
+
+
+def tiled_forward(
+    policy: Policy,
+    choose: Callable[[Logits], ActionMap],
+    image: Image,
+    outcomes: Outcomes,
+    memory: Memory,
+    side: int,
+) -> tuple[ActionMap, Memory]:
+    """`Policy.forward` and the choice of actions in tiles: no tensor of logits of the whole image is ever held."""
+    s = policy.stride
+    chosen: ActionMap | None = None
+    after = torch.empty_like(memory)
+    for rows, columns in _windows(policy, image, side):
+        window = (..., _outer(rows, 1), _outer(columns, 1))
+        part = memory[..., _outer(rows, s), _outer(columns, s)]
+        logits, _, remembered = policy(image[window], outcomes[window], part)
+        after[..., _core(rows, s), _core(columns, s)] = remembered[..., _inner(rows, s), _inner(columns, s)]
+        picked = choose(logits)[..., _inner(rows, 1), _inner(columns, 1)]
+        if chosen is None:
+            chosen = picked.new_empty((*picked.shape[:2], *image.shape[-2:]))
+        chosen[..., _core(rows, 1), _core(columns, 1)] = picked
+    if chosen is None:
+        raise ValueError(f"cannot act on an image of shape {tuple(image.shape)}: it has no pixels")
+    return chosen, after

@@ -1,0 +1,195 @@
+"""Recipes: everything needed to train a policy again, as TOML, checked before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixelrl.errors import UsageError
+
+Settings = dict[str, object]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """``folder`` of clean pictures; ``crop`` pixels a side, ``batch`` crops; ``validation`` photos are set aside.
+
+    ``scales`` are the sizes at which every photo is used (1 and below).
+    """
+
+    folder: str = ""
+    crop: int = 64
+    batch: int = 16
+    validation: int = 16
+    scales: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """A stretch of training: the learning rate goes from ``lr`` to ``final_lr`` as ``(1 - progress) ** power``."""
+
+    iterations: int = 0
+    lr: float = 1e-3
+    final_lr: float = 0.0
+    power: float = 1.0
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """How the policy learns.
+
+    ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future) or ``sampled`` (the
+    paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_coef`` weighs the L1
+    loss of the policy's estimate beside the reinforcement learning. ``max_grad_norm`` 0 is no clipping.
+    """
+
+    gradient: str = "all-action"
+    gamma: float = 0.95
+    t_max: int = 5
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    estimate_coef: float = 0.0
+    max_grad_norm: float = 0.0
+    ema: float = 0.999
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training: task, policy, data, then a supervised ``warm_start`` and ``reinforcement`` learning.
+
+    ``task`` and ``policy`` hold a ``kind`` and that kind's own arguments.
+    """
+
+    name: str
+    task: Settings
+    policy: Settings
+    seed: int = 0
+    data: DataSettings = field(default_factory=DataSettings)
+    learner: LearnerSettings = field(default_factory=LearnerSettings)
+    warm_start: PhaseSettings = field(default_factory=PhaseSettings)
+    reinforcement: PhaseSettings = field(default_factory=PhaseSettings)
+
+    def __post_init__(self) -> None:
+        checks = {
+            "learner.gradient": (self.learner.gradient, ("all-action", "sampled")),
+            "learner.precision": (self.learner.precision, ("fp32", "bf16")),
+        }
+        for key, (value, known) in checks.items():
+            if value not in known:
+                raise UsageError(f"{key} = {value!r} is unknown; known are {', '.join(known)}")
+        least = {
+            "data.crop": (self.data.crop, 1),
+            "data.batch": (self.data.batch, 1),
+            "data.validation": (self.data.validation, 1),
+            "learner.t_max": (self.learner.t_max, 1),
+            "warm_start.iterations": (self.warm_start.iterations, 0),
+            "reinforcement.iterations": (self.reinforcement.iterations, 0),
+        }
+        for key, (number, minimum) in least.items():
+            if number < minimum:
+                raise UsageError(f"{key} = {number} is too small; it is at least {minimum}")
+        if self.iterations == 0:
+            raise UsageError("the recipe trains nothing; give warm_start.iterations or reinforcement.iterations")
+        if not self.data.scales or not all(0 < scale <= 1 for scale in self.data.scales):
+            raise UsageError(f"data.scales = {list(self.data.scales)} must be numbers above 0 and at most 1")
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of both phases together."""
+        return self.warm_start.iterations + self.reinforcement.iterations
+
+    def phase(self, iteration: int) -> tuple[str, float]:
+        """The phase's name and the learning rate at an iteration counted from 0."""
+        warm = iteration < self.warm_start.iterations
+        phase = self.warm_start if warm else self.reinforcement
+        done = iteration if warm else iteration - self.warm_start.iterations
+        share = (1 - done / phase.iterations) ** phase.power
+        return ("warm_start" if warm else "reinforcement"), phase.final_lr + (phase.lr - phase.final_lr) * share
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain nested dictionaries, for checkpoints."""
+        return dataclasses.asdict(self)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``a.b=c`` overrides, whose right-hand sides are TOML values or bare strings.
+
+    Raises:
+        UsageError: no such file, not TOML, an unknown key or a value of the wrong type, each named.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"recipe {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
+    for override in overrides:
+        _apply(content, override)
+    return recipe_from_dict(content, str(path))
+
+
+def recipe_from_dict(content: Settings, where: str) -> Recipe:
+    """Check nested dictionaries against the fields of `Recipe`; ``where`` is named in errors."""
+    recipe = _build(Recipe, content, "", where)
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def _apply(content: Settings, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {override!r} is not of the form key=value, for instance data.batch=8")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        inner = content.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {override!r}: {table} is a value, not a table")
+        content = inner
+    content[last] = value
+
+
+def _build(kind: type, content: object, prefix: str, where: str) -> object:
+    if not isinstance(content, dict):
+        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table, not {content!r}")
+    hints = typing.get_type_hints(kind)
+    for key in content:
+        if key not in hints:
+            raise UsageError(f"{where}: unknown key {prefix}{key}; known are {', '.join(prefix + h for h in hints)}")
+    for entry in dataclasses.fields(kind):
+        needed = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+        if needed and entry.name not in content:
+            raise UsageError(f"{where}: {prefix}{entry.name} is missing")
+    return kind(**{key: _convert(hints[key], value, prefix + key, where) for key, value in content.items()})
+
+
+def _convert(hint: object, value: object, key: str, where: str) -> object:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _build(hint, value, key + ".", where)
+    if isinstance(hint, types.GenericAlias) and hint.__origin__ is dict:
+        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+            raise UsageError(f'{where}: {key} must be a table with a kind, for instance {key}.kind = "..."')
+        return value
+    if isinstance(hint, types.GenericAlias):
+        if isinstance(value, (list, tuple)) and all(_is_number(item) for item in value):
+            return tuple(float(item) for item in value)
+        raise UsageError(f"{where}: {key} must be a list of numbers, not {value!r}")
+    if hint is float and _is_number(value):
+        return float(typing.cast(float, value))
+    if type(value) is hint:
+        return value
+    expected = {int: "a whole number", float: "a number", str: "a string"}[typing.cast(type, hint)]
+    raise UsageError(f"{where}: {key} must be {expected}, not {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,154 @@
+"""The only loop over steps in the project, and what remains of it: a `Trajectory`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Integer
+from torch import Tensor
+
+from pixelrl.actions import ActionSet
+from pixelrl.policies.base import Memory, Policy
+from pixelrl.policies.tiling import tiled_forward, tiled_perceive
+from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
+
+
+class Decision(NamedTuple):
+    """What is done at one step; logits and value are None where no network was asked."""
+
+    actions: ActionMap
+    logits: Logits | None = None
+    value: AgentMap | None = None
+
+
+class Step(NamedTuple):
+    """One step of an episode, with all that a learner needs."""
+
+    before: Image
+    outcomes: Outcomes
+    decision: Decision
+    after: Image
+
+
+Act = Callable[[int, Image, Outcomes], Decision]
+"""Decide what to do at step t, given the image and every action's outcome."""
+
+Choose = Callable[[Logits], ActionMap]
+"""Turn logits into actions: `greedy`, or a sampler bound to its generator."""
+
+
+def episode(image: Image, actions: ActionSet, act: Act, num_steps: int) -> Iterator[Step]:
+    """Play an episode, one `Step` at a time. Images carry no gradient; decisions may."""
+    for t in range(num_steps):
+        outcomes = actions.outcomes(image)
+        decision = act(t, image, outcomes)
+        after = actions.select(outcomes, decision.actions)
+        yield Step(image, outcomes, decision, after)
+        image = after
+
+
+class Actor:
+    """A policy at work on one episode: it remembers, and chooses. Call it as an `Act`.
+
+    Args:
+        policy: the network.
+        choose: how actions follow from logits.
+        memory: as `Policy.perceive` (or `tiled_perceive`) returned it.
+        tile: side of the tiles in pixels that the network sees at a time; None for the whole image.
+    """
+
+    def __init__(self, policy: Policy, choose: Choose, memory: Memory, tile: int | None = None) -> None:
+        self.policy, self.choose, self.memory, self.tile = policy, choose, memory, tile
+
+    def __call__(self, t: int, image: Image, outcomes: Outcomes) -> Decision:
+        """Ask the policy, choose, and remember."""
+        if self.tile is None:
+            logits, value, self.memory = self.policy(image, outcomes, self.memory)
+            return Decision(self.choose(logits), logits, value)
+        chosen, self.memory = tiled_forward(self.policy, self.choose, image, outcomes, self.memory, self.tile)
+        return Decision(chosen)
+
+
+def greedy(logits: Logits) -> ActionMap:
+    """The most likely action of every agent (the paper's choice at test time)."""
+    return logits.argmax(1).to(torch.uint8)
+
+
+def sampler(generator: torch.Generator) -> Choose:
+    """Sample every agent's action from softmax(logits): the Gumbel-max trick, on the generator's device."""
+
+    def sample(logits: Logits) -> ActionMap:
+        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
+        return (logits - uniform.clamp_min(1e-20).log().neg().log()).argmax(1).to(torch.uint8)
+
+    return sample
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What happened in an episode: the start and the action of every agent at every step. The rest follows.
+
+    Attributes:
+        initial: the image at step 0, ``(b, c, h, w)``.
+        actions: uint8 ``(t, b, g, h, w)``, indices into ``action_names``.
+        action_names: the named operations, in order.
+    """
+
+    initial: Image
+    actions: Integer[Tensor, "t b g h w"]
+    action_names: tuple[str, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return len(self.actions)
+
+    def images(self) -> Iterator[Image]:
+        """The image before the first step and after every step: T + 1 images, replayed without a network."""
+        yield self.initial
+        for step in self._replay():
+            yield step.after
+
+    def final(self) -> Image:
+        """The image after the last step."""
+        image = self.initial
+        for step in self._replay():
+            image = step.after
+        return image
+
+    def _replay(self) -> Iterator[Step]:
+        recorded = self.actions
+        actions = ActionSet(self.action_names)
+        return episode(self.initial, actions, lambda t, *_: Decision(recorded[t]), self.num_steps)
+
+
+@torch.no_grad()
+def rollout(
+    policy: Policy,
+    actions: ActionSet,
+    image: Image,
+    condition: Condition,
+    num_steps: int,
+    tile: int | None = None,
+) -> tuple[Trajectory, Image]:
+    """Run a policy greedily on an image and return the trajectory and the final image.
+
+    Args:
+        policy: in evaluation mode, on the image's device.
+        actions: the action set that the policy was trained with.
+        image: ``(b, c, h, w)``.
+        condition: ``(b, 1)``, e.g. sigma / 255.
+        num_steps: T.
+        tile: side in pixels of the tiles that the network works on (memory is bounded by it; the result is not
+            changed by it, bit for bit), or None.
+    """
+    memory = policy.perceive(image, condition) if tile is None else tiled_perceive(policy, image, condition, tile)
+    maps, final = [], image
+    for step in episode(image, actions, Actor(policy, greedy, memory, tile), num_steps):
+        maps.append(step.decision.actions)
+        final = step.after
+    stacked = torch.stack(maps) if maps else torch.zeros((0, *image.shape), dtype=torch.uint8)
+    return Trajectory(image, stacked, actions.names), final

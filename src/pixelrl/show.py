@@ -1,0 +1,302 @@
+"""Pictures of traces: what every pixel did, step by step, on one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from pixelrl.actions import ACTIONS
+from pixelrl.arrays import Array, array_to_tensor
+from pixelrl.errors import InputError
+from pixelrl.metrics import psnr, to_8_bit
+from pixelrl.trace import Trace
+from pixelrl.types import Image
+
+Picture = PillowImage.Image
+Counts = npt.NDArray[np.int64]
+ActionIndices = npt.NDArray[np.uint8]
+
+_SHEET = 2400  # pixels across, at most; a long policy name may ask for more
+_PANEL = 420  # longest side of a panel, at most
+_MARGIN, _GAP, _LINE = 28, 16, 30
+_MIN_COLUMN = 216  # the narrowest column whose captions and labels fit
+_STEPS_PER_ROW = 6
+_INK, _QUIET, _RULE, _FRAME = "#1a1a1a", "#6b6b6b", "#d8d8d8", "#ff2d55"
+
+
+def action_map_image(actions: ActionIndices, action_names: Sequence[str]) -> Picture:
+    """An action map ``(h, w)`` as an RGB picture of w x h pixels, in the actions' own colours and no others."""
+    palette = np.array([_rgb(name) for name in action_names], dtype=np.uint8)
+    return PillowImage.fromarray(palette[actions])
+
+
+def shares(trace: Trace) -> npt.NDArray[np.float64]:
+    """The fraction of agents that took each action at each step: ``(t, n)``, each row sums to 1."""
+    n = len(trace.action_names)
+    rows = [np.bincount(step.ravel(), minlength=n) / step.size for step in trace.actions]
+    return np.array(rows, dtype=np.float64).reshape(len(trace.actions), n)
+
+
+def majority(actions: ActionIndices, cell: int, num_actions: int) -> ActionIndices:
+    """Shrink an action map ``(h, w)`` by showing the most frequent action of every cell x cell square.
+
+    Equal counts go to the action listed first. Squares at the right and lower border may be incomplete. The
+    result is ``(ceil(h / cell), ceil(w / cell))``. Nearest-neighbour shrinking would show a chance sample, and
+    averaged colours would belong to no action.
+    """
+    return _cell_counts(actions, cell, num_actions).argmax(-1).astype(np.uint8)
+
+
+def caption(label: str, image: Image, target: Image | None) -> str:
+    """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.metrics.psnr`); ``b`` = 1."""
+    return label if target is None else f"{label}   {psnr(image, target).item():.2f} dB"
+
+
+def strip(trace: Trace, reference: Array | None = None) -> Picture:
+    """Draw a trace: the pictures from input to result, the action maps between them, and each action's share.
+
+    Small pictures are enlarged by a whole factor. Large ones are shrunk by a whole factor, pictures by
+    averaging and action maps by `majority`; then a detail follows in which single pixels can be seen: the
+    window whose four quarters differ most in what their agents do (Jensen-Shannon divergence of the shares,
+    summed over the steps). With one agent per channel there is one action map per channel. 16-bit and float
+    pictures are shown as 8 bit; of a picture that is neither grey nor RGB, the first channel is shown.
+
+    Args:
+        trace: what happened.
+        reference: the clean picture, of the shape of ``trace.pixels``: shown too, and captions state the PSNR.
+
+    Raises:
+        InputError: the reference has another shape, or is not an image.
+    """
+    if reference is not None and reference.shape != trace.pixels.shape:
+        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
+    target = None if reference is None else array_to_tensor(reference)
+    steps, _, h, w = trace.actions.shape
+    num_rows = max(1, -(-steps // _STEPS_PER_ROW))
+    per_row = -(-steps // num_rows)
+    full = num_rows * per_row == steps  # otherwise the last row has room for the clean picture
+    columns = 1 + per_row + (target is not None and full)
+    whole = _whole_view(h, w, (_SHEET - 2 * _MARGIN) // columns - _GAP)
+    views = [whole]
+    if whole.shrink > 1 and steps:
+        views.append(_detail_view(trace, whole))
+
+    pictures: list[list[_Panel]] = [[] for _ in views]
+    for t, image in enumerate(trace.trajectory().images()):
+        label = "input" if t == 0 else f"after step {t}" if t < steps else "result"
+        pictures[0].append(_Panel(whole.picture(image), caption(label, image, target)))
+        for detail in views[1:]:
+            pictures[1].append(_Panel(detail.picture(image), label if t else detail.label()))
+    if len(views) == 2:
+        pictures[0][0] = replace(pictures[0][0], frame=tuple(at // whole.shrink for at in views[1].box))
+
+    column = max(_MIN_COLUMN, *(panels[0].picture.width for panels in pictures))
+    parts = [_title(trace)]
+    for first in range(0, max(steps, 1), max(per_row, 1)):
+        stop = min(first + per_row, steps)
+        for view, panels in zip(views, pictures, strict=True):
+            row: list[_Panel | None] = [*panels[first : stop + 1]]
+            if target is not None and stop == steps:
+                row.append(_Panel(view.picture(target), "clean"))
+            parts.append(_panels(row, column))
+            for g in range(trace.actions.shape[1] if steps else 0):
+                maps = [_Panel(view.map(trace, t, g), _map_caption(trace, t, g)) for t in range(first, stop)]
+                parts.append(_panels([None, *maps], column, "" if g or first else _note(trace, view)))
+    pitch = column + _GAP
+    if num_rows > 1:
+        pitch = min(pitch, (columns * pitch - _MIN_COLUMN) // steps)
+    parts.append(_table(trace, column + _GAP if num_rows == 1 else _MIN_COLUMN, pitch))
+    return _stack(parts)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The part of a picture that is shown (left, top, right, bottom), and its scale: one factor is 1."""
+
+    box: tuple[int, int, int, int]
+    shrink: int
+    enlarge: int
+
+    def picture(self, image: Image) -> Picture:
+        left, top, right, bottom = self.box
+        planes = to_8_bit(image[0, :, top:bottom, left:right]).byte().cpu().numpy()
+        array = np.moveaxis(planes, 0, -1) if len(planes) == 3 else planes[0]
+        return self._enlarged(PillowImage.fromarray(np.ascontiguousarray(array)).reduce(self.shrink))
+
+    def label(self) -> str:
+        left, top, right, bottom = self.box
+        return f"detail, {right - left} x {bottom - top}"
+
+    def map(self, trace: Trace, t: int, g: int) -> Picture:
+        left, top, right, bottom = self.box
+        actions = trace.actions[t, g, top:bottom, left:right]
+        shown = majority(actions, self.shrink, len(trace.action_names)) if self.shrink > 1 else actions
+        return self._enlarged(action_map_image(shown, trace.action_names))
+
+    def _enlarged(self, picture: Picture) -> Picture:
+        size = (picture.width * self.enlarge, picture.height * self.enlarge)
+        return picture.resize(size, PillowImage.Resampling.NEAREST)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    picture: Picture
+    caption: str
+    frame: tuple[int, ...] | None = None
+
+
+def _whole_view(h: int, w: int, room: int) -> _View:
+    side = min(_PANEL, room)
+    longest = max(h, w)
+    return _View((0, 0, w, h), shrink=-(-longest // side), enlarge=max(1, side // longest))
+
+
+def _detail_view(trace: Trace, whole: _View) -> _View:
+    _, _, h, w = trace.actions.shape
+    enlarge = 5
+    half = max(1, max(h, w) // whole.shrink // enlarge // 2)
+    n = len(trace.action_names)
+    score = np.zeros((-(-h // half), -(-w // half)))
+    for agents in trace.actions.reshape(-1, h, w):
+        cells = np.pad(_cell_counts(agents, half, n), ((0, 1), (0, 1), (0, 0)))
+        quarters = [cells[:-1, :-1], cells[1:, :-1], cells[:-1, 1:], cells[1:, 1:]]
+        window = np.sum(quarters, axis=0)
+        score += _entropy(window) - sum(_entropy(q) * q.sum(-1) for q in quarters) / window.sum(-1)
+    row, col = np.unravel_index(score.argmax(), score.shape)
+    wide, high = min(w, 2 * half), min(h, 2 * half)
+    left, top = min(int(col) * half, w - wide), min(int(row) * half, h - high)
+    return _View((left, top, left + wide, top + high), shrink=1, enlarge=enlarge)
+
+
+def _entropy(counts: Counts) -> npt.NDArray[np.float64]:
+    """In nats, over the last axis; 0 where nothing was counted."""
+    share = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+    return np.asarray(-(share * np.log(np.maximum(share, 1e-12))).sum(-1))
+
+
+def _cell_counts(actions: ActionIndices, cell: int, num_actions: int) -> Counts:
+    """How often each action occurs in every cell: ``(ceil(h / cell), ceil(w / cell), n)``."""
+    rows, cols = (np.arange(length) // cell for length in actions.shape)
+    shape = (int(rows[-1]) + 1, int(cols[-1]) + 1, num_actions)
+    bins = (rows[:, None] * shape[1] + cols) * num_actions + actions
+    return np.bincount(bins.ravel(), minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
+
+
+def _rgb(name: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(ACTIONS[name].color[1:]))
+
+
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    # Pillow's own font, so that no system font is needed. It has no sigma and no multiplication sign.
+    return ImageFont.load_default(size)
+
+
+def _title(trace: Trace) -> Picture:
+    steps, _, h, w = trace.actions.shape
+    policy = " ".join(trace.policy.split())[:80].encode("ascii", "replace").decode()
+    facts = [f"{w} x {h} pixels", f"{steps} step{'s' * (steps != 1)}"]
+    if trace.sigma is not None:
+        facts.insert(0, f"sigma {trace.sigma:.3g}")
+    name, rest = _font(38), _font(24)
+    facts_at = name.getlength(policy) + 28
+    text = "   |   ".join(facts)
+    sheet = PillowImage.new("RGB", (round(facts_at + rest.getlength(text)) + 1, 58), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((0, 40), policy, _INK, name, anchor="ls")
+    draw.text((facts_at, 40), text, _QUIET, rest, anchor="ls")
+    return sheet
+
+
+def _map_caption(trace: Trace, t: int, g: int) -> str:
+    agents = trace.actions.shape[1]
+    if agents == 1:
+        return f"operations, step {t + 1}"
+    return f"step {t + 1}, {('red', 'green', 'blue')[g] if agents == 3 else f'channel {g + 1}'}"
+
+
+def _note(trace: Trace, view: _View) -> str:
+    """What the action maps to the right of it show."""
+    _, agents, h, w = trace.actions.shape
+    if view.box != (0, 0, w, h):
+        return "The window in the red frame, pixel by pixel."
+    whose = "pixel" if agents == 1 else "channel of every pixel"
+    note = f"Every {whose} picks one of {len(trace.action_names)} operations at every step."
+    return note if view.shrink == 1 else f"{note} A dot is the choice of most of {view.shrink} x {view.shrink} pixels."
+
+
+def _panels(panels: Sequence[_Panel | None], column: int, note: str = "") -> Picture:
+    """Panels side by side, each under its caption; the note stands in the first place, which is then empty."""
+    text = _wrapped(note, column)
+    height = max(panel.picture.height for panel in panels if panel is not None)
+    height = max(height, 26 * len(text.splitlines()))
+    sheet = PillowImage.new("RGB", (len(panels) * (column + _GAP), _LINE + height + _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, panel in enumerate(panels):
+        if panel is None:
+            continue
+        x, y = i * (column + _GAP) + 1, _LINE
+        draw.text((x, y - 10), panel.caption, _INK, _font(20), anchor="ls")
+        draw.rectangle((x - 1, y - 1, x + panel.picture.width, y + panel.picture.height), outline=_RULE)
+        sheet.paste(panel.picture, (x, y))
+        if panel.frame is not None:
+            left, top, right, bottom = panel.frame
+            draw.rectangle((x + left - 1, y + top - 1, x + right, y + bottom), outline=_FRAME, width=2)
+    draw.multiline_text((0, _LINE), text, _QUIET, _font(18), spacing=8)
+    return sheet
+
+
+def _wrapped(text: str, width: int) -> str:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if _font(18).getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def _table(trace: Trace, labels: int, pitch: int) -> Picture:
+    """The legend, ``labels`` pixels wide, and in columns of ``pitch`` pixels each action's share at every step."""
+    share = shares(trace)
+    width = labels + len(share) * pitch
+    sheet = PillowImage.new("RGB", (width, (1 + len(trace.action_names)) * _LINE + 2 * _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    small, font = _font(18), _font(20)
+    if len(share):
+        draw.text((0, 20), "share of the choices", _QUIET, small, anchor="ls")
+    for t in range(len(share)):
+        draw.text((labels + t * pitch, 20), f"step {t + 1}", _QUIET, small, anchor="ls")
+    order = sorted(range(len(trace.action_names)), key=lambda i: list(ACTIONS).index(trace.action_names[i]))
+    for line, i in enumerate(order, start=1):  # in the table's order, which keeps related actions together
+        y, name = line * _LINE, trace.action_names[i]
+        draw.line((0, y, width, y), _RULE)
+        draw.rectangle((0, y + 5, 28, y + _LINE - 5), _rgb(name))
+        draw.text((40, y + 21), name, _INK, font, anchor="ls")
+        for t, value in enumerate(share[:, i]):
+            x = labels + t * pitch
+            room = pitch - _GAP - 84
+            draw.text((x, y + 21), _percent(float(value)), _INK if value else _QUIET, font, anchor="ls")
+            if value and room > 60:
+                length = room * float(value / share.max())
+                draw.rectangle((x + 84, y + 5, x + 84 + length, y + _LINE - 5), _rgb(name))
+    return sheet
+
+
+def _percent(value: float) -> str:
+    return "-" if value == 0 else "< 0.1 %" if value < 0.0005 else f"{100 * value:.1f} %"
+
+
+def _stack(parts: Sequence[Picture]) -> Picture:
+    width, height = max(part.width for part in parts), sum(part.height for part in parts)
+    sheet = PillowImage.new("RGB", (width + 2 * _MARGIN, height + 2 * _MARGIN), "white")
+    y = _MARGIN
+    for part in parts:
+        sheet.paste(part, (_MARGIN, y))
+        y += part.height
+    return sheet

@@ -1,0 +1,40 @@
+"""Tasks: degradation, reward, actions. They know no network."""
+
+from __future__ import annotations
+
+import importlib
+
+from pixelrl.errors import UsageError
+from pixelrl.tasks.base import Episode, Task
+from pixelrl.tasks.denoising import GaussianDenoising, SaltPepperDenoising
+
+__all__ = ["TASKS", "Episode", "GaussianDenoising", "SaltPepperDenoising", "Task", "build_task"]
+
+TASKS: dict[str, type[Task]] = {
+    "gaussian-denoising": GaussianDenoising,
+    "saltpepper-denoising": SaltPepperDenoising,
+}
+
+
+def build_task(kind: str, arguments: dict[str, object]) -> Task:
+    """Make a task of a recipe: a name in `TASKS`, or ``module:Class`` for a task of the user's own.
+
+    Raises:
+        UsageError: unknown kind, or arguments that it does not take.
+    """
+    if ":" in kind:
+        module, _, name = kind.partition(":")
+        try:
+            task_class = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"task {kind!r} cannot be imported: {error}") from error
+        if not (isinstance(task_class, type) and issubclass(task_class, Task)):
+            raise UsageError(f"task {kind!r} is not a subclass of pixelrl.tasks.Task")
+    elif kind in TASKS:
+        task_class = TASKS[kind]
+    else:
+        raise UsageError(f"task {kind!r} is unknown; known are {', '.join(TASKS)}, or give module:Class")
+    try:
+        return task_class(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"task {kind!r} cannot be built from {arguments}: {error}") from error

@@ -1,0 +1,60 @@
+"""What a task is: how an episode begins, what a step earns, and which operations the agents may choose."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pixelrl.types import Condition, Image
+
+
+@dataclass(frozen=True)
+class Episode:
+    """The start of an episode.
+
+    Attributes:
+        image: what the agents see at step 0, ``(b, c, h, w)``.
+        target: what they are rewarded for coming closer to, same shape.
+        condition: what the policy is told of the degradation, ``(b, 1)``; for Gaussian noise sigma / 255.
+        reward_scale: a positive factor per image, ``(b, 1)``, on all its rewards. It changes no image's best policy,
+            but keeps strong noise from drowning the gradient of weak noise.
+    """
+
+    image: Image
+    target: Image
+    condition: Condition
+    reward_scale: Condition
+
+
+class Task(ABC):
+    """A task knows no network and no filter; it names its actions in the order of the network's outputs."""
+
+    action_names: tuple[str, ...]
+    num_steps: int
+    """T, the length of an episode."""
+
+    condition_name: str
+    """What `Episode.condition` is, for a policy's file: for instance ``sigma``."""
+    levels: tuple[float, ...]
+    """The strengths of degradation at which training is validated, in `degrade`'s unit."""
+
+    @abstractmethod
+    def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
+        """Degrade clean images at a given strength, for evaluation."""
+
+    @abstractmethod
+    def begin(self, clean: Image, generator: torch.Generator) -> Episode:
+        """Degrade clean crops at random, for training."""
+
+    def reward(
+        self, before: Float[Tensor, "..."], after: Float[Tensor, "..."], target: Float[Tensor, "..."]
+    ) -> Float[Tensor, "..."]:
+        """``r = 255 ((x_t - y)^2 - (x_{t+1} - y)^2)``: the decrease of the squared error (the paper's reward).
+
+        The shapes may be any that broadcast, so that the outcomes of all actions can be scored at once.
+        """
+        return 255 * (torch.square(before - target) - torch.square(after - target))

@@ -1,0 +1,111 @@
+"""Traces: what happened to a picture, in one file from which the result can be rebuilt without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pixelrl.actions import ActionSet
+from pixelrl.arrays import SCALES, Array, array_to_tensor, tensor_to_array
+from pixelrl.errors import UsageError
+from pixelrl.rollout import Trajectory
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One picture and the operation of every pixel at every step.
+
+    Attributes:
+        pixels: the input, ``(h, w)`` or ``(h, w, c)``, in the dtype it came in.
+        actions: uint8 ``(t, g, h, w)``, indices into ``action_names``; g is 1 or c.
+        action_names: the named operations.
+        policy: the name of the policy that chose them.
+        sigma: the noise level it was told, in grey levels, or None.
+    """
+
+    pixels: Array
+    actions: npt.NDArray[np.uint8]
+    action_names: tuple[str, ...]
+    policy: str
+    sigma: float | None = None
+
+    def trajectory(self) -> Trajectory:
+        """As tensors, ``b`` = 1."""
+        actions = torch.from_numpy(self.actions)[:, None]
+        return Trajectory(array_to_tensor(self.pixels), actions, self.action_names)
+
+    def replay(self) -> Array:
+        """Carry the recorded operations out again: the result, bit for bit, in the input's dtype and shape."""
+        return tensor_to_array(self.trajectory().final(), str(self.pixels.dtype), self.pixels.ndim)
+
+
+def save_trace(path: Path, trace: Trace) -> None:
+    """Write a trace (compressed ``.npz``, to a temporary name and then renamed).
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    header = {
+        "format": _FORMAT,
+        "action_names": trace.action_names,
+        "policy": trace.policy,
+        "sigma": trace.sigma,
+    }
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, header=np.array(json.dumps(header)), pixels=trace.pixels, actions=trace.actions)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise UsageError(f"trace {path} cannot be written: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def load_trace(path: Path) -> Trace:
+    """Read a trace.
+
+    Raises:
+        UsageError: missing, truncated, or not a trace; or it names operations that this version does not know.
+    """
+    if not path.is_file():
+        raise UsageError(f"trace {path} does not exist")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            pixels, actions = file["pixels"], file["actions"]
+        names = tuple(str(name) for name in header["action_names"])
+        policy, sigma, version = str(header["policy"]), header["sigma"], header["format"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise UsageError(f"{path} is not a trace of pixelrl, or is truncated: {error}") from error
+    if version != _FORMAT:
+        raise UsageError(f"trace {path} has format {version!r}; this version of pixelrl reads {_FORMAT}")
+    ActionSet(names)  # refuses names that this version does not know
+    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    whole = (
+        str(pixels.dtype) in SCALES
+        and pixels.ndim in (2, 3)
+        and pixels.size > 0
+        and actions.dtype == np.uint8
+        and actions.ndim == 4
+        and actions.shape[1] in (1, channels)
+        and actions.shape[2:] == pixels.shape[:2]
+        and (actions.size == 0 or int(actions.max()) < len(names))
+    )
+    if not whole:
+        raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
+    return Trace(pixels, actions, names, policy, sigma)

@@ -1,0 +1,56 @@
+"""Shapes are checked at run time in the tests only, and what several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+
+# An int is welcome where a float is expected, as for every static type checker. Modules that are not listed take
+# whatever users give and refuse it in their own words, so a type check in front of them would hide those words.
+jaxtyping.install_import_hook(
+    [
+        f"pixelrl.{room}"
+        for room in (
+            "actions", "checkpoint", "data", "filters", "learner", "losses", "metrics", "policies", "recipe", "returns",
+            "rollout", "tasks", "trace", "train",
+        )
+    ],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)  # fmt: skip
+
+torch.set_num_threads(2)
+
+Randomise = Callable[[torch.nn.Module], None]
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A generator on the CPU with a fixed seed."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def randomise() -> Randomise:
+    """Fill every weight of a network at random: freshly built policies have layers that are all zero."""
+
+    def fill(network: torch.nn.Module) -> None:
+        own = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for weight in network.parameters():
+                fan_in = weight[0].numel() if weight.ndim > 1 else 1
+                weight.copy_(torch.randn(weight.shape, generator=own) / max(1, fan_in) ** 0.5)
+
+    return fill
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of photographs and reference weights beside the checkout."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} with the photographs and the reference weights is not here")
+    return folder

@@ -1,0 +1,133 @@
+"""Photographs, the validation split and random crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pixelrl.data import Crops, load_photos, rescaled, split
+from pixelrl.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+def unique_photo(height: int, width: int, start: int = 0) -> Tensor:
+    """No two pixels are alike, so where a crop came from can be read off it."""
+    return torch.arange(start, start + height * width, dtype=torch.uint8).view(1, height, width)
+
+
+def symmetries(square: Tensor) -> list[Tensor]:
+    """The eight, worked with numpy."""
+    array = square.numpy()
+    turned = [np.rot90(array, k, (-2, -1)) for k in range(4)]
+    return [torch.from_numpy(x.copy()) for x in [*turned, *(t[..., ::-1] for t in turned)]]
+
+
+def found(crop: Tensor, photo: Tensor) -> tuple[int, int, int]:
+    """The symmetry, top and left of a crop in a photo of unique pixels."""
+    size = crop.shape[-1]
+    for which, candidate in enumerate(symmetries(crop)):
+        top, left = divmod(int(candidate[0, 0, 0]) - int(photo[0, 0, 0]), photo.shape[-1])
+        if torch.equal(candidate, photo[:, top : top + size, left : left + size]):
+            return which, top, left
+    raise AssertionError("the crop is not a piece of the photo")
+
+
+def test_crops_are_pieces_of_the_photos(generator: torch.Generator) -> None:
+    photo = unique_photo(9, 12)
+    crops = Crops([photo], size=5, batch=500, device=CPU).sample(generator)
+    assert crops.shape == (500, 1, 5, 5)
+    assert crops.dtype == torch.float32
+    levels = (crops * 255).round()
+    torch.testing.assert_close(levels / 255, crops)
+    places = [found(crop.to(torch.uint8), photo) for crop in levels]
+    assert {which for which, _, _ in places} == set(range(8))
+    assert {top for _, top, _ in places} == set(range(9 - 5 + 1))
+    assert {left for _, _, left in places} == set(range(12 - 5 + 1))
+
+
+def test_crops_come_from_every_photo(generator: torch.Generator) -> None:
+    dark, bright = unique_photo(8, 8), unique_photo(10, 10, start=100)
+    crops = Crops([dark, bright], size=4, batch=200, device=CPU).sample(generator)
+    share = (crops.amin((1, 2, 3)) >= 100 / 255).double().mean().item()
+    assert 0.35 < share < 0.65
+
+
+def test_a_crop_may_be_the_whole_photo(generator: torch.Generator) -> None:
+    crops = Crops([unique_photo(6, 6)], size=6, batch=3, device=CPU).sample(generator)
+    assert (crops.flatten(1).sort().values * 255).round().equal(torch.arange(36.0).repeat(3, 1))
+
+
+def test_the_generator_decides() -> None:
+    crops = Crops([unique_photo(15, 15)], size=4, batch=6, device=CPU)
+    one, same, other = (crops.sample(torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_photo_smaller_than_a_crop_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"data\.crop = 6 .* 5 pixels"):
+        Crops([unique_photo(9, 9), unique_photo(12, 5)], size=6, batch=1, device=CPU)
+
+
+def test_split_by_hand() -> None:
+    photos = [torch.full((1, 1, 1), i, dtype=torch.uint8) for i in range(10)]
+    train, validation = split(photos, 2)
+    assert [int(photo) for photo in validation] == [2, 7]  # the middles of 0-4 and 5-9
+    assert [int(photo) for photo in train] == [0, 1, 3, 4, 5, 6, 8, 9]
+
+
+def test_split_is_disjoint_complete_and_repeatable() -> None:
+    for number in range(2, 40):
+        photos = [torch.full((1, 1, 1), i, dtype=torch.uint8) for i in range(number)]
+        for kept_out in range(1, number):
+            train, validation = split(photos, kept_out)
+            assert len(validation) == kept_out
+            assert sorted(int(photo) for photo in train + validation) == list(range(number))
+            assert [int(p) for p in split(photos, kept_out)[1]] == [int(p) for p in validation]
+
+
+def test_a_split_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"data\.validation = 3 leaves nothing of 3"):
+        split([unique_photo(2, 2)] * 3, 3)
+
+
+def test_rescaled_by_hand() -> None:
+    photo = torch.tensor([[10, 20, 0, 0], [30, 40, 0, 8]], dtype=torch.uint8)[None]
+    same, half = rescaled([photo], [1.0, 0.5])
+    assert torch.equal(same, photo)
+    assert half.tolist() == [[[25, 2]]]  # means of 2x2
+    assert [p.shape for p in rescaled([unique_photo(10, 20)], [0.9, 0.7])] == [(1, 9, 18), (1, 7, 14)]
+
+
+def test_photos_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name, level in (("b.png", 2), ("a.png", 1), ("c.bmp", 3)):
+        cv2.imwrite(str(tmp_path / name), np.full((3, 4), level, np.uint8))
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "folder").mkdir()
+    photos = load_photos(tmp_path)
+    assert [(tuple(photo.shape), int(photo[0, 0, 0])) for photo in photos] == [((1, 3, 4), i) for i in (1, 2, 3)]
+    assert all(photo.dtype == torch.uint8 for photo in photos)
+
+
+def test_colour_photos_become_grey(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "green.png"), np.full((2, 2, 3), (0, 200, 0), np.uint8))
+    (photo,) = load_photos(tmp_path)
+    assert photo.shape == (1, 2, 2)
+    assert abs(int(photo[0, 0, 0]) - 0.587 * 200) <= 1  # the luma of BT.601
+
+
+def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="missing does not exist"):
+        load_photos(tmp_path / "missing")
+    with pytest.raises(UsageError, match="no picture"):
+        load_photos(tmp_path)
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(UsageError, match="no picture"):
+        load_photos(tmp_path)

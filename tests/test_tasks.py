@@ -1,0 +1,145 @@
+"""Tasks: how noise is drawn, what a step earns, and how a recipe names a task."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+import torch
+from torch import Tensor
+
+from pixelrl.actions import PAPER_NINE
+from pixelrl.errors import UsageError
+from pixelrl.tasks import GaussianDenoising, Task, build_task
+
+
+def grey(level: float, batch: int = 1, side: int = 200) -> Tensor:
+    return torch.full((batch, 1, side, side), level)
+
+
+@pytest.mark.parametrize("sigma", [5.0, 25.0, 50.0])
+def test_noise_has_the_sigma_it_is_asked_for(sigma: float, generator: torch.Generator) -> None:
+    clean = grey(0.5)
+    start = GaussianDenoising().degrade(clean, sigma, generator)
+    noise = 255 * (start.image - clean)
+    # 40,000 pixels: the standard error of the mean is sigma / 200, that of the deviation sigma / 283.
+    assert noise.mean().item() == pytest.approx(0, abs=sigma / 40)
+    assert noise.std().item() == pytest.approx(sigma, rel=0.02)
+    assert torch.equal(start.target, clean)
+    assert start.condition.item() == pytest.approx(sigma / 255)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_noise_is_neither_clipped_nor_quantised(level: float, generator: torch.Generator) -> None:
+    task, clean = GaussianDenoising(sigma=(25, 25)), grey(level)
+    for start in (task.degrade(clean, 25, generator), task.begin(clean, generator)):
+        beyond = ((start.image < 0) | (start.image > 1)).double().mean().item()
+        assert beyond == pytest.approx(0.5, abs=0.02)
+        levels = start.image * 255
+        assert ((levels - levels.round()).abs() > 0.01).double().mean() > 0.9
+
+
+def test_every_crop_has_its_own_sigma(generator: torch.Generator) -> None:
+    clean = grey(0.5, batch=300, side=40)
+    start = GaussianDenoising(sigma=(10, 50)).begin(clean, generator)
+    told = 255 * start.condition.flatten()
+    drawn = 255 * (start.image - clean).flatten(1).std(1)
+    assert (drawn / told - 1).abs().max() < 0.1
+    assert 10 <= told.min() < 12
+    assert 48 < told.max() <= 50
+    assert told.mean().item() == pytest.approx(30, abs=2)
+    assert not torch.equal(start.image[0], start.image[1])
+
+
+def test_the_generator_decides_the_noise() -> None:
+    task, clean = GaussianDenoising(), grey(0.5, side=8)
+    one, same, other = (task.begin(clean, torch.Generator().manual_seed(seed)).image for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_reward_by_hand() -> None:
+    task = GaussianDenoising()
+    before, after, target = (torch.full((1, 1, 1, 1), level / 255) for level in (10.0, 7.0, 6.0))
+    assert task.reward(before, after, target).item() == pytest.approx((16 - 1) / 255)  # 255 (4^2 - 1^2) / 255^2
+    assert task.reward(after, before, target).item() == pytest.approx(-15 / 255)
+
+
+def test_rewards_of_all_outcomes_at_once(generator: torch.Generator) -> None:
+    task = GaussianDenoising()
+    before, target = torch.rand(2, 2, 1, 4, 5, generator=generator)
+    outcomes = torch.rand(2, 9, 1, 4, 5, generator=generator)
+    rewards = task.reward(before[:, None], outcomes, target[:, None])
+    assert rewards.shape == outcomes.shape
+    for action in range(9):
+        torch.testing.assert_close(rewards[:, action], task.reward(before, outcomes[:, action], target))
+
+
+def test_the_reward_scale_is_one_at_sigma_15_and_smaller_for_stronger_noise(generator: torch.Generator) -> None:
+    scales = [GaussianDenoising().degrade(grey(0.5), s, generator).reward_scale.item() for s in (5.0, 15.0, 35.0)]
+    assert scales == pytest.approx([4, 1, 1 / 4])  # (20 / (sigma + 5)) ** 2
+
+
+def test_what_the_paper_chose() -> None:
+    task = GaussianDenoising()
+    assert task.num_steps == 5
+    assert task.action_names == PAPER_NINE
+    assert len(task.action_names) == 9
+    assert task.levels == (15, 25, 50)
+
+
+@pytest.mark.parametrize("sigma", [(-1.0, 5.0), (5.0, 1.0), (float("nan"), 5.0)])
+def test_bad_ranges_are_refused(sigma: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match="is not a range"):
+        GaussianDenoising(sigma=sigma)
+
+
+def test_an_episode_has_steps() -> None:
+    with pytest.raises(UsageError, match="num_steps = 0 is too few"):
+        GaussianDenoising(num_steps=0)
+
+
+def test_tasks_by_name() -> None:
+    task = build_task("gaussian-denoising", {"sigma": (1.0, 2.0), "num_steps": 3})
+    assert isinstance(task, GaussianDenoising)
+    assert task.num_steps == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        ("denoise", {}, "task 'denoise' is unknown; known are gaussian-denoising"),
+        ("gaussian-denoising", {"strength": 3}, "cannot be built from .*strength"),
+        ("gaussian-denoising", {"sigma": (1.0,)}, "cannot be built from"),
+        ("gaussian-denoising", {"sigma": 25}, "cannot be built from"),
+        ("no_such_module:Task", {}, "'no_such_module:Task' cannot be imported"),
+        ("pixelrl.tasks:NoSuchTask", {}, "cannot be imported"),
+        ("pathlib:Path", {}, "is not a subclass"),
+    ],
+)
+def test_tasks_that_cannot_be_made(kind: str, arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        build_task(kind, arguments)
+
+
+def test_a_task_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("my_tasks")
+
+    class Mine(Task):
+        def __init__(self, num_steps: int) -> None:
+            self.num_steps = num_steps
+
+        def degrade(self, clean: Tensor, level: float, generator: torch.Generator) -> None:
+            raise NotImplementedError
+
+        def begin(self, clean: Tensor, generator: torch.Generator) -> None:
+            raise NotImplementedError
+
+    module.Mine = Mine
+    monkeypatch.setitem(sys.modules, "my_tasks", module)
+    task = build_task("my_tasks:Mine", {"num_steps": 4})
+    assert isinstance(task, Mine)
+    assert task.num_steps == 4
+    with pytest.raises(UsageError, match="cannot be built"):
+        build_task("my_tasks:Mine", {})
