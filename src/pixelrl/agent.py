@@ -72,9 +72,6 @@ class Agent:
     def __init__(self, policy: Policy, card: PolicyCard, device: torch.device) -> None:
         self.policy, self.card, self.device = policy.to(device), card, device
         self.actions = ActionSet(card.action_names)
-        if device.type == "cpu":
-            # Twice as fast as the default layout in PyTorch's CPU convolutions.
-            self.policy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def name(self) -> str:

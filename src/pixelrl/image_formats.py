@@ -161,7 +161,8 @@ def _png(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     """All chunks up to IEND, without damaged ancillary ones. Raises InputError for a damaged critical one."""
-    chunks, at = [], len(PNG_HEAD)
+    chunks: list[tuple[bytes, bytes]] = []
+    at = len(PNG_HEAD)
     while not chunks or chunks[-1][0] != b"IEND":
         if at + 12 > len(data) or at + 12 + (size := struct.unpack_from(">I", data, at)[0]) > len(data):
             raise InputError("the PNG data are truncated; an undamaged file is needed")

@@ -89,7 +89,8 @@ def _read_by_opencv(page: Any, data: bytes) -> Array:
     if array is None:
         name = getattr(page.compression, "name", page.compression)
         raise InputError(f"its {name} data are damaged or not supported; an undamaged, uncompressed TIFF is needed")
-    return array if array.ndim == 2 else array[..., [2, 1, 0, 3][: array.shape[2]]]
+    result: Array = array if array.ndim == 2 else array[..., [2, 1, 0, 3][: array.shape[2]]]
+    return result
 
 
 def _upright(page: Any, data: bytes) -> bytes:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE
+from pixelrl.checkpoint import PolicyCard
 from pixelrl.errors import UsageError
 from pixelrl.policies.fcn import FCN
 
@@ -49,7 +50,7 @@ class Imported(NamedTuple):
     policy: FCN
     """In evaluation mode."""
     arguments: dict[str, object]
-    """What `pixelrl.policies.build_policy` takes to make a policy of kind ``fcn`` with these parameters."""
+    """What `FCN` takes, beside the number of actions, to have these parameters."""
     action_names: tuple[str, ...] = PAPER_NINE
     num_steps: int = 5
     """T, with which all of these weights were trained."""
@@ -83,11 +84,17 @@ def read_chainer(path: Path) -> Imported:
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(arrays[name]))
     arguments: dict[str, object] = {
-        "num_actions": len(PAPER_NINE),
         "recurrent": recurrent,
         "reward_map_convolution": convolution,
     }
     return Imported(policy.eval(), arguments)
+
+
+def import_chainer(path: Path) -> tuple[FCN, PolicyCard]:
+    """A released policy and its card, as `pixelrl.checkpoint.save_policy` takes them; see `read_chainer`."""
+    policy, arguments, action_names, num_steps = read_chainer(path)
+    training: dict[str, object] = {"imported_from": path.name}
+    return policy, PolicyCard(path.stem, "fcn", arguments, action_names, num_steps, None, training)
 
 
 def _read_arrays(path: Path) -> dict[str, _Array]:

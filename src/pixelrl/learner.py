@@ -67,7 +67,7 @@ class Learner:
     def _bootstrap(self, last: Step, actor: Actor) -> AgentMap:
         """V of the state after the last step, a constant."""
         with torch.no_grad():
-            value = self.policy(last.after, self.actions.outcomes(last.after), actor.memory).value
+            value: AgentMap | None = self.policy(last.after, self.actions.outcomes(last.after), actor.memory).value
         assert value is not None, "a policy in training mode gives values"
         return value
 

@@ -25,6 +25,7 @@ _SHEET = 2400  # pixels across, at most; a long policy name may ask for more
 _PANEL = 420  # longest side of a panel, at most
 _MARGIN, _GAP, _LINE = 28, 16, 30
 _MIN_COLUMN = 216  # the narrowest column whose captions and labels fit
+_MIN_PITCH = 80  # from one step to the next in the table of shares: room for a number
 _STEPS_PER_ROW = 6
 _INK, _QUIET, _RULE, _FRAME = "#1a1a1a", "#6b6b6b", "#d8d8d8", "#ff2d55"
 
@@ -49,7 +50,7 @@ def majority(actions: ActionIndices, cell: int, num_actions: int) -> ActionIndic
     result is ``(ceil(h / cell), ceil(w / cell))``. Nearest-neighbour shrinking would show a chance sample, and
     averaged colours would belong to no action.
     """
-    return _cell_counts(actions, cell, num_actions).argmax(-1).astype(np.uint8)
+    return np.asarray(_cell_counts(actions, cell, num_actions).argmax(-1), dtype=np.uint8)
 
 
 def caption(label: str, image: Image, target: Image | None) -> str:
@@ -62,9 +63,9 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
 
     Small pictures are enlarged by a whole factor. Large ones are shrunk by a whole factor, pictures by
     averaging and action maps by `majority`; then a detail follows in which single pixels can be seen: the
-    window whose four quarters differ most in what their agents do (Jensen-Shannon divergence of the shares,
-    summed over the steps). With one agent per channel there is one action map per channel. 16-bit and float
-    pictures are shown as 8 bit; of a picture that is neither grey nor RGB, the first channel is shown.
+    window whose agents' choices are the most diverse (greatest entropy of the shares, summed over the steps).
+    With one agent per channel there is one action map per channel. 16-bit and float pictures are shown as
+    8 bit; of a picture that is neither grey nor RGB, the first channel is shown.
 
     Args:
         trace: what happened.
@@ -109,7 +110,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
                 parts.append(_panels([None, *maps], column, "" if g or first else _note(trace, view)))
     pitch = column + _GAP
     if num_rows > 1:
-        pitch = min(pitch, (columns * pitch - _MIN_COLUMN) // steps)
+        pitch = max(_MIN_PITCH, min(pitch, (columns * pitch - _MIN_COLUMN) // steps))
     parts.append(_table(trace, column + _GAP if num_rows == 1 else _MIN_COLUMN, pitch))
     return _stack(parts)
 
@@ -124,7 +125,7 @@ class _View:
 
     def picture(self, image: Image) -> Picture:
         left, top, right, bottom = self.box
-        planes = to_8_bit(image[0, :, top:bottom, left:right]).byte().cpu().numpy()
+        planes = to_8_bit(image[..., top:bottom, left:right])[0].byte().cpu().numpy()
         array = np.moveaxis(planes, 0, -1) if len(planes) == 3 else planes[0]
         return self._enlarged(PillowImage.fromarray(np.ascontiguousarray(array)).reduce(self.shrink))
 
@@ -160,23 +161,17 @@ def _detail_view(trace: Trace, whole: _View) -> _View:
     _, _, h, w = trace.actions.shape
     enlarge = 5
     half = max(1, max(h, w) // whole.shrink // enlarge // 2)
-    n = len(trace.action_names)
-    score = np.zeros((-(-h // half), -(-w // half)))
-    for agents in trace.actions.reshape(-1, h, w):
-        cells = np.pad(_cell_counts(agents, half, n), ((0, 1), (0, 1), (0, 0)))
-        quarters = [cells[:-1, :-1], cells[1:, :-1], cells[:-1, 1:], cells[1:, 1:]]
-        window = np.sum(quarters, axis=0)
-        score += _entropy(window) - sum(_entropy(q) * q.sum(-1) for q in quarters) / window.sum(-1)
-    row, col = np.unravel_index(score.argmax(), score.shape)
+    entropy = np.zeros((-(-h // half), -(-w // half)))
+    for step in trace.actions:
+        counts = np.sum([_cell_counts(agents, half, len(trace.action_names)) for agents in step], axis=0)
+        counts = np.pad(counts, ((0, 1), (0, 1), (0, 0)))
+        window = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
+        share = window / window.sum(-1, keepdims=True)
+        entropy -= (share * np.log(np.maximum(share, 1e-12))).sum(-1)
+    row, col = np.unravel_index(entropy.argmax(), entropy.shape)
     wide, high = min(w, 2 * half), min(h, 2 * half)
     left, top = min(int(col) * half, w - wide), min(int(row) * half, h - high)
     return _View((left, top, left + wide, top + high), shrink=1, enlarge=enlarge)
-
-
-def _entropy(counts: Counts) -> npt.NDArray[np.float64]:
-    """In nats, over the last axis; 0 where nothing was counted."""
-    share = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
-    return np.asarray(-(share * np.log(np.maximum(share, 1e-12))).sum(-1))
 
 
 def _cell_counts(actions: ActionIndices, cell: int, num_actions: int) -> Counts:
@@ -205,7 +200,7 @@ def _title(trace: Trace) -> Picture:
     name, rest = _font(38), _font(24)
     facts_at = name.getlength(policy) + 28
     text = "   |   ".join(facts)
-    sheet = PillowImage.new("RGB", (round(facts_at + rest.getlength(text)) + 1, 58), "white")
+    sheet = PillowImage.new("RGB", (round(facts_at + rest.getlength(text)) + 1, 66), "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((0, 40), policy, _INK, name, anchor="ls")
     draw.text((facts_at, 40), text, _QUIET, rest, anchor="ls")
@@ -226,7 +221,9 @@ def _note(trace: Trace, view: _View) -> str:
         return "The window in the red frame, pixel by pixel."
     whose = "pixel" if agents == 1 else "channel of every pixel"
     note = f"Every {whose} picks one of {len(trace.action_names)} operations at every step."
-    return note if view.shrink == 1 else f"{note} A dot is the choice of most of {view.shrink} x {view.shrink} pixels."
+    if view.shrink == 1:
+        return note
+    return f"{note} Each dot stands for {view.shrink}x{view.shrink} pixels: their most frequent choice."
 
 
 def _panels(panels: Sequence[_Panel | None], column: int, note: str = "") -> Picture:
@@ -268,28 +265,27 @@ def _table(trace: Trace, labels: int, pitch: int) -> Picture:
     sheet = PillowImage.new("RGB", (width, (1 + len(trace.action_names)) * _LINE + 2 * _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     small, font = _font(18), _font(20)
-    if len(share):
-        draw.text((0, 20), "share of the choices", _QUIET, small, anchor="ls")
+    draw.text((0, 20), "share of the choices" if len(share) else "operations", _QUIET, small, anchor="ls")
     for t in range(len(share)):
-        draw.text((labels + t * pitch, 20), f"step {t + 1}", _QUIET, small, anchor="ls")
+        draw.text((labels + t * pitch + 76, 20), f"step {t + 1}", _QUIET, small, anchor="rs")
     order = sorted(range(len(trace.action_names)), key=lambda i: list(ACTIONS).index(trace.action_names[i]))
     for line, i in enumerate(order, start=1):  # in the table's order, which keeps related actions together
         y, name = line * _LINE, trace.action_names[i]
-        draw.line((0, y, width, y), _RULE)
+        draw.line((0, y, width - _GAP, y), _RULE)
         draw.rectangle((0, y + 5, 28, y + _LINE - 5), _rgb(name))
         draw.text((40, y + 21), name, _INK, font, anchor="ls")
         for t, value in enumerate(share[:, i]):
             x = labels + t * pitch
-            room = pitch - _GAP - 84
-            draw.text((x, y + 21), _percent(float(value)), _INK if value else _QUIET, font, anchor="ls")
+            room = pitch - _GAP - 88
+            draw.text((x + 76, y + 21), _percent(float(value)), _INK if value else _QUIET, font, anchor="rs")
             if value and room > 60:
                 length = room * float(value / share.max())
-                draw.rectangle((x + 84, y + 5, x + 84 + length, y + _LINE - 5), _rgb(name))
+                draw.rectangle((x + 88, y + 5, x + 88 + length, y + _LINE - 5), _rgb(name))
     return sheet
 
 
 def _percent(value: float) -> str:
-    return "-" if value == 0 else "< 0.1 %" if value < 0.0005 else f"{100 * value:.1f} %"
+    return "-" if value == 0 else "<0.1 %" if value < 0.0005 else f"{100 * value:.1f} %"
 
 
 def _stack(parts: Sequence[Picture]) -> Picture:

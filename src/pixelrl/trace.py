@@ -89,7 +89,8 @@ def load_trace(path: Path) -> Trace:
             header = json.loads(str(file["header"]))
             pixels, actions = file["pixels"], file["actions"]
         names = tuple(str(name) for name in header["action_names"])
-        policy, sigma, version = str(header["policy"]), header["sigma"], header["format"]
+        policy, version = str(header["policy"]), header["format"]
+        sigma = None if header["sigma"] is None else float(header["sigma"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated: {error}") from error
     if version != _FORMAT:

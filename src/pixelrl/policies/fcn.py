@@ -103,17 +103,17 @@ class FCN(Policy):
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge the image as it is now; this network does not look at the outcomes."""
-        # Channels-last is faster on CPU: 1.2 times on a 481x321 image, 1.15 in training. Asked of the image it
-        # would do nothing: with one channel, a tensor is in both layouts at once. And where the memory comes in
-        # the other layout, sums differ in their last bits, so tiles would not give the whole image's result.
-        entered = F.relu(self.enter(image)).contiguous(memory_format=torch.channels_last)
-        shared = self.shared(entered)
+        shared = self.shared(F.relu(self.enter(image)))
         features = self.actor(shared)
         if self.gru is not None:
+            # Channels-last makes the GRU a quarter faster on CPU. Not so the layers before it: for dilated
+            # convolutions in that layout, oneDNN sums in an order that depends on the width, and tiles would
+            # differ from the whole image in their last bits.
+            inputs = features.contiguous(memory_format=torch.channels_last)
             hidden = memory.detach().contiguous(memory_format=torch.channels_last)
-            features = memory = self.gru(features, hidden)
+            features = memory = self.gru(inputs, hidden)
         logits = self.to_logits(features).to(image.dtype)[:, :, None]
-        value = self.to_value(self.critic(shared)).to(image.dtype) if torch.is_grad_enabled() else None
+        value = self.to_value(self.critic(shared)).to(image.dtype) if self.training else None
         return PolicyOutput(logits, value, memory)
 
     def estimate(self, memory: Memory, image: Image) -> None:

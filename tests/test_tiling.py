@@ -1,0 +1,150 @@
+"""Tiles change no bit, and no pixel is influenced from beyond a policy's reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from pixelrl.actions import PAPER_NINE, ActionSet
+from pixelrl.policies import FCN, Lookahead, Policy
+from pixelrl.policies.tiling import tiled_forward, tiled_perceive, tiles
+from pixelrl.rollout import rollout
+from pixelrl.types import Logits
+
+ACTIONS = ActionSet(PAPER_NINE)
+BUILD: dict[str, Callable[[], Policy]] = {
+    "lookahead": lambda: Lookahead(9, width=8, deep_width=12, depths=(1, 1, 1), head_width=4),
+    "lookahead of the shipped size": lambda: Lookahead(9),
+    "fcn": lambda: FCN(9, width=8),
+    "recurrent fcn": lambda: FCN(9, width=8, recurrent=True),
+    "recurrent fcn of the paper's size": lambda: FCN(9, width=64, recurrent=True),
+}
+SMALL = ("lookahead", "fcn", "recurrent fcn")
+
+Make = Callable[[str], Policy]
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3)) * 0.3 + 0.5
+
+
+@pytest.fixture
+def make(randomise: Callable[[torch.nn.Module], None]) -> Make:
+    def build(name: str) -> Policy:
+        policy = BUILD[name]()
+        randomise(policy)
+        # As agents run it: channels-last weights on the CPU.
+        return policy.to(memory_format=torch.channels_last).eval()
+
+    return build
+
+
+def bits(action: int) -> Callable[[Logits], Tensor]:
+    """In the place of a choice: the very bits of one action's logits."""
+    return lambda logits: logits[:, action].contiguous().view(torch.int32)
+
+
+@pytest.mark.parametrize("alignment", [1, 4])
+@pytest.mark.parametrize("length", [1, 3, 4, 17, 40])
+@pytest.mark.parametrize("side", [1, 4, 7, 16, 100])
+def test_tiles_cover_an_axis_once(length: int, side: int, alignment: int) -> None:
+    reach, position = 6, 0
+    for tile in tiles(length, side, reach, alignment):
+        assert tile.start == position < tile.stop
+        assert tile.start % alignment == tile.halo_start % alignment == 0
+        assert tile.halo_start <= max(0, tile.start - reach)
+        assert tile.halo_stop >= min(length, tile.stop + reach)
+        assert tile.stop - tile.start <= max(side, alignment)
+        position = tile.stop
+    assert position == length
+
+
+@pytest.mark.parametrize("side", [8, 13, 32, 61])
+@pytest.mark.parametrize("size", [(75, 90), (61, 33), (1, 100), (62, 7)])
+@pytest.mark.parametrize("name", SMALL)
+def test_tiled_rollouts_are_the_same_bits(make: Make, name: str, size: tuple[int, int], side: int) -> None:
+    policy, image, condition = make(name), noise(1, 1, *size), torch.full((1, 1), 0.1)
+    whole, final = rollout(policy, ACTIONS, image, condition, 3)
+    tiled, tiled_final = rollout(policy, ACTIONS, image, condition, 3, tile=side)
+    assert len(whole.actions.unique()) > 3
+    assert torch.equal(tiled.actions, whole.actions)
+    assert torch.equal(tiled_final, final)
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_memory_and_logits_are_the_same_bits(make: Make, name: str) -> None:
+    policy, image, condition = make(name), noise(2, 1, 119, 158), torch.tensor([[0.1], [0.2]])
+    with torch.no_grad():
+        memory = policy.perceive(image, condition)
+        assert torch.equal(tiled_perceive(policy, image, condition, 64), memory)
+        outcomes = ACTIONS.outcomes(image)
+        for action in (0, 8):
+            logits, _, after = policy(image, outcomes, memory)
+            tiled, tiled_after = tiled_forward(policy, bits(action), image, outcomes, memory, 64)
+            assert logits.std() > 0.1
+            assert torch.equal(tiled, bits(action)(logits))
+            assert torch.equal(tiled_after, after)
+
+
+def distances(size: tuple[int, int], y: int, x: int) -> Tensor:
+    rows, columns = (torch.arange(n) for n in size)
+    return torch.maximum((rows - y).abs()[:, None], (columns - x).abs())
+
+
+@pytest.mark.parametrize("place", [(60, 60), (61, 63), (0, 2), (118, 119)])
+@pytest.mark.parametrize("name", SMALL)
+def test_nothing_beyond_the_reach_matters(make: Make, name: str, place: tuple[int, int]) -> None:
+    policy, size, (y, x) = make(name), (119, 120), place
+    image = noise(1, 1, *size)
+    other = image.clone()
+    other[..., y, x] += 1
+    distance, condition = distances(size, y, x), torch.full((1, 1), 0.1)
+    far = distance > policy.reach
+    assert far.any()
+    s = policy.stride
+
+    @torch.no_grad()
+    def look(x: Tensor, outcomes: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        logits, _, after = policy(x, outcomes, memory)
+        at_pixels = after.repeat_interleave(s, 2).repeat_interleave(s, 3)[..., : size[0], : size[1]]
+        return logits, at_pixels
+
+    # What forward sees of one pixel of the image and of its outcomes, memory being equal ...
+    outcomes, changed = ACTIONS.outcomes(image), ACTIONS.outcomes(image)
+    changed[..., y, x] += 1
+    with torch.no_grad():
+        memory = policy.perceive(image, condition)
+        other_memory = policy.perceive(other, condition)
+    before, after = look(image, outcomes, memory), look(other, changed, memory)
+    for one, two in zip(before, after, strict=True):
+        assert torch.equal(one[..., far], two[..., far])
+    assert not torch.equal(before[0][..., y, x], after[0][..., y, x])
+    # ... and what perceive sees of it.
+    memories = [
+        m.repeat_interleave(s, 2).repeat_interleave(s, 3)[..., : size[0], : size[1]] for m in (memory, other_memory)
+    ]
+    assert torch.equal(memories[0][..., far], memories[1][..., far])
+
+
+@pytest.mark.parametrize(("name", "slack"), [("lookahead", 2 * 4), ("fcn", 0), ("recurrent fcn", 0)])
+def test_the_reach_is_used(make: Make, name: str, slack: int) -> None:
+    """By the gradient of one place, which sees even influences that vanish in rounding."""
+    policy, size = make(name).train(), (119, 120)
+    image = noise(1, 1, *size).requires_grad_()
+    memory = policy.perceive(image, torch.full((1, 1), 0.1))
+    if name == "lookahead":
+        memory[..., 29, 30].sum().backward()
+    else:
+        policy(image, ACTIONS.outcomes(image.detach()), memory).logits[..., 58, 60].sum().backward()
+    assert image.grad is not None
+    seen = distances(size, 58, 60)[image.grad[0, 0] != 0]
+    assert policy.reach - slack <= seen.max() <= policy.reach
+
+
+def test_no_pixels_cannot_be_tiled(make: Make) -> None:
+    policy, nothing = make("lookahead"), torch.zeros(1, 1, 0, 5)
+    with pytest.raises(ValueError, match="no pixels"):
+        tiled_perceive(policy, nothing, torch.zeros(1, 1), 8)
