@@ -36,8 +36,7 @@ def make(randomise: Callable[[torch.nn.Module], None]) -> Make:
     def build(name: str) -> Policy:
         policy = BUILD[name]()
         randomise(policy)
-        # As agents run it: channels-last weights on the CPU.
-        return policy.to(memory_format=torch.channels_last).eval()
+        return policy.eval()
 
     return build
 

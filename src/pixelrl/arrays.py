@@ -34,7 +34,8 @@ def array_to_tensor(array: Array) -> Image:
         raise InputError("the image has values that are NaN or infinite; replace them first")
     planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
     scale = SCALES[str(array.dtype)]
-    return torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32))[None] / scale
+    # A copy in any case: the array may be read-only, and must never change with the tensor.
+    return torch.from_numpy(np.array(planes, dtype=np.float32, order="C"))[None] / scale
 
 
 def tensor_to_array(image: Image, dtype: str, ndim: int) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,24 +43,18 @@ _DAMAGE = (
 
 _Array = npt.NDArray[Any]
 
-
-class Imported(NamedTuple):
-    """A released policy, and what else a checkpoint of it needs."""
-
-    policy: FCN
-    """In evaluation mode."""
-    arguments: dict[str, object]
-    """What `FCN` takes, beside the number of actions, to have these parameters."""
-    action_names: tuple[str, ...] = PAPER_NINE
-    num_steps: int = 5
-    """T, with which all of these weights were trained."""
+NUM_STEPS = 5
+"""T, with which all of these weights were trained."""
 
 
-def read_chainer(path: Path) -> Imported:
+def import_chainer(path: Path) -> tuple[FCN, PolicyCard]:
     """Read one of the authors' files for grey images: plain, with convGRU, or with convGRU and RMC.
 
-    Which of the three it is follows from the names of the arrays. Every array must be of use, and every
+    Which of them it is follows from the names of the arrays. Every array must be of use, and every
     parameter is filled.
+
+    Returns:
+        The policy in evaluation mode and its card, named after the file.
 
     Raises:
         UsageError: the file is no readable ``.npz`` of plain arrays, or a name, shape or value in it is not
@@ -73,9 +67,7 @@ def read_chainer(path: Path) -> Imported:
     expected = _expected(policy)
     for name, parameter in expected.items():
         if name not in arrays:
-            raise UsageError(
-                f"{path} has no array {name!r}; expected is one of shape {tuple(parameter.shape)}"
-            )
+            raise UsageError(f"{path} has no array {name!r}; expected is one of shape {tuple(parameter.shape)}")
     for name in arrays:
         if name not in expected:
             raise UsageError(f"{path} has an unknown array {name!r}; expected are only {', '.join(expected)}")
@@ -83,18 +75,16 @@ def read_chainer(path: Path) -> Imported:
         _check(arrays[name], tuple(parameter.shape), f"{path}: array {name!r}")
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(arrays[name]))
-    arguments: dict[str, object] = {
-        "recurrent": recurrent,
-        "reward_map_convolution": convolution,
-    }
-    return Imported(policy.eval(), arguments)
-
-
-def import_chainer(path: Path) -> tuple[FCN, PolicyCard]:
-    """A released policy and its card, as `pixelrl.checkpoint.save_policy` takes them; see `read_chainer`."""
-    policy, arguments, action_names, num_steps = read_chainer(path)
-    training: dict[str, object] = {"imported_from": path.name}
-    return policy, PolicyCard(path.stem, "fcn", arguments, action_names, num_steps, None, training)
+    card = PolicyCard(
+        name=path.stem,
+        kind="fcn",
+        arguments={"recurrent": recurrent, "reward_map_convolution": convolution},
+        action_names=PAPER_NINE,
+        num_steps=NUM_STEPS,
+        condition=None,
+        training={"imported_from": path.name},
+    )
+    return policy.eval(), card
 
 
 def _read_arrays(path: Path) -> dict[str, _Array]:

@@ -72,8 +72,6 @@ class Trainer:
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
         self.card = _card(recipe, self.task)
         self.policy = self.card.build().to(device)
-        if device.type == "cpu":
-            self.policy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
         self.learner = Learner(self.policy, self.task, recipe.learner)

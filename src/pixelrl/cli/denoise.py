@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INPUTS, PATH, parse_sigma, complain
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INPUTS, EXIT_INTERRUPTED, PATH, parse_sigma, complain
 from pixelrl.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def denoise(
                     report = {"input": str(source), "error": str(error)}
                 except KeyboardInterrupt:
                     complain(f"interrupted; {done} of {len(targets)} pictures are done")
-                    raise click.Abort from None
+                    sys.exit(EXIT_INTERRUPTED)
             advance()
             if as_json:
                 click.echo(json.dumps(report))
@@ -130,8 +132,6 @@ def _denoise_one(
     trace: Path | None,
     overwrite: bool,
 ) -> Report:
-    import time
-
     from pixelrl.images import check_writable, read_picture, write_picture
     from pixelrl.trace import save_trace
 

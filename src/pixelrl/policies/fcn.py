@@ -17,11 +17,30 @@ SHARED_DILATIONS = (2, 3, 4)
 BRANCH_DILATIONS = (3, 2)
 
 
+class Convolution(nn.Conv2d):
+    """A 3x3 convolution that keeps height and width, always computed in PyTorch's default memory layout.
+
+    Channels-last is up to 1.3 times faster on CPU, but there oneDNN may sum in an order that depends on the image's
+    width, and tiles would differ from the whole image in their last bits. Input or weights, either could choose it.
+    """
+
+    def __init__(self, num_inputs: int, num_outputs: int, dilation: int = 1, bias: bool = True) -> None:
+        super().__init__(num_inputs, num_outputs, 3, padding=dilation, dilation=dilation, bias=bias)
+        nn.init.kaiming_normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, num_inputs, h, w)`` to ``(b, num_outputs, h, w)``."""
+        weight = self.weight.contiguous()
+        return F.conv2d(x.contiguous(), weight, self.bias, 1, self.padding, self.dilation)
+
+
 def dilated(width: int, dilations: tuple[int, ...]) -> nn.Sequential:
     """3x3 convolutions with these dilations, a ReLU after each; ``(b, width, h, w)`` to the same shape."""
     layers: list[nn.Module] = []
     for dilation in dilations:
-        layers.append(nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation))
+        layers.append(Convolution(width, width, dilation))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
@@ -38,8 +57,8 @@ class ConvGRU(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
 
-        def convolution() -> nn.Conv2d:
-            return nn.Conv2d(width, width, 3, padding=1, bias=False)
+        def convolution() -> Convolution:
+            return Convolution(width, width, bias=False)
 
         self.W, self.U = convolution(), convolution()
         self.Wz, self.Uz = convolution(), convolution()
@@ -80,21 +99,16 @@ class FCN(Policy):
     ) -> None:
         super().__init__()
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
-        self.enter = nn.Conv2d(num_channels, width, 3, padding=1)
+        self.enter = Convolution(num_channels, width)
         self.shared = dilated(width, SHARED_DILATIONS)
         self.actor = dilated(width, BRANCH_DILATIONS)
         self.gru = ConvGRU(width) if recurrent else None
-        self.to_logits = nn.Conv2d(width, num_actions, 3, padding=1)
+        self.to_logits = Convolution(width, num_actions)
         self.critic = dilated(width, BRANCH_DILATIONS)
-        self.to_value = nn.Conv2d(width, 1, 3, padding=1)
+        self.to_value = Convolution(width, 1)
         self.memory_width = width if recurrent else 0
         gru_reach = ConvGRU.reach if recurrent else 0
         self.reach = 1 + sum(SHARED_DILATIONS) + sum(BRANCH_DILATIONS) + gru_reach + 1
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """The hidden state starts at 0; a policy without a GRU carries no channels at all."""
@@ -106,12 +120,7 @@ class FCN(Policy):
         shared = self.shared(F.relu(self.enter(image)))
         features = self.actor(shared)
         if self.gru is not None:
-            # Channels-last makes the GRU a quarter faster on CPU. Not so the layers before it: for dilated
-            # convolutions in that layout, oneDNN sums in an order that depends on the width, and tiles would
-            # differ from the whole image in their last bits.
-            inputs = features.contiguous(memory_format=torch.channels_last)
-            hidden = memory.detach().contiguous(memory_format=torch.channels_last)
-            features = memory = self.gru(inputs, hidden)
+            features = memory = self.gru(features, memory.detach())
         logits = self.to_logits(features).to(image.dtype)[:, :, None]
         value = self.to_value(self.critic(shared)).to(image.dtype) if self.training else None
         return PolicyOutput(logits, value, memory)

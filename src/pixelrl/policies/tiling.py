@@ -1,7 +1,11 @@
-"""Run a policy on an image of any size in bounded memory, with the same bits as in one piece.
+"""Run a policy on an image of any size in bounded memory.
 
 Each tile is computed with a halo of at least the policy's reach and only its core is kept. Where the halo meets the
 image's border it stops there, so the network's own padding acts exactly as it does on the whole image.
+
+The lookahead policy gives the same bits in tiles as in one piece on x86 CPUs with AVX2 or AVX-512. Elsewhere, and
+for dilated convolutions, the convolution library may choose another order of summation for another size: the last
+bits of the logits may differ, and with them the choice between actions that are equal to within rounding.
 """
 
 from __future__ import annotations
@@ -33,10 +37,19 @@ def tiles(length: int, side: int, reach: int, alignment: int) -> Iterator[Tile]:
         yield Tile(start, stop, max(0, start - halo), min(length, start + side + halo))
 
 
+_LEAST_PIXELS = 2560
+"""In a tile with its halo, unless the image has less.
+
+PyTorch's CPU convolutions leave single inputs of up to 20480 values to another library, which sums in another order.
+The layer with the fewest values that this changes has 128 channels at a quarter of the resolution: 8 a pixel.
+"""
+
+
 def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Tile]]:
     height, width = image.shape[-2:]
-    for rows in tiles(height, side, policy.reach, policy.alignment):
-        for columns in tiles(width, side, policy.reach, policy.alignment):
+    down, right = (max(policy.reach, -(-_LEAST_PIXELS // across)) for across in (width, height))
+    for rows in tiles(height, side, down, policy.alignment):
+        for columns in tiles(width, side, right, policy.alignment):
             yield rows, columns
 
 

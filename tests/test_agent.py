@@ -1,0 +1,163 @@
+"""What a user holds: types in, the same types out, and clear refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+import pixelrl
+from pixelrl.actions import PAPER_NINE
+from pixelrl.agent import Agent, estimate_noise
+from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.errors import InputError, UsageError
+
+SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+
+
+@pytest.fixture
+def agent(tmp_path: Path, randomise) -> Agent:
+    card = PolicyCard("small", "lookahead", SMALL, PAPER_NINE, 3, "sigma", {})
+    policy = card.build()
+    randomise(policy)
+    save_policy(tmp_path / "small.safetensors", policy, card)
+    return pixelrl.load(tmp_path / "small.safetensors", "cpu")
+
+
+def picture(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    values = np.random.default_rng(0).random(shape)
+    scale = {"uint8": 255, "uint16": 65535}.get(dtype, 1)
+    return (values * scale).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(12, 17), (12, 17, 1), (12, 17, 3), (9, 5, 4), (1, 1), (1, 9)])
+def test_arrays_come_back_as_they_came(agent: Agent, shape: tuple[int, ...], dtype: str) -> None:
+    image = picture(shape, dtype)
+    before = image.copy()
+    result = agent(image, sigma=25)
+    channels = 1 if len(shape) == 2 else shape[2]
+    assert result.image.shape == shape
+    assert result.image.dtype == image.dtype
+    assert result.trajectory.actions.shape == (3, 1, channels, *shape[:2])
+    assert result.trajectory.action_names == PAPER_NINE
+    assert np.array_equal(image, before)
+    assert np.array_equal(result.trace().replay(), result.image)
+    if image.size > 100:
+        assert not np.array_equal(result.image, image)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "F"])
+def test_pillow_images_come_back_with_their_alpha(agent: Agent, mode: str) -> None:
+    channels = {"LA": 2, "RGB": 3, "RGBA": 4}.get(mode, 1)
+    dtype = {"I;16": "uint16", "F": "float32"}.get(mode, "uint8")
+    array = picture((14, 11, channels) if channels > 1 else (14, 11), dtype)
+    image = PillowImage.fromarray(array)
+    image.info["dpi"] = (300, 300)
+    result = agent(image, sigma=25).image
+    assert isinstance(result, PillowImage.Image)
+    assert (result.mode, result.size, result.info["dpi"]) == (mode, (11, 14), (300, 300))
+    if mode in ("LA", "RGBA"):
+        assert np.array_equal(np.asarray(result)[..., -1], array[..., -1])
+
+
+def test_batches_of_tensors(agent: Agent, generator: torch.Generator) -> None:
+    batch = torch.rand((2, 3, 16, 20), generator=generator, dtype=torch.float64)
+    result = agent(batch, sigma=25)
+    assert result.image.shape == batch.shape
+    assert result.image.dtype == torch.float64
+    assert result.trajectory.actions.shape == (3, 2, 3, 16, 20)
+    one = agent(batch[1:, 2:], sigma=25)
+    assert torch.equal(one.image, result.image[1:, 2:])
+    with pytest.raises(ValueError, match="one image"):
+        result.trace()
+
+
+def test_floats_are_not_clipped_and_integers_are(agent: Agent) -> None:
+    image = np.full((8, 8), 1.5, np.float32)
+    assert agent(image, sigma=0, steps=0).image.max() == 1.5
+    assert agent(image, sigma=0, steps=0).trajectory.num_steps == 0
+    bright = agent(np.full((8, 8), 255, np.uint8), sigma=50)
+    assert bright.image.dtype == np.uint8  # +1 level on white stays white instead of wrapping to black
+    assert bright.image.min() > 200
+
+
+def test_sixteen_bit_depth_is_used(agent: Agent) -> None:
+    image = picture((16, 16), "uint16")
+    assert len(np.unique(agent(image, sigma=25).image % 257)) > 50
+
+
+def test_tiles_and_batches_do_not_change_the_result(agent: Agent) -> None:
+    image = picture((70, 90, 3), "float32")
+    whole = agent(image, sigma=25, tile=None)
+    assert np.array_equal(agent(image, sigma=25, tile=32).image, whole.image)
+    assert np.array_equal(agent(np.ascontiguousarray(image[..., 1]), sigma=25).image, whole.image[..., 1])
+
+
+def test_sigma_is_told_estimated_or_ignored(agent: Agent, tmp_path: Path) -> None:
+    noisy = np.float32(0.5) + np.random.default_rng(0).normal(0, 20 / 255, (128, 128)).astype(np.float32)
+    assert agent(noisy).sigma == pytest.approx(20, rel=0.1)
+    assert agent(noisy, sigma=7).sigma == 7.0
+    assert not np.array_equal(agent(noisy, sigma=0).image, agent(noisy, sigma=55).image)
+    for wrong in (-3, float("nan"), float("inf"), "much", True):
+        with pytest.raises(UsageError, match="sigma"):
+            agent(noisy, sigma=wrong)
+    card = PolicyCard("blind", "fcn", {"width": 4}, PAPER_NINE, 2, None, {})
+    blind = Agent(card.build().eval(), card, torch.device("cpu"))
+    assert blind(noisy, sigma=7).sigma is None
+    assert np.array_equal(blind(noisy, sigma=7).image, blind(noisy).image)
+
+
+def test_estimate_of_tiny_images_is_zero() -> None:
+    assert estimate_noise(torch.rand(1, 1, 1, 9)) == 0.0
+
+
+def test_what_is_not_an_image_is_refused(agent: Agent) -> None:
+    for wrong, words in (
+        (np.zeros((4, 4), np.int32), "int32"),
+        (np.zeros((4, 4), bool), "bool"),
+        (np.zeros(4, np.uint8), "shape"),
+        (np.zeros((0, 4), np.uint8), "no pixels"),
+        (np.full((4, 4), np.nan, np.float32), "NaN"),
+        (PillowImage.new("CMYK", (4, 4)), "CMYK"),
+        (PillowImage.new("P", (4, 4)), "mode P"),
+        (torch.zeros(4, 4), r"\(b, c, h, w\)"),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), "uint8"),
+        (torch.full((1, 1, 2, 2), torch.inf), "infinite"),
+        ("photo.png", "str"),
+    ):
+        with pytest.raises(InputError, match=words):
+            agent(wrong, sigma=5)
+    with pytest.raises(UsageError, match="steps"):
+        agent(np.zeros((4, 4), np.uint8), steps=-1)
+
+
+def test_load_names_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="denoise-gray"):
+        pixelrl.load("denoise-grey")
+    with pytest.raises(UsageError, match="auto, cpu or cuda"):
+        pixelrl.load("denoise-gray", "tpu")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(UsageError, match="not a policy"):
+        pixelrl.load(tmp_path / "text.safetensors")
+
+
+def test_the_shipped_policy_cleans_a_photograph() -> None:
+    from skimage import data
+
+    from pixelrl.arrays import array_to_tensor
+    from pixelrl.metrics import psnr
+
+    agent = pixelrl.load("denoise-gray", "cpu")
+    clean = data.camera()[100:228, 150:278]
+    for sigma, gain in ((15, 5.0), (25, 7.0), (50, 9.0)):
+        noise = np.random.default_rng(1).normal(0, sigma / 255, clean.shape)
+        noisy = (clean / 255 + noise).astype(np.float32)
+        result = agent(noisy, sigma=sigma)
+        target = array_to_tensor(clean)
+        before, after = (psnr(array_to_tensor(x), target).item() for x in (noisy, result.image))
+        assert after > before + gain
+        assert len(np.unique(result.trajectory.actions.numpy())) >= 7

@@ -1,0 +1,211 @@
+"""The command line as a user meets it: exit codes, sentences, files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixelrl.agent
+from pixelrl.actions import PAPER_NINE
+from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.cli import main
+
+SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line: exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pixelrl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def policy(tmp_path: Path, randomise) -> Path:
+    card = PolicyCard("small", "lookahead", SMALL, PAPER_NINE, 2, "sigma", {})
+    network = card.build()
+    randomise(network)
+    path = tmp_path / "small.safetensors"
+    save_policy(path, network, card)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "inner").mkdir(parents=True)
+    for name, shape in (("a.png", (20, 30)), ("inner/b.jpg", (16, 16, 3)), ("c.webp", (15, 10, 3))):
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(folder / name)
+    return folder
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_file_with_its_trace(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
+    out, trace, strip, again = (tmp_path / n for n in ("o.png", "t.npz", "strip.png", "again.png"))
+    code, text, _ = run("denoise", photos / "a.png", "-o", out, "--policy", policy, "--trace", trace, "--steps", 3)
+    assert code == 0
+    assert "(estimated)" in text
+    assert pixelrl.load_trace(trace).actions.shape == (3, 1, 20, 30)
+    assert run("replay", trace, "-o", again)[0] == 0
+    assert np.array_equal(np.asarray(Image.open(again)), np.asarray(Image.open(out)))
+    assert run("show", trace, "-o", strip, "--reference", photos / "a.png")[0] == 0
+    assert Image.open(strip).width > 300
+
+
+def test_a_folder_is_mirrored_and_json_printed(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
+    code, text, _ = run("denoise", photos, "-o", tmp_path / "out", "--policy", policy, "--sigma", 10, "--json")
+    assert code == 0
+    assert tree(tmp_path / "out") == ["a.png", "c.webp", "inner/b.jpg"]
+    reports = [json.loads(line) for line in text.splitlines()]
+    assert [Path(r["input"]).name for r in reports] == ["a.png", "c.webp", "b.jpg"]
+    assert all(r["sigma"] == 10 and not r["sigma_estimated"] for r in reports)
+
+
+def test_patterns_and_suffix(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
+    code, *_ = run("denoise", photos / "*.png", "-o", tmp_path / "out", "--policy", policy, "--suffix", "_clean")
+    assert code == 0
+    assert tree(tmp_path / "out") == ["a_clean.png"]
+
+
+def test_nothing_is_overwritten_unasked(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.png"
+    out.write_bytes(b"mine")
+    arguments = ("denoise", photos / "a.png", "-o", out, "--policy", policy, "--sigma", 5)
+    code, _, err = run(*arguments)
+    assert (code, out.read_bytes()) == (2, b"mine")
+    assert "--overwrite" in err
+    assert run(*arguments, "--skip-existing")[0] == 0
+    assert out.read_bytes() == b"mine"
+    assert run(*arguments, "--overwrite")[0] == 0
+    assert Image.open(out).size == (30, 20)
+    assert run(*arguments, "--overwrite", "--skip-existing")[0] == 2
+
+
+def test_bad_inputs_are_named_and_the_others_done(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "text.png").write_text("hello")
+    (photos / "empty.jpg").touch()
+    whole = (photos / "inner/b.jpg").read_bytes()
+    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / "out"
+    code, text, err = run("denoise", photos, tmp_path / "none.png", "-o", out, "--policy", policy, "--sigma", 5)
+    assert code == 3
+    for name in ("text.png", "empty.jpg", "cut.jpg", "none.png"):
+        assert err.count(name) == 1
+    assert len(text.splitlines()) == 3
+    assert tree(out) == ["a.png", "c.webp", "inner/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["denoise", "PHOTO", "-o", "OUT", "--sigma", "-3"], "-3"),
+        (["denoise", "PHOTO", "-o", "OUT", "--sigma", "loud"], "loud"),
+        (["denoise", "PHOTO", "-o", "OUT", "--policy", "nonsense"], "denoise-gray"),
+        (["denoise", "PHOTO", "-o", "OUT", "--policy", "PHOTO"], "not a policy"),
+        (["denoise", "PHOTO", "-o", "OUT", "--steps", "-1"], "steps"),
+        (["denoise", "PHOTO", "-o", "PHOTO/inside"], "cannot be made"),
+        (["denoise", "FOLDER", "-o", "OUT.png"], "give a folder"),
+        (["denoise", "FOLDER", "-o", "OUT", "--trace", "OUT.npz"], "one picture"),
+        (["denoise", "PHOTO"], "-o"),
+        (["denoise", "-o", "OUT"], "INPUT"),
+        (["show", "PHOTO", "-o", "OUT.png"], "not a trace"),
+        (["show", "nowhere.npz", "-o", "OUT.png"], "does not exist"),
+        (["replay", "nowhere.npz", "-o", "OUT.png"], "does not exist"),
+        (["evaluate", "denoise-gray", "--data", "FOLDER"], "--sigma"),
+        (["evaluate", "denoise-gray", "--data", "nowhere", "--sigma", "5"], "nowhere"),
+        (["train", "nowhere.toml", "-o", "OUT"], "nowhere.toml"),
+        (["train", "PHOTO", "-o", "OUT"], "TOML"),
+        (["import", "PHOTO", "-o", "OUT.safetensors"], "npz"),
+        (["import", "nowhere.npz", "-o", "OUT.safetensors"], "nowhere.npz"),
+        (["no-such-command"], "no-such-command"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(run: Run, photos: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    places = {"PHOTO": photos / "a.png", "FOLDER": photos, "OUT": tmp_path / "out"}
+    filled = [
+        argument if argument == argument.lower() else argument.replace(key, str(place))
+        for argument in arguments
+        for key, place in [next(((k, p) for k, p in places.items() if argument.startswith(k)), ("", Path()))]
+    ]
+    before = tree(tmp_path)
+    code, out, err = run(*filled)
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert tree(tmp_path) == before
+
+
+def test_an_unknown_key_of_a_recipe_is_named(run: Run, tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "recipes" / "denoise-gray.toml"
+    for setting, words in (("learner.gama=1", "learner.gama"), ("data.batch=much", "data.batch"), ("seed", "key=value")):
+        code, _, err = run("train", recipe, "-o", tmp_path / "run", "--set", setting)
+        assert (code, words in err) == (2, True)
+    code, _, err = run("train", recipe, "-o", tmp_path / "run", "--set", f"data.folder={tmp_path / 'none'}")
+    assert (code, "does not exist" in err) == (2, True)
+    assert tree(tmp_path) == []
+
+
+def test_an_interrupt_leaves_whole_files(
+    run: Run, policy: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = pixelrl.agent.Agent.__call__, []
+
+    def second_is_interrupted(self, *arguments, **settings):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(self, *arguments, **settings)
+
+    monkeypatch.setattr(pixelrl.agent.Agent, "__call__", second_is_interrupted)
+    code, _, err = run("denoise", photos, "-o", tmp_path / "out", "--policy", policy, "--sigma", 5)
+    assert code == 130
+    assert "1 of 3" in err
+    assert tree(tmp_path / "out") == ["a.png"]
+
+
+def test_train_stop_resume_and_use(run: Run, photos: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'name = "tiny"\n[task]\nkind = "gaussian-denoising"\nnum_steps = 2\n'
+        '[policy]\nkind = "lookahead"\nwidth = 8\ndeep_width = 8\ndepths = [1, 1, 1]\nhead_width = 4\n'
+        f'[data]\nfolder = "{photos}"\ncrop = 8\nbatch = 2\nvalidation = 1\n'
+        "[learner]\nestimate_coef = 1.0\n[warm_start]\niterations = 3\n[reinforcement]\niterations = 3\n"
+    )
+    where = tmp_path / "run"
+    assert run("train", recipe, "-o", where, "--minutes", 0.00001)[0] == 0
+    code, _, err = run("train", recipe, "-o", where)
+    assert (code, "--resume" in err) == (2, True)
+    code, out, _ = run("train", recipe, "-o", where, "--resume")
+    assert code == 0
+    made = Path(out.strip())
+    scores = tmp_path / "scores.json"
+    code, out, _ = run("evaluate", made, "--data", photos, "--sigma", 15, "--limit", 2, "--json", scores)
+    assert code == 0
+    content = json.loads(scores.read_text())
+    assert (len(content["pictures"]), content["level"], content["policy"]) == (2, 15.0, "tiny")
+    assert f"{content['mean']['psnr']:.3f}" in out
+    mean = sum(p["psnr"] for p in content["pictures"]) / 2
+    assert content["mean"]["psnr"] == pytest.approx(mean)
+
+
+def test_help_and_policies(run: Run) -> None:
+    assert "denoise" in run("--help")[1]
+    assert "denoise-gray: lookahead" in run("policies")[1]
