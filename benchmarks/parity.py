@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -30,30 +31,30 @@ DOCS = Path(__file__).parent.parent / "docs"
 SEED = 0
 
 
-def measure(weights: Path, images: Path) -> dict[str, float]:
+def measure(weights: Path, images: Path, limit: int | None = None) -> dict[str, Any]:
     policy, card = import_chainer(weights)
     agent = Agent(policy.eval(), card, torch.device("cpu"))
-    kind, _, level = weights.stem.partition("-")[0], "", float(weights.stem.rpartition("-")[2])
-    task = GaussianDenoising() if kind == "gaussian" else SaltPepperDenoising()
-    scores = list(evaluate(agent, images, task, level if kind == "gaussian" else level / 100, SEED))
+    gaussian, level = weights.stem.startswith("gaussian"), float(weights.stem.rpartition("-")[2])
+    task = GaussianDenoising() if gaussian else SaltPepperDenoising()
+    scores = list(evaluate(agent, images, task, level if gaussian else level / 100, SEED, limit))
     return {
         "images": len(scores),
         "psnr_input": fmean(s.psnr_input for s in scores),
         "psnr": fmean(s.psnr for s in scores),
         "ssim": fmean(s.ssim for s in scores),
         "seconds": fmean(s.seconds for s in scores),
+        "psnr_of_each": [round(s.psnr, 4) for s in scores],
     }
 
 
-def render(results: dict[str, dict[str, float]]) -> str:
+def render(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# The paper's released models, through this code",
         "",
         "The authors' Chainer weights, read by `pixelrl import`, on their 68 grey test photographs (BSD68). Protocol:",
-        f"noise from one generator of seed {SEED}, neither clipped nor quantised; T = 5 steps, every pixel takes its most",
-        "likely action; the result is clipped and rounded to 8 bits; PSNR at peak 255, mean over the images. One noise",
-        "draw: repeating with another seed moves a mean by about 0.01 dB. Made by `make parity`; per-model numbers in",
-        "[parity.json](parity.json).",
+        f"one noise draw from one generator of seed {SEED}, neither clipped nor quantised; T = 5 steps, every pixel takes",
+        "its most likely action; the result is clipped and rounded to 8 bits; PSNR at peak 255, mean over the images.",
+        "Made by `make parity`; the numbers of every image are in [parity.json](parity.json).",
         "",
         "| released file | paper, dB | measured, dB | difference | SSIM | s / image |",
         "|---|---|---|---|---|---|",
@@ -61,9 +62,8 @@ def render(results: dict[str, dict[str, float]]) -> str:
     for name, paper in PAPER.items():
         if name in results:
             r = results[name]
-            lines.append(
-                f"| {name} | {paper:.2f} | {r['psnr']:.3f} | {r['psnr'] - paper:+.3f} | {r['ssim']:.4f} | {r['seconds']:.1f} |"
-            )
+            numbers = f"{paper:.2f} | {r['psnr']:.3f} | {r['psnr'] - paper:+.3f} | {r['ssim']:.4f} | {r['seconds']:.1f}"
+            lines.append(f"| {name} | {numbers} |")
     lines += ["", f"Seconds on {torch.get_num_threads()} threads ({platform.machine()}), other work beside it."]
     return "\n".join(lines) + "\n"
 

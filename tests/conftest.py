@@ -22,7 +22,8 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )  # fmt: skip
 
-torch.set_num_threads(2)
+# The tensors are small: threads would cost more than they bring, and much more where other jobs keep the cores busy.
+torch.set_num_threads(1)
 
 Randomise = Callable[[torch.nn.Module], None]
 

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -186,18 +187,16 @@ def psnr(image: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def test_released_weights_denoise(shared: Path) -> None:
-    """A crop of a test image at sigma 25. Scrambled weights or a wrong dilation would not gain 6 dB.
+    """A crop of a test image at sigma 25 gains 6.16 to 6.26 dB.
 
-    For comparison: the paper's mean over 68 whole images is 28.75 dB, of noise 20.17.
+    With one dilation wrong by one it is 5.2 to 5.96 dB, with two of the GRU's kernels exchanged 5.65 or less; for
+    comparison, OpenCV's non-local means gain 3.1 dB.
     """
-    import cv2
-
-    gray = cv2.imread(str(shared / "data" / "bsd500" / "gray" / "test" / "101085.jpg"), cv2.IMREAD_GRAYSCALE)
-    assert gray is not None
-    clean = torch.from_numpy(gray[100:196, 150:246].astype(np.float32) / 255)[None, None]
-    generator = torch.Generator().manual_seed(0)
-    noisy = clean + torch.randn(clean.shape, generator=generator) * 25 / 255
+    photo = cv2.imread(str(shared / "data" / "bsd500" / "gray" / "test" / "101087.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert photo is not None
+    clean = torch.from_numpy(photo[100:180, 150:230].astype(np.float32) / 255)[None, None]
+    noisy = clean + torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * 25 / 255
     for name in ("gaussian-fcn-25", "gaussian-gru-25", "gaussian-gru-rmc-25"):
         policy, card = import_chainer(shared / "reference" / "official" / f"{name}.npz")
         _, denoised = rollout(policy, ActionSet(card.action_names), noisy, torch.zeros(1, 1), card.num_steps)
-        assert psnr(denoised, clean) > psnr(noisy, clean) + 6, name
+        assert psnr(denoised, clean) > psnr(noisy, clean) + 6.05, name

@@ -113,9 +113,7 @@ def _opencv_median(image: Tensor, size: int) -> Tensor:
 
 def _opencv_bilateral(image: Tensor, sigma_color: float, sigma_space: float, size: int) -> Tensor:
     border = cv2.BORDER_REFLECT_101
-    return _opencv(
-        image, lambda s, d: cv2.bilateralFilter(s, size, sigma_color, sigma_space, dst=d, borderType=border)
-    )
+    return _opencv(image, lambda s, d: cv2.bilateralFilter(s, size, sigma_color, sigma_space, dst=d, borderType=border))
 
 
 # torch: loops over the taps of a window, never over images or pixels.

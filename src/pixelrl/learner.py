@@ -49,11 +49,9 @@ class Learner:
         memory: Tensor | None = first
         actor = Actor(self.policy, sampler(generator), first)
         steps: list[Step] = []
-        played = 0
-        for step in episode(start.image, self.actions, actor, self.task.num_steps):
+        for t, step in enumerate(episode(start.image, self.actions, actor, self.task.num_steps)):
             steps.append(step)
-            played += 1
-            ended = played == self.task.num_steps
+            ended = t + 1 == self.task.num_steps
             if ended or len(steps) == self.settings.t_max:
                 loss, logged = self._segment_loss(steps, start, None if ended else self._bootstrap(step, actor))
                 if memory is not None and self.settings.estimate_coef:

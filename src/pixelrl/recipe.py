@@ -31,12 +31,25 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class PhaseSettings:
-    """A stretch of training: the learning rate goes from ``lr`` to ``final_lr`` as ``(1 - progress) ** power``."""
+    """A stretch of training.
+
+    The learning rate goes from ``lr`` to ``final_lr`` as ``(1 - progress) ** power``, and then, over the last
+    ``cooldown`` of the ``iterations``, straight on to 0.
+    """
 
     iterations: int = 0
     lr: float = 1e-3
     final_lr: float = 0.0
     power: float = 1.0
+    cooldown: int = 0
+
+    def lr_at(self, done: int) -> float:
+        """The learning rate after ``done`` iterations."""
+        left = self.iterations - done
+        if left <= self.cooldown:
+            return self.final_lr * left / self.cooldown
+        share = (1 - done / (self.iterations - self.cooldown)) ** self.power
+        return self.final_lr + (self.lr - self.final_lr) * share
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,9 @@ class Recipe:
             "warm_start.iterations": (self.warm_start.iterations, 0),
             "reinforcement.iterations": (self.reinforcement.iterations, 0),
         }
+        for name, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
+            if not 0 <= phase.cooldown <= phase.iterations:
+                raise UsageError(f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations")
         for key, (number, minimum) in least.items():
             if number < minimum:
                 raise UsageError(f"{key} = {number} is too small; it is at least {minimum}")
@@ -106,11 +122,9 @@ class Recipe:
 
     def phase(self, iteration: int) -> tuple[str, float]:
         """The phase's name and the learning rate at an iteration counted from 0."""
-        warm = iteration < self.warm_start.iterations
-        phase = self.warm_start if warm else self.reinforcement
-        done = iteration if warm else iteration - self.warm_start.iterations
-        share = (1 - done / phase.iterations) ** phase.power
-        return ("warm_start" if warm else "reinforcement"), phase.final_lr + (phase.lr - phase.final_lr) * share
+        if iteration < self.warm_start.iterations:
+            return "warm_start", self.warm_start.lr_at(iteration)
+        return "reinforcement", self.reinforcement.lr_at(iteration - self.warm_start.iterations)
 
     def as_dict(self) -> dict[str, object]:
         """Plain nested dictionaries, for checkpoints."""

@@ -142,8 +142,8 @@ def rollout(
         image: ``(b, c, h, w)``.
         condition: ``(b, 1)``, e.g. sigma / 255.
         num_steps: T.
-        tile: side in pixels of the tiles that the network works on (memory is bounded by it; the result is not
-            changed by it, bit for bit), or None.
+        tile: side in pixels of the tiles that the network works on, which bounds memory, or None. What that changes
+            (for the lookahead policy nothing), `pixelrl.policies.tiling` says.
     """
     memory = policy.perceive(image, condition) if tile is None else tiled_perceive(policy, image, condition, tile)
     maps, final = [], image

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INPUTS, EXIT_INTERRUPTED, PATH, parse_sigma, complain
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INPUTS, EXIT_INTERRUPTED, PATH, complain, parse_sigma
 from pixelrl.errors import InputError, UsageError
 
 if TYPE_CHECKING:

@@ -126,7 +126,10 @@ class Lookahead(Policy):
         features = self.encoder(inputs)
         estimate = cells - self.to_residual(features)
         clock = torch.zeros_like(plane)
-        memory = torch.cat([self.to_memory(features).to(estimate.dtype), estimate, clock], 1)
+        # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
+        # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
+        noted = self.to_memory(features.detach())
+        memory = torch.cat([noted.to(estimate.dtype), estimate, clock], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
 
     def estimate(self, memory: Memory, image: Image) -> Image:
@@ -138,7 +141,7 @@ class Lookahead(Policy):
         """Compare every outcome with the estimate; the step number is the memory's last channel."""
         height, width = image.shape[-2:]
         estimate, clock = self.estimate(memory, image), memory[:, -1:]
-        miss = outcomes - estimate[:, None]
+        miss = outcomes - estimate.detach()[:, None]
         # Squashed, so that one grey level and a hundred are both told apart: 4 levels map to a half.
         squashed = (miss / (miss.abs() + 4 / 255)).flatten(1, 2)
         cells = F.pixel_unshuffle(pad_to_multiple(squashed, 2), 2)

@@ -47,7 +47,7 @@ The layer with the fewest values that this changes has 128 channels at a quarter
 
 def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Tile]]:
     height, width = image.shape[-2:]
-    down, right = (max(policy.reach, -(-_LEAST_PIXELS // across)) for across in (width, height))
+    down, right = (max(policy.reach, -(-_LEAST_PIXELS // max(1, across))) for across in (width, height))
     for rows in tiles(height, side, down, policy.alignment):
         for columns in tiles(width, side, right, policy.alignment):
             yield rows, columns

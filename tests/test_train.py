@@ -1,0 +1,378 @@
+"""Training runs: repeatable, resumable bit for bit, stoppable, and told apart."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pixelrl.checkpoint import load_policy, read_tensors
+from pixelrl.errors import UsageError
+from pixelrl.recipe import Recipe, recipe_from_dict
+from pixelrl.train import COLUMNS, LOG_FILE, POLICY_FILE, STATE_FILE, Progress, Trainer
+
+CPU = torch.device("cpu")
+LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+FCN = {"kind": "fcn", "width": 4, "recurrent": True, "reward_map_convolution": True}
+
+VARIANTS: dict[str, dict[str, dict[str, object]]] = {
+    "all-action": {"learner": {"estimate_coef": 1.0, "max_grad_norm": 1.0}},
+    "sampled": {
+        "learner": {"gradient": "sampled", "t_max": 2},
+        "policy": {**LOOKAHEAD, "reward_map_convolution": True},
+    },
+    "bf16": {"learner": {"precision": "bf16", "t_max": 2}},
+    "fcn": {
+        "learner": {"gradient": "sampled", "t_max": 2},
+        "policy": FCN,
+        "warm_start": {"iterations": 0},
+        "reinforcement": {"iterations": 8, "lr": 1e-2},
+    },
+}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Five small photographs: a ramp, with texture of their own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(5):
+        ramp = np.linspace(30, 200, 20)[None] + np.linspace(0, 10 * i, 18)[:, None]
+        cv2.imwrite(str(folder / f"{i}.png"), np.clip(ramp + random.normal(0, 4, ramp.shape), 0, 255).astype(np.uint8))
+    return folder
+
+
+Make = Callable[..., Recipe]
+
+
+@pytest.fixture
+def make(photos: Path) -> Make:
+    """A recipe of eight tiny iterations, with some tables replaced."""
+
+    def build(seed: int = 0, **tables: dict[str, object]) -> Recipe:
+        content: dict[str, object] = {
+            "name": "tiny",
+            "seed": seed,
+            "task": {"kind": "gaussian-denoising", "sigma": [5, 50], "num_steps": 3},
+            "policy": LOOKAHEAD,
+            "data": {"folder": str(photos), "crop": 8, "batch": 2, "validation": 1, "scales": [1.0, 0.8]},
+            "warm_start": {"iterations": 4, "lr": 1e-2},
+            "reinforcement": {"iterations": 4, "lr": 1e-2},
+        }
+        return recipe_from_dict({**content, **tables}, "the test")
+
+    return build
+
+
+def interrupt_at(iteration: int) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.iteration == iteration:
+            signal.raise_signal(signal.SIGINT)
+
+    return report
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    report: Callable[[Progress], None] | None = None,
+    resume: bool = False,
+    log_every: int = 1,
+    validate_every: int = 100,
+) -> bool:
+    trainer = Trainer(recipe, folder, CPU, log_every, validate_every)
+    if resume:
+        trainer.resume()
+    return trainer.run(report=report)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / LOG_FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def untimed(folder: Path) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k not in ("minutes", "iterations_per_second")} for row in rows(folder)]
+
+
+def state(folder: Path) -> dict[str, Tensor]:
+    return read_tensors(folder / STATE_FILE, "training state")[0]
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """The names of the tensors of two runs, states and policies, that are not the same bits."""
+    result = []
+    for file, content in ((STATE_FILE, "training state"), (POLICY_FILE, "policy")):
+        first, _ = read_tensors(one / file, content)
+        second, _ = read_tensors(other / file, content)
+        result += list(first.keys() ^ second.keys())
+        result += [name for name in first.keys() & second.keys() if not torch.equal(first[name], second[name])]
+    return sorted(result)
+
+
+def test_the_same_seed_gives_the_same_weights(make: Make, tmp_path: Path) -> None:
+    assert train(make(), tmp_path / "a")
+    torch.rand(7)  # whatever else uses the global generator
+    assert train(make(), tmp_path / "b", validate_every=1)  # nor does validating change what is learned
+    assert differing(tmp_path / "a", tmp_path / "b") == []
+    train(make(seed=1), tmp_path / "c")
+    assert len(differing(tmp_path / "a", tmp_path / "c")) > 50
+
+
+@pytest.mark.parametrize("stop", [1, 4, 6])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stopped_and_resumed_is_uninterrupted(make: Make, tmp_path: Path, variant: str, stop: int) -> None:
+    """In the warm start, at the border and in the reinforcement learning: not one bit differs."""
+    recipe = make(**VARIANTS[variant])
+    assert train(recipe, tmp_path / "whole")
+    assert not train(recipe, tmp_path / "parts", interrupt_at(stop))
+    assert read_tensors(tmp_path / "parts" / STATE_FILE, "training state")[1]["iteration"] == stop
+    assert differing(tmp_path / "whole", tmp_path / "parts")
+    assert train(recipe, tmp_path / "parts", resume=True)
+    assert differing(tmp_path / "whole", tmp_path / "parts") == []
+    assert untimed(tmp_path / "whole") == untimed(tmp_path / "parts")
+
+
+def test_the_state_holds_moments_and_generators(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path)
+    names = state(tmp_path).keys()
+    assert {"host_generator", "generator"} <= names
+    for weight in ("encoder.enter.weight", "to_logits.bias"):
+        moments = {f"optimiser.{weight}.{moment}" for moment in ("exp_avg", "exp_avg_sq", "step")}
+        assert {f"policy.{weight}", f"ema.{weight}", *moments} <= names
+
+
+def test_a_crash_goes_on_from_the_last_checkpoint(make: Make, tmp_path: Path) -> None:
+    def crash(progress: Progress) -> None:
+        if progress.iteration == 5:
+            raise RuntimeError("power cut")
+
+    train(make(), tmp_path / "whole", validate_every=3)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make(), tmp_path / "parts", crash, validate_every=3)
+    assert [row["iteration"] for row in rows(tmp_path / "parts")] == ["1", "2", "3", "4", "5"]
+    assert train(make(), tmp_path / "parts", resume=True, validate_every=3)
+    assert differing(tmp_path / "whole", tmp_path / "parts") == []
+    assert untimed(tmp_path / "whole") == untimed(tmp_path / "parts")  # rows 4 and 5 are there once
+
+
+def test_a_finished_run_has_nothing_left_to_do(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path)
+    before = state(tmp_path)
+    assert train(make(), tmp_path, resume=True)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state(tmp_path).items())
+    assert len(rows(tmp_path)) == 8
+
+
+def test_the_recipe_may_become_longer_and_the_photos_may_move(make: Make, tmp_path: Path, photos: Path) -> None:
+    train(make(), tmp_path / "run")
+    moved = photos.rename(tmp_path / "elsewhere")
+    data = {"folder": str(moved), "crop": 8, "batch": 2, "validation": 1, "scales": [1.0, 0.8]}
+    assert train(make(data=data, reinforcement={"iterations": 6}), tmp_path / "run", resume=True)
+    assert rows(tmp_path / "run")[-1]["iteration"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"policy": {**LOOKAHEAD, "width": 9}}, "policy"),
+        ({"task": {"kind": "gaussian-denoising", "sigma": [5, 40], "num_steps": 3}}, "task"),
+        ({"seed": 3}, "seed"),
+    ],
+)
+def test_another_recipe_is_refused(make: Make, tmp_path: Path, changes: dict[str, object], key: str) -> None:
+    train(make(), tmp_path)
+    with pytest.raises(UsageError, match=f"was trained with another {key} .*; start a new folder"):
+        Trainer(make(**changes), tmp_path, CPU).resume()
+
+
+def test_other_data_are_refused(make: Make, tmp_path: Path, photos: Path) -> None:
+    train(make(), tmp_path)
+    data = {"folder": str(photos), "crop": 9, "batch": 2, "validation": 1, "scales": [1.0, 0.8]}
+    with pytest.raises(UsageError, match="another data"):
+        Trainer(make(data=data), tmp_path, CPU).resume()
+
+
+def test_nothing_to_resume_is_said(make: Make, tmp_path: Path) -> None:
+    trainer = Trainer(make(), tmp_path / "new", CPU)
+    with pytest.raises(UsageError, match=r"state\.safetensors does not exist"):
+        trainer.resume()
+    train(make(), tmp_path / "new")
+    (tmp_path / "new" / POLICY_FILE).rename(tmp_path / "new" / STATE_FILE)
+    with pytest.raises(UsageError, match="not a training state"):
+        trainer.resume()
+    (tmp_path / "new" / STATE_FILE).write_bytes(b"\0" * 50)
+    with pytest.raises(UsageError, match="not a training state file"):
+        trainer.resume()
+
+
+def test_the_log(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path, log_every=3, validate_every=4)
+    log = rows(tmp_path)
+    assert list(log[0]) == COLUMNS
+    assert [row["iteration"] for row in log] == ["3", "4", "6", "8"]  # every 3rd, and validations
+    assert [row["phase"] for row in log] == ["warm_start"] * 2 + ["reinforcement"] * 2
+    assert [float(row["lr"]) for row in log] == pytest.approx([0.005, 0.0025, 0.0075, 0.0025])
+    assert [bool(row["psnr"]) for row in log] == [False, True, False, True]
+    assert [bool(row["psnr_estimate"]) for row in log] == [False, True, False, True]
+    assert [bool(row["policy_loss"]) for row in log] == [False, False, True, True]
+    assert [bool(row["estimate_l1"]) for row in log] == [True, True, False, False]
+    assert all(0 < float(row["minutes"]) < 5 for row in log)
+
+
+def test_progress_is_reported(make: Make, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train(make(), tmp_path, seen.append, validate_every=4)
+    assert [progress.iteration for progress in seen] == list(range(1, 9))
+    assert {progress.iterations for progress in seen} == {8}
+    assert [progress.psnr is None for progress in seen] == [True] * 3 + [False] * 5
+    assert seen[-1].seconds_left == 0
+    assert "estimate_l1" in seen[0].logged
+    assert "reward" in seen[-1].logged
+
+
+def test_interrupts_stop_cleanly(make: Make, tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    trainer = Trainer(make(), tmp_path, CPU)
+    assert not trainer.run(report=interrupt_at(2))
+    assert trainer.iteration == 2
+    assert (tmp_path / STATE_FILE).is_file()
+    load_policy(tmp_path / POLICY_FILE)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_second_interrupt_is_immediate(make: Make, tmp_path: Path) -> None:
+    def report(progress: Progress) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("still running")
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(make(), tmp_path, report)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_other_threads_can_train(make: Make, tmp_path: Path) -> None:
+    """Only the main thread can be told of Ctrl-C."""
+    done: list[bool] = []
+    thread = threading.Thread(target=lambda: done.append(train(make(), tmp_path)))
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
+def test_time_stops_a_run(make: Make, tmp_path: Path) -> None:
+    trainer = Trainer(make(), tmp_path, CPU)
+    assert not trainer.run(minutes=1e-9)
+    assert trainer.iteration == 0
+    assert train(make(), tmp_path, resume=True)  # even a state before the first iteration can be gone on from
+    train(make(), tmp_path / "whole")
+    assert differing(tmp_path, tmp_path / "whole") == []
+
+
+def test_weights_move_in_both_phases(make: Make, tmp_path: Path) -> None:
+    trainer = Trainer(make(), tmp_path, CPU)
+    snapshots = []
+    for iteration in range(9):
+        if iteration in (0, 4, 8):
+            snapshots.append({name: tensor.clone() for name, tensor in trainer.policy.state_dict().items()})
+        if iteration < 8:
+            trainer.step()
+    start, border, end = snapshots
+    for name in start:
+        head = name.startswith(("compare", "to_logits", "to_value", "to_memory", "log_sharpness"))
+        assert torch.equal(start[name], border[name]) == head, name  # the warm start trains the encoder alone
+        assert not torch.equal(border[name], end[name]), name
+
+
+def test_the_learning_rate_is_the_recipes(make: Make, tmp_path: Path) -> None:
+    trainer = Trainer(make(), tmp_path, CPU)
+    for iteration in range(8):
+        _, lr, _ = trainer.step()
+        assert lr == trainer.recipe.phase(iteration)[1]
+        assert [group["lr"] for group in trainer.optimiser.param_groups] == [lr]
+
+
+def test_the_average_follows_quickly_at_first(make: Make, tmp_path: Path) -> None:
+    trainer = Trainer(make(), tmp_path, CPU)
+    name = "encoder.enter.weight"
+    initial = trainer.policy.state_dict()[name].clone()
+    trainer.step()
+    weight = trainer.policy.state_dict()[name]
+    torch.testing.assert_close(trainer.ema[name], 0.1 * initial + 0.9 * weight)  # (1 + 0) / (10 + 0)
+    torch.testing.assert_close(trainer.averaged_policy().state_dict()[name], trainer.ema[name])
+
+
+def test_a_policy_file_holds_the_average(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path)
+    policy, card = load_policy(tmp_path / POLICY_FILE)
+    saved = state(tmp_path)
+    for name, tensor in policy.state_dict().items():
+        assert torch.equal(tensor, saved[f"ema.{name}"])
+    assert (card.name, card.kind, card.num_steps, card.condition) == ("tiny", "lookahead", 3, "sigma")
+    assert card.training["iterations"] == 8
+    assert card.training["recipe"] == make().as_dict() | {"data": card.training["recipe"]["data"]}
+
+
+def test_validation_photos_are_not_trained_on(make: Make, tmp_path: Path) -> None:
+    trainer = Trainer(make(), tmp_path, CPU)
+    assert len(trainer.validation) == 1
+    assert len(trainer.crops.photos) == 2 * 4  # two scales
+    held_out = (trainer.validation[0][0] * 255).round().to(torch.uint8)
+    assert all(photo.shape != held_out.shape or not torch.equal(photo, held_out) for photo in trainer.crops.photos)
+
+
+def test_validation_by_hand(make: Make, tmp_path: Path, photos: Path) -> None:
+    """With weights that never move, estimate and result are the noisy image: 20 log10(255 / sigma) at 15, 25, 50."""
+    for path in photos.iterdir():
+        cv2.imwrite(str(path), np.full((120, 120), 128, np.uint8))
+    train(make(warm_start={"iterations": 1, "lr": 0.0}, reinforcement={}), tmp_path / "run")
+    row = rows(tmp_path / "run")[-1]
+    expected = np.mean([20 * np.log10(255 / sigma) for sigma in (15, 25, 50)])
+    assert float(row["psnr_estimate"]) == pytest.approx(expected, abs=0.1)
+    assert float(row["psnr"]) == pytest.approx(expected, abs=0.1)
+
+
+def test_divergence_is_said(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the loss at iteration \d is (nan|inf); lower the learning rate"):
+        train(make(warm_start={"iterations": 9, "lr": 1e30}), tmp_path)
+
+
+def test_a_policy_without_estimate_has_no_warm_start(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="forms no estimate"):
+        train(make(policy=FCN), tmp_path)
+
+
+def test_what_cannot_be_built_is_refused(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="policy kind 'resnet' is unknown; known are fcn, lookahead"):
+        Trainer(make(policy={"kind": "resnet"}), tmp_path, CPU)
+    with pytest.raises(UsageError, match="cannot be built from"):
+        Trainer(make(policy={**LOOKAHEAD, "depths": [1, 1]}), tmp_path, CPU)
+    with pytest.raises(UsageError, match="cannot be built from"):
+        Trainer(make(policy={**LOOKAHEAD, "layers": 4}), tmp_path, CPU)
+
+
+def test_a_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        train(make(), tmp_path / "file")
+
+
+def test_tensorboard_events(make: Make, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
+    Trainer(make(), tmp_path, CPU, log_every=2).run(tensorboard=True)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in events.Scalars("estimate_l1")] == [2, 4]
+    assert [event.step for event in events.Scalars("reward")] == [6, 8]
