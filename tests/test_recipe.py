@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixelrl.errors import UsageError
-from pixelrl.recipe import Recipe, read_recipe, recipe_from_dict
+from pixelrl.recipe import PhaseSettings, Recipe, read_recipe, recipe_from_dict
 
 SMALL = """
 name = "small"
@@ -96,6 +96,8 @@ def test_overrides_have_the_type_that_toml_gives_them(path: Path) -> None:
         ("learner.t_max=0", r"learner\.t_max = 0 is too small"),
         ("warm_start.iterations=-1", r"warm_start\.iterations = -1 is too small"),
         ("warm_start.iterations=0", "trains nothing"),
+        ("warm_start.cooldown=11", r"warm_start\.cooldown = 11 is not between 0 and the phase's iterations"),
+        ("warm_start.cooldown=-1", r"warm_start\.cooldown = -1 is not between"),
         ("learner.gradient=exact", "'exact' is unknown; known are all-action, sampled"),
         ("learner.precision=fp16", "'fp16' is unknown; known are fp32, bf16"),
     ],
@@ -166,6 +168,16 @@ def two_phases() -> Recipe:
 )
 def test_phases_and_learning_rates_by_hand(iteration: int, phase: str, lr: float) -> None:
     assert two_phases().phase(iteration) == (phase, pytest.approx(lr, rel=1e-5))
+
+
+@pytest.mark.parametrize(("done", "lr"), [(0, 1.0), (3, 0.75), (5, 0.58333), (6, 0.5), (7, 0.375), (9, 0.125)])
+def test_a_cooldown_by_hand(done: int, lr: float) -> None:
+    """From 1 to 1/2 over the first six of ten iterations, then from there to 0 over the last four."""
+    assert PhaseSettings(iterations=10, lr=1.0, final_lr=0.5, cooldown=4).lr_at(done) == pytest.approx(lr, rel=1e-4)
+
+
+def test_a_phase_may_be_all_cooldown() -> None:
+    assert PhaseSettings(iterations=4, final_lr=1.0, cooldown=4).lr_at(0) == 1.0
 
 
 def test_the_learning_rate_of_the_paper() -> None:

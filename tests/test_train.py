@@ -281,7 +281,7 @@ def test_time_stops_a_run(make: Make, tmp_path: Path) -> None:
 
 
 def test_weights_move_in_both_phases(make: Make, tmp_path: Path) -> None:
-    trainer = Trainer(make(), tmp_path, CPU)
+    trainer = Trainer(make(**VARIANTS["all-action"]), tmp_path, CPU)
     snapshots = []
     for iteration in range(9):
         if iteration in (0, 4, 8):
@@ -293,6 +293,20 @@ def test_weights_move_in_both_phases(make: Make, tmp_path: Path) -> None:
         head = name.startswith(("compare", "to_logits", "to_value", "to_memory", "log_sharpness"))
         assert torch.equal(start[name], border[name]) == head, name  # the warm start trains the encoder alone
         assert not torch.equal(border[name], end[name]), name
+
+
+def test_a_phase_starts_with_fresh_moments(make: Make, tmp_path: Path) -> None:
+    """Or the warm start's momentum would move the encoder, which the rewards give no gradient."""
+    trainer = Trainer(make(), tmp_path, CPU)
+    for _ in range(4):
+        trainer.step()
+    encoder = trainer.policy.state_dict()["encoder.enter.weight"]
+    before = encoder.clone()
+    for _ in range(4):
+        trainer.step()
+    assert torch.equal(encoder, before)
+    steps = {float(moments["step"]) for moments in trainer.optimiser.state_dict()["state"].values()}
+    assert steps == {4.0}
 
 
 def test_the_learning_rate_is_the_recipes(make: Make, tmp_path: Path) -> None:

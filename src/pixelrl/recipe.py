@@ -48,7 +48,7 @@ class PhaseSettings:
         left = self.iterations - done
         if left <= self.cooldown:
             return self.final_lr * left / self.cooldown
-        share = (1 - done / (self.iterations - self.cooldown)) ** self.power
+        share: float = (1 - done / (self.iterations - self.cooldown)) ** self.power
         return self.final_lr + (self.lr - self.final_lr) * share
 
 
@@ -104,12 +104,12 @@ class Recipe:
             "warm_start.iterations": (self.warm_start.iterations, 0),
             "reinforcement.iterations": (self.reinforcement.iterations, 0),
         }
-        for name, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
-            if not 0 <= phase.cooldown <= phase.iterations:
-                raise UsageError(f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations")
         for key, (number, minimum) in least.items():
             if number < minimum:
                 raise UsageError(f"{key} = {number} is too small; it is at least {minimum}")
+        for name, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
+            if not 0 <= phase.cooldown <= phase.iterations:
+                raise UsageError(f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations")
         if self.iterations == 0:
             raise UsageError("the recipe trains nothing; give warm_start.iterations or reinforcement.iterations")
         if not self.data.scales or not all(0 < scale <= 1 for scale in self.data.scales):

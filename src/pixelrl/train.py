@@ -124,6 +124,10 @@ class Trainer:
     def step(self) -> tuple[str, float, Logged]:
         """One batch: the phase's name, the learning rate and what was logged."""
         phase, lr = self.recipe.phase(self.iteration)
+        if self.iteration and phase != self.recipe.phase(self.iteration - 1)[0]:
+            # Adam's moments belong to the loss of the phase before. Kept, they would go on moving weights that the
+            # new loss gives no gradient, the encoder's above all.
+            self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=lr)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.policy.train()
