@@ -91,7 +91,7 @@ def load_trace(path: Path) -> Trace:
         policy, version = str(header["policy"]), header["format"]
         sigma = None if header["sigma"] is None else float(header["sigma"])
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
-        raise UsageError(f"{path} is not a trace of pixelrl, or is truncated: {error}") from error
+        raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
     if version != _FORMAT:
         raise UsageError(f"trace {path} has format {version!r}; this version of pixelrl reads {_FORMAT}")
     ActionSet(names)  # refuses names that this version does not know

@@ -66,6 +66,8 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, folder, device
         self.log_every, self.validate_every = log_every, validate_every
         self.task = _task(recipe)
+        if not recipe.data.folder:
+            raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
         train, validation = split(load_photos(Path(recipe.data.folder)), recipe.data.validation)
         self.crops = Crops(rescaled(train, recipe.data.scales), recipe.data.crop, recipe.data.batch, device)
         self.validation = [_centre(photo, VALIDATION_SIDE).to(device) for photo in validation]
@@ -190,8 +192,10 @@ class Trainer:
 
     def save(self) -> None:
         """Write the policy (averaged weights) and the state to go on from."""
+        # A policy is passed on: of the folder of photographs it keeps the name, not where it lay on this machine.
+        data = replace(self.recipe.data, folder=Path(self.recipe.data.folder).name)
         training = {
-            "recipe": self.recipe.as_dict(),
+            "recipe": replace(self.recipe, data=data).as_dict(),
             "iterations": self.iteration,
             "minutes": round(self.seconds / 60, 1),
             **self.scores,

@@ -108,7 +108,9 @@ def place(found: Sequence[tuple[Path, Path]], output: Path, suffix: str, alone: 
     """
     from pixelrl.images import SUFFIXES
 
-    names_a_picture = output.suffix.lower() in SUFFIXES and not output.is_dir()
+    # With one input any suffix means a picture, so that an unknown one is refused instead of becoming a folder.
+    pictures = output.suffix != "" if alone else output.suffix.lower() in SUFFIXES
+    names_a_picture = pictures and not output.is_dir()
     if names_a_picture and not alone:
         raise UsageError(f"several inputs cannot all become {output}; give a folder as -o")
     if names_a_picture:
