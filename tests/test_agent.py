@@ -111,8 +111,11 @@ def test_sigma_is_told_estimated_or_ignored(agent: Agent, tmp_path: Path) -> Non
     assert np.array_equal(blind(noisy, sigma=7).image, blind(noisy).image)
 
 
-def test_estimate_of_tiny_images_is_zero() -> None:
-    assert estimate_noise(torch.rand(1, 1, 1, 9)) == 0.0
+def test_estimates_of_tiny_images(generator: torch.Generator) -> None:
+    assert estimate_noise(torch.rand(1, 1, 1, 9, generator=generator)) == 0.0
+    for size in ((2, 2), (2, 9), (9, 3), (4, 4), (5, 2)):
+        assert 0 <= estimate_noise(torch.rand(2, 3, *size, generator=generator)) < 255
+    assert estimate_noise(torch.zeros(1, 1, 8, 8)) == 0.0
 
 
 def test_what_is_not_an_image_is_refused(agent: Agent) -> None:

@@ -118,6 +118,33 @@ def test_the_loss_by_hand() -> None:
     assert loss.item() == pytest.approx(-expected + 3 * logged["value_loss"] - 0.1 * entropy, rel=1e-5)
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("t_max", [1, 2])
+def test_two_steps_by_hand(gradient: str, t_max: int) -> None:
+    """One agent, uniform over three actions, V = 0.3, gamma = 1/2: plain arithmetic on what it happens to do."""
+    how = settings(gradient, t_max, vf_coef=0.0, ent_coef=0.0)
+    policy = Table((0.0, 0.0, 0.0), value=0.3)
+    learner = Learner(policy.train(), Levels(2), how)
+    random, same = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    losses = [loss.item() for loss, _ in learner.updates(ten(1, 1, 1, 1), random)]
+
+    def reward(level: int, way: int) -> float:
+        return ((10 - level) ** 2 - (10 - level - way) ** 2) / 255
+
+    draw = sampler(same)
+    first, second = (int(draw(torch.zeros(1, 3, 1, 1, 1)).long()) - 1 for _ in range(2))
+    r0, r1 = reward(0, first), reward(first, second)
+    mean0, mean1 = (sum(reward(level, way) for way in (-1, 0, 1)) / 3 for level in (0, first))
+    future = (0.3 if t_max == 1 else r1) / 2
+    surprise = math.log(3)  # -log pi of every action
+    if gradient == "sampled":
+        expected = [surprise * (r0 + future - 0.3), surprise * (r1 - 0.3)]
+    else:
+        # The future's advantage: what came after the step, less what V promised beyond the step's mean reward.
+        expected = [-mean0 + surprise * (future - (0.3 - mean0)), -mean1]
+    assert losses == pytest.approx(expected if t_max == 1 else [sum(expected)], rel=1e-4)
+
+
 def test_the_sampled_loss_by_hand() -> None:
     """One agent, three equally likely actions: -log pi(a) A, whose gradient is A (pi - one_hot(a))."""
     policy = Table((0.0, 0.0, 0.0), value=-1.0)

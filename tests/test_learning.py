@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,6 +61,15 @@ class Detour(AwayFromGrey):
         return ((was == 11) & (is_now == 10)).float() / 10
 
 
+class BrightDetour(Detour):
+    """The same with bright pixels only, so that the critic can tell by the level alone whether the detour was made."""
+
+    def begin(self, clean: Tensor, generator: torch.Generator) -> Episode:
+        start = super().begin(clean, generator)
+        image = 0.55 + 0.4 * start.image
+        return replace(start, image=image, target=image + 10 / 255)
+
+
 def way(image: Tensor) -> Tensor:
     return torch.where(image > 0.5, 1, -1)
 
@@ -90,10 +100,11 @@ def test_the_best_action_is_learned(name: str, gradient: str) -> None:
     assert learn(POLICIES[name](), task, settings, iterations=120) > ENOUGH
 
 
-@pytest.mark.parametrize(("gradient", "t_max"), [("all-action", 1), ("all-action", 2), ("sampled", 2)])
-def test_what_pays_only_later_is_learned(gradient: str, t_max: int) -> None:
+@pytest.mark.parametrize("gradient", ["all-action", "sampled"])
+@pytest.mark.parametrize(("task", "t_max"), [(Detour(), 2), (BrightDetour(), 1)], ids=["return", "critic"])
+def test_what_pays_only_later_is_learned(gradient: str, task: Detour, t_max: int) -> None:
     """By the return (two steps an update), or by the critic's word of it (one)."""
     torch.manual_seed(0)
-    task, settings = Detour(), LearnerSettings(gradient=gradient, t_max=t_max, ent_coef=0.1)
+    settings = LearnerSettings(gradient=gradient, t_max=t_max, ent_coef=0.05)
     assert learn(POLICIES["lookahead"](), task, settings, iterations=0) < 0.7
-    assert learn(POLICIES["lookahead"](), task, settings, iterations=200) > ENOUGH
+    assert learn(POLICIES["lookahead"](), task, settings, iterations=160) > ENOUGH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,7 +25,8 @@ from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
 TILE = 1024
-"""Side in pixels of the tiles that the network sees of large images. It bounds memory and changes no bit."""
+"""Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
+what it changes (for the lookahead policy no bit, on x86 CPUs with AVX2)."""
 
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor)
 Sigma = float | Literal["auto"]
@@ -199,7 +201,12 @@ def estimate_noise(image: Image) -> float:
     if min(image.shape[-2:]) < 2:
         return 0.0
     planes = image.flatten(0, 1).cpu().numpy()
-    return 255 * float(np.mean([estimate_sigma(plane) for plane in planes]))
+    with warnings.catch_warnings():
+        # Of planes up to four pixels wide it thinks that they might be colours; a plane without any detail has no
+        # coefficients to take a median of, and no noise: NaN, which counts as 0.
+        warnings.simplefilter("ignore")
+        sigmas = estimate_sigma(planes, channel_axis=0)
+    return 255 * float(np.mean(np.nan_to_num(sigmas)))
 
 
 def _unpack(image: npt.NDArray[np.generic] | PillowImage.Image | Tensor) -> tuple[Image, Array, Array | None]:

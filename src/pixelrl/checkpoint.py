@@ -47,7 +47,7 @@ class PolicyCard:
 
     def build(self) -> Policy:
         """The policy with fresh weights."""
-        return build_policy(self.kind, {"num_actions": len(self.action_names), **self.arguments})
+        return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)})
 
 
 def save_policy(path: Path, policy: Policy, card: PolicyCard) -> None:

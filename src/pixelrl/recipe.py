@@ -108,6 +108,8 @@ class Recipe:
             if number < minimum:
                 raise UsageError(f"{key} = {number} is too small; it is at least {minimum}")
         for name, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
+            if phase.lr < 0 or phase.final_lr < 0:
+                raise UsageError(f"{name} has a negative learning rate; lr and final_lr are at least 0")
             if not 0 <= phase.cooldown <= phase.iterations:
                 raise UsageError(f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations")
         if self.iterations == 0:

@@ -123,8 +123,9 @@ def evaluate(
     task = GaussianDenoising() if sigma is not None else SaltPepperDenoising()
     agent = load(policy, device)
     scores: list[Score] = []
-    click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
     for score in scores_of(agent, data, task, level, seed, limit):
+        if not scores:
+            click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
         scores.append(score)
         click.echo(_row(score.name, score))
     mean = _mean(scores)

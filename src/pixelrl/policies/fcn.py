@@ -18,10 +18,11 @@ BRANCH_DILATIONS = (3, 2)
 
 
 class Convolution(nn.Conv2d):
-    """A 3x3 convolution that keeps height and width, always computed in PyTorch's default memory layout.
+    """A 3x3 convolution that keeps height and width, computed in PyTorch's default memory layout.
 
     Channels-last is up to 1.3 times faster on CPU, but there oneDNN may sum in an order that depends on the image's
     width, and tiles would differ from the whole image in their last bits. Input or weights, either could choose it.
+    Under autocast, in bfloat16, the last bits are given up anyway and channels-last is several times faster.
     """
 
     def __init__(self, num_inputs: int, num_outputs: int, dilation: int = 1, bias: bool = True) -> None:
@@ -32,8 +33,10 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(b, num_inputs, h, w)`` to ``(b, num_outputs, h, w)``."""
-        weight = self.weight.contiguous()
-        return F.conv2d(x.contiguous(), weight, self.bias, 1, self.padding, self.dilation)
+        reduced = torch.is_autocast_enabled(x.device.type)
+        layout = torch.channels_last if reduced else torch.contiguous_format
+        weight = self.weight.contiguous(memory_format=layout)
+        return F.conv2d(x.contiguous(memory_format=layout), weight, self.bias, 1, self.padding, self.dilation)
 
 
 def dilated(width: int, dilations: tuple[int, ...]) -> nn.Sequential:
