@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
+from pixelrl.atomic import written_whole
 from pixelrl.errors import UsageError
 from pixelrl.policies import Policy, build_policy
 
@@ -107,20 +106,13 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: Info) -> None:
         UsageError: the place cannot be written.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        save_file(contiguous, temporary, {_HEADER: json.dumps(header, sort_keys=True)})
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
+        content = save(contiguous, {_HEADER: json.dumps(header, sort_keys=True)})
+        with written_whole(path) as temporary, temporary.open("xb") as file:  # save_file's own would be private
+            file.write(content)
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path} cannot be written: {error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def read_tensors(path: Path, content: str) -> tuple[dict[str, Tensor], Info]:
@@ -142,9 +134,3 @@ def read_tensors(path: Path, content: str) -> tuple[dict[str, Tensor], Info]:
     if header.get("format") != _FORMAT:
         raise UsageError(f"{path} has format {header.get('format')!r}; this version of pixelrl reads {_FORMAT}")
     return tensors, header
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,13 +6,13 @@ import errno
 import glob
 import io
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import JpegImagePlugin, WebPImagePlugin
 
 from pixelrl import image_formats, image_tiff
+from pixelrl.atomic import written_whole
 from pixelrl.errors import InputError, UsageError
 from pixelrl.image_formats import PNG_HEAD, Picture
 
@@ -138,16 +138,9 @@ def write_picture(path: str | Path, picture: Picture, *, overwrite: bool = False
         raise UsageError(f"{path}: there is not enough memory to write it; a smaller picture is needed") from error
     except Exception as error:
         raise UsageError(f"{path}: it cannot be written as {kind} ({error}); try another format") from error
-    # Not tempfile: its files are private (mode 0600), and a picture should have the mode any new file has.
-    temporary = path.parent / f".pixelrl-{secrets.token_hex(8)}.tmp"
     try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with written_whole(path) as temporary, open(temporary, "xb") as file:
+            file.write(data)
     except OSError as error:
         reasons = {
             errno.ENOSPC: f"the disk of {path.parent} is full; free space is needed",

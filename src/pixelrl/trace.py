@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch
 
 from pixelrl.actions import ActionSet
 from pixelrl.arrays import SCALES, Array, array_to_tensor, tensor_to_array
+from pixelrl.atomic import written_whole
 from pixelrl.errors import UsageError
 from pixelrl.rollout import Trajectory
 
@@ -60,19 +59,11 @@ def save_trace(path: Path, trace: Trace) -> None:
         "policy": trace.policy,
         "sigma": trace.sigma,
     }
-    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        with written_whole(path) as temporary, temporary.open("xb") as file:
             np.savez_compressed(file, header=np.array(json.dumps(header)), pixels=trace.pixels, actions=trace.actions)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
     except OSError as error:
         raise UsageError(f"trace {path} cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def load_trace(path: Path) -> Trace:

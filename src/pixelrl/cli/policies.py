@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pixelrl.atomic import written_whole
 from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, complain
 from pixelrl.errors import UsageError
 
@@ -96,6 +97,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many pictures.")
 @click.option("--json", "json_file", type=PATH, help="Also write everything to this file.")
+@click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @DEVICE_OPTION
 def evaluate(
     policy: str,
@@ -105,6 +107,7 @@ def evaluate(
     seed: int,
     limit: int | None,
     json_file: Path | None,
+    overwrite: bool,
     device: str,
 ) -> None:
     """Measure a POLICY (a shipped name or a file) by the paper's protocol.
@@ -118,6 +121,8 @@ def evaluate(
 
     if (sigma is None) == (density is None):
         raise UsageError("give either --sigma or --density, to say which noise to add")
+    if json_file is not None and json_file.exists() and not overwrite:
+        raise UsageError(f"{json_file} exists; give --overwrite to replace it")
     level = sigma if sigma is not None else density
     assert level is not None
     task = GaussianDenoising() if sigma is not None else SaltPepperDenoising()
@@ -134,7 +139,8 @@ def evaluate(
         noise = {"noise": "gaussian" if sigma is not None else "saltpepper", "level": level, "seed": seed}
         content = {"policy": agent.name, **noise, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
         try:
-            json_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            with written_whole(json_file) as temporary:
+                temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{json_file} cannot be written: {error.strerror}") from error
 
