@@ -7,7 +7,6 @@ With --bf16 the convolutions run in bfloat16, several times as fast on CPUs that
 """
 
 import json
-import platform
 import sys
 import time
 from pathlib import Path
@@ -67,7 +66,14 @@ def render(results: dict[str, dict[str, Any]]) -> str:
             r = results[name]
             numbers = f"{paper:.2f} | {r['psnr']:.3f} | {r['psnr'] - paper:+.3f} | {r['ssim']:.4f}"
             lines.append(f"| {name} | {numbers} | {r['arithmetic']} | {r['seconds']:.1f} |")
-    lines += ["", f"Seconds on {torch.get_num_threads()} threads ({platform.machine()}), other work beside it."]
+    lines += ["", "Seconds are with other work on the machine; [benchmarks.md](benchmarks.md) has times side by side."]
+    if any(r["arithmetic"] == "bf16" for r in results.values()):
+        lines += [
+            "",
+            "bf16: convolutions in bfloat16, to save time. Against fp32 that changed PSNR by",
+            "-0.003 and +0.004 dB on the first two images (gaussian-gru-rmc-25), by -0.002 to -0.006 on the first four",
+            "(gaussian-fcn-15).",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -23,6 +23,7 @@ def test_released_models_reproduce_the_recorded_numbers(
     recorded = json.loads((ROOT / "docs" / "parity.json").read_text())[name]
     weights = shared / "reference" / "official" / f"{name}.npz"
     measured = parity.measure(weights, shared / "data" / "bsd500" / "gray" / "test", limit=3)
-    # Another processor may break ties between actions the other way.
-    assert measured["psnr_of_each"] == pytest.approx(recorded["psnr_of_each"][:3], abs=2e-3)
+    # Another processor may break ties between actions the other way; see docs/parity.md for what bfloat16 changes.
+    tolerance = 2e-3 if recorded["arithmetic"] == "fp32" else 1e-2
+    assert measured["psnr_of_each"] == pytest.approx(recorded["psnr_of_each"][:3], abs=tolerance)
     assert recorded["psnr"] == pytest.approx(parity.PAPER[name], abs=0.03)
