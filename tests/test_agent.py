@@ -85,6 +85,16 @@ def test_floats_are_not_clipped_and_integers_are(agent: Agent) -> None:
     assert bright.image.min() > 200
 
 
+def test_a_reused_buffer_changes_neither_trace_nor_trajectory(agent: Agent) -> None:
+    array, tensor = picture((12, 17), "uint8"), torch.rand(1, 1, 12, 17)
+    first, second = agent(array, sigma=25), agent(tensor, sigma=25)
+    replayed = second.trajectory.final()
+    array[:] = 0
+    tensor.zero_()
+    assert np.array_equal(first.trace().replay(), first.image)
+    assert torch.equal(second.trajectory.final(), replayed)
+
+
 def test_sixteen_bit_depth_is_used(agent: Agent) -> None:
     image = picture((16, 16), "uint16")
     assert len(np.unique(agent(image, sigma=25).image % 257)) > 50
@@ -134,6 +144,8 @@ def test_what_is_not_an_image_is_refused(agent: Agent) -> None:
     ):
         with pytest.raises(InputError, match=words):
             agent(wrong, sigma=5)
+    with pytest.raises(UsageError, match="tile"):
+        agent(np.zeros((4, 4), np.uint8), sigma=5, tile=-5)
     with pytest.raises(UsageError, match="steps"):
         agent(np.zeros((4, 4), np.uint8), steps=-1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,21 @@ def test_nothing_is_overwritten_unasked(run: Run, policy: Path, photos: Path, tm
     assert run(*arguments, "--overwrite", "--skip-existing")[0] == 2
 
 
+def test_a_folder_with_existing_results_is_refused_before_any_work(
+    run: Run, policy: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "c.webp").write_bytes(b"mine")
+    code, _, err = run("denoise", photos, "-o", tmp_path / "out", "--policy", policy, "--sigma", 5)
+    assert (code, "--skip-existing" in err) == (2, True)
+    assert [name for name in tree(tmp_path / "out") if name != "c.webp"] == []
+
+
+def test_help_does_not_load_pytorch() -> None:
+    probe = "import sys, pixelrl, pixelrl.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
+
+
 def test_bad_inputs_are_named_and_the_others_done(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
     (photos / "text.png").write_text("hello")
     (photos / "empty.jpg").touch()
@@ -128,6 +144,13 @@ def test_bad_inputs_are_named_and_the_others_done(run: Run, policy: Path, photos
         (["denoise", "PHOTO", "-o", "PHOTO/inside"], "cannot be made"),
         (["denoise", "FOLDER", "-o", "OUT.png"], "give a folder"),
         (["denoise", "FOLDER", "-o", "OUT", "--trace", "OUT.npz"], "one picture"),
+        (["denoise", "PHOTO", "-o", "OUT.png", "--trace", "OUT.png"], "another name"),
+        (["denoise", "PHOTO", "-o", "OUT.png", "--trace", "/nowhere/t.npz"], "/nowhere"),
+        (["denoise", "PHOTO", "-o", "OUT.gif"], ".gif"),
+        (["denoise", "PHOTO", "-o", "OUT.png", "--suffix", "/../../evil"], "slashes"),
+        (["evaluate", "denoise-gray", "--data", "FOLDER", "--sigma", "nan"], "finite"),
+        (["evaluate", "denoise-gray", "--data", "FOLDER", "--density", "0.3"], "must be told sigma"),
+        (["evaluate", "denoise-gray", "--data", "FOLDER", "--sigma", "5", "--json", "/nowhere/e.json"], "/nowhere"),
         (["denoise", "PHOTO"], "-o"),
         (["denoise", "-o", "OUT"], "INPUT"),
         (["show", "PHOTO", "-o", "OUT.png"], "not a trace"),

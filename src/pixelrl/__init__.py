@@ -6,11 +6,23 @@
 >>> result.image, result.trajectory.actions
 """
 
-from pixelrl.agent import Agent, Result, load, shipped_policies
-from pixelrl.errors import InputError, PixelRLError, UsageError
-from pixelrl.rollout import Trajectory
-from pixelrl.show import strip
-from pixelrl.trace import Trace, load_trace, save_trace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixelrl.agent import Agent, Result, load, shipped_policies
+    from pixelrl.errors import InputError, PixelRLError, UsageError
+    from pixelrl.rollout import Trajectory
+    from pixelrl.show import strip
+    from pixelrl.trace import Trace, load_trace, save_trace
+
+_HOMES = {
+    "pixelrl.agent": ("Agent", "Result", "load", "shipped_policies"),
+    "pixelrl.errors": ("InputError", "PixelRLError", "UsageError"),
+    "pixelrl.rollout": ("Trajectory",),
+    "pixelrl.show": ("strip",),
+    "pixelrl.trace": ("Trace", "load_trace", "save_trace"),
+}
 
 __all__ = [
     "Agent",
@@ -27,3 +39,11 @@ __all__ = [
     "strip",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the command line must answer, and stop on Ctrl-C, before PyTorch has loaded."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'pixelrl' has no attribute {name!r}")

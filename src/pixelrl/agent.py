@@ -130,6 +130,8 @@ class Agent:
         num_steps = self.card.num_steps if steps is None else steps
         if num_steps < 0:
             raise UsageError(f"steps = {num_steps} is too few; give 0 or more")
+        if tile is not None and tile < 1:
+            raise UsageError(f"tile = {tile} is too small; give pixels, or None for the whole image at once")
         batch, channels, height, width = image.shape
         trained = int(cast(int, self.card.arguments.get("num_channels", 1)))
         if channels != trained and trained != 1:
@@ -210,20 +212,20 @@ def estimate_noise(image: Image) -> float:
 
 
 def _unpack(image: npt.NDArray[np.generic] | PillowImage.Image | Tensor) -> tuple[Image, Array, Array | None]:
-    """The tensor, the pixels as an array for the trace, and the alpha channel."""
+    """The tensor, the pixels as an array for the trace, and the alpha channel: copies, for callers reuse buffers."""
     if isinstance(image, Tensor):
         if image.ndim != 4 or not image.is_floating_point() or image.numel() == 0:
             given = f"{image.dtype} of shape {tuple(image.shape)}"
             raise InputError(f"a tensor must be floating point (b, c, h, w) with pixels, not {given}")
         if not torch.isfinite(image).all():
             raise InputError("the image has values that are NaN or infinite; replace them first")
-        first = image[0].detach().float().cpu().movedim(0, -1).contiguous().numpy()
-        return image.detach().float().contiguous(), first, None
+        copy = image.detach().to(torch.float32, copy=True).contiguous()
+        return copy, copy[0].cpu().movedim(0, -1).numpy().copy(), None
     if isinstance(image, PillowImage.Image):
         array, alpha = pillow_to_arrays(image)
-        return array_to_tensor(array), array, alpha
+        return array_to_tensor(array), array.copy(), alpha
     if isinstance(image, np.ndarray):
-        return array_to_tensor(image), image, None
+        return array_to_tensor(image), image.copy(), None
     raise InputError(f"{type(image).__name__} is not an image; give a numpy array, a Pillow image or a tensor")
 
 

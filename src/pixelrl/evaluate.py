@@ -58,6 +58,8 @@ def evaluate(
     Raises:
         UsageError: no folder of pictures.
     """
+    if agent.card.condition not in (None, task.condition_name):
+        raise UsageError(f"policy {agent.name} must be told {agent.card.condition}, which this kind of noise has not")
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; --data takes a folder of clean pictures")
     found, problems = list_pictures([folder])

@@ -111,7 +111,9 @@ class Recipe:
             if phase.lr < 0 or phase.final_lr < 0:
                 raise UsageError(f"{name} has a negative learning rate; lr and final_lr are at least 0")
             if not 0 <= phase.cooldown <= phase.iterations:
-                raise UsageError(f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations")
+                raise UsageError(
+                    f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations; lower it too"
+                )
         if self.iterations == 0:
             raise UsageError("the recipe trains nothing; give warm_start.iterations or reinforcement.iterations")
         if not self.data.scales or not all(0 < scale <= 1 for scale in self.data.scales):

@@ -209,6 +209,7 @@ class Trainer:
         tensors["host_generator"] = self.host_generator.get_state()
         tensors["generator"] = self.generator.get_state()
         header = {"format": 1, "content": "training state", "iteration": self.iteration, "seconds": self.seconds}
+        header["scores"] = dict(self.scores)
         write_tensors(self.folder / STATE_FILE, tensors, {**header, "recipe": self.recipe.as_dict()})
 
     def resume(self) -> None:
@@ -234,6 +235,8 @@ class Trainer:
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
         self.host_generator.set_state(tensors["host_generator"])
         self.generator.set_state(tensors["generator"])
+        scores = header.get("scores")
+        self.scores = {str(k): float(v) for k, v in scores.items()} if isinstance(scores, dict) else {}
         self.iteration, self.seconds = int(str(header["iteration"])), float(str(header["seconds"]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -60,13 +61,27 @@ def denoise(
 
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; give one")
+    if Path(suffix).name != suffix:
+        raise UsageError(f"--suffix {suffix!r} is not part of a file name; give one without slashes")
     agent = load(policy, device)
     found, problems = list_pictures(inputs)
     targets = place(found, output, suffix, alone=len(inputs) == 1 and not Path(inputs[0]).is_dir())
+    if not (overwrite or skip_existing):
+        taken = [target for _, target in targets if target.exists()]
+        if taken:
+            more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+            raise UsageError(f"{taken[0]} exists{more}; give --overwrite to replace it or --skip-existing to leave it")
     if trace is not None and len(targets) != 1:
         raise UsageError(f"--trace writes what happened to one picture; {len(targets)} were given")
     if trace is not None and trace.exists() and not overwrite:
         raise UsageError(f"{trace} exists; give --overwrite to replace it")
+    if trace is not None:
+        if trace.resolve() in {path.resolve() for pair in targets for path in pair}:
+            raise UsageError(f"--trace {trace} is also the picture; give the trace another name")
+        if not os.access(trace.parent, os.W_OK):
+            raise UsageError(
+                f"--trace {trace} cannot be written: {trace.parent} is not a folder that can be written to"
+            )
     for problem in problems:
         complain(str(problem))
     failed, done = len(problems), 0
@@ -77,7 +92,8 @@ def denoise(
                 report: Report = {"input": str(source), "output": str(target), "skipped": True}
             else:
                 try:
-                    report = _denoise_one(agent, source, target, sigma, steps, trace, overwrite)
+                    several = len(targets) > 1
+                    report = _denoise_one(agent, source, target, sigma, steps, trace, overwrite, several)
                     done += 1
                 except InputError as error:
                     complain(str(error))
@@ -133,12 +149,18 @@ def _denoise_one(
     steps: int | None,
     trace: Path | None,
     overwrite: bool,
+    several: bool,
 ) -> Report:
     from pixelrl.images import check_writable, read_picture, write_picture
     from pixelrl.trace import save_trace
 
     picture = read_picture(source)
-    check_writable(target, picture, overwrite=overwrite)  # before the work, not after it
+    try:
+        check_writable(target, picture, overwrite=overwrite)  # before the work, not after it
+    except UsageError as error:
+        if several:  # this one picture's format, say: the others can still be done
+            raise InputError(str(error)) from error
+        raise
     began = time.perf_counter()
     result = agent(picture.pixels, sigma, steps)
     seconds = time.perf_counter() - began

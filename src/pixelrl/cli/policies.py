@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +51,8 @@ def train(
     from pixelrl.recipe import read_recipe
     from pixelrl.train import POLICY_FILE, STATE_FILE, Trainer
 
+    if minutes is not None and math.isnan(minutes):
+        raise UsageError("--minutes nan is not a time; give a number above 0")
     plan = read_recipe(recipe, overrides)
     if not resume and (output / STATE_FILE).exists():
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
@@ -123,8 +127,12 @@ def evaluate(
         raise UsageError("give either --sigma or --density, to say which noise to add")
     if json_file is not None and json_file.exists() and not overwrite:
         raise UsageError(f"{json_file} exists; give --overwrite to replace it")
+    if json_file is not None and not os.access(json_file.parent, os.W_OK):
+        raise UsageError(f"{json_file} cannot be written: {json_file.parent} is not a folder that can be written to")
     level = sigma if sigma is not None else density
     assert level is not None
+    if not math.isfinite(level):
+        raise UsageError(f"{level} is not a strength of noise; give a finite number")
     task = GaussianDenoising() if sigma is not None else SaltPepperDenoising()
     agent = load(policy, device)
     scores: list[Score] = []
