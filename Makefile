@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check bench parity clean
+.PHONY: demo test test-slow check bench parity results clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -28,6 +28,10 @@ bench: $(SETUP)  ## time and memory; prints a table
 # The authors' weights and test photographs are theirs: WEIGHTS=FOLDER DATA=FOLDER make parity
 parity: $(SETUP)  ## measure the paper's released models; writes docs/parity.md
 	$(BIN)/python benchmarks/parity.py $(WEIGHTS) $(DATA)
+
+# DATA=FOLDER make results, where FOLDER holds gray/test and color/test; OPTIONS="--only poisson-gray" and the like
+results: $(SETUP)  ## measure policies and baselines, what is missing or stale; writes docs/results.md
+	$(BIN)/python benchmarks/results.py $(DATA) $(OPTIONS)
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,14 +1,19 @@
-"""Time per 481x321 grey picture on this CPU: the shipped policy beside the paper's convGRU agent, and where it goes.
+"""Work and time per 481x321 grey picture on this CPU: the shipped policy beside the paper's convGRU agent and DnCNN-S.
 
-Pairs are repeated in one process, so that what else the machine does falls on both alike. The paper's network has
-the released model's shapes with random weights: its time does not depend on them.
+Rounds are repeated in one process, so that what else the machine does falls on all alike. The other two networks have
+the shapes of the released ones with random weights: their time does not depend on them.
+
+    python benchmarks/speed.py [--threads N]
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
 
+import cv2
 import torch
+from torch import Tensor, nn
 
 import pixelrl
 from pixelrl.actions import PAPER_NINE, ActionSet
@@ -16,7 +21,7 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.rollout import Actor, episode, greedy
 
-HEIGHT, WIDTH, PAIRS = 321, 481, 7
+HEIGHT, WIDTH, ROUNDS = 321, 481, 7
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -28,6 +33,32 @@ def seconds(call: Callable[[], object]) -> float:
 def paper_agent() -> Agent:
     card = PolicyCard("paper convGRU", "fcn", {"recurrent": True}, PAPER_NINE, 5, None, {})
     return Agent(card.build().eval(), card, torch.device("cpu"))
+
+
+def dncnn() -> nn.Module:
+    """DnCNN-S (Zhang et al., IEEE TIP 2017): 17 layers of 64 channels, its batch normalisation folded into them."""
+    layers: list[nn.Module] = [nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(inplace=True)]
+    for _ in range(15):
+        layers += [nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True)]
+    network = nn.Sequential(*layers, nn.Conv2d(64, 1, 3, padding=1))
+    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout
+
+
+@torch.no_grad()
+def multiply_adds(network: nn.Module, run: Callable[[], object]) -> float:
+    """Multiply-adds of all convolutions in ``run``, per pixel of a HEIGHT x WIDTH picture."""
+    total = 0
+
+    def count(layer: nn.Module, _: object, result: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d)
+        total += result.numel() * layer.weight[0].numel()
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    run()
+    for hook in hooks:
+        hook.remove()
+    return total / (HEIGHT * WIDTH)
 
 
 @torch.no_grad()
@@ -64,25 +95,34 @@ def parts(agent: Agent, image: torch.Tensor, condition: torch.Tensor) -> dict[st
     return spent
 
 
+@torch.no_grad()
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Multiply-adds and seconds per picture.")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    threads = parser.parse_args().threads
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand((1, 1, HEIGHT, WIDTH), generator=generator)
     condition = torch.full((1, 1), 25 / 255)
-    ours, paper = pixelrl.load("denoise-gray", "cpu"), paper_agent()
-    pairs, shares = [], []
-    for agent in (ours, paper):
-        agent.run(image, condition)  # the first run prepares the convolutions
-    for _ in range(PAIRS):
-        pairs.append((seconds(lambda: ours.run(image, condition)), seconds(lambda: paper.run(image, condition))))
+    ours, paper, supervised = pixelrl.load("denoise-gray", "cpu"), paper_agent(), dncnn()
+    runs: dict[str, tuple[nn.Module, Callable[[], object]]] = {
+        f"denoise-gray, {ours.card.num_steps} steps": (ours.policy, lambda: ours.run(image, condition)),
+        "the paper's convGRU, 5 steps": (paper.policy, lambda: paper.run(image, condition)),
+        "DnCNN-S": (supervised, lambda: supervised(image)),
+    }
+    work = [multiply_adds(network, run) for network, run in runs.values()]  # this also prepares the convolutions
+    times, shares = [], []
+    for _ in range(ROUNDS):
+        times.append([seconds(run) for _, run in runs.values()])
         shares.append(parts(ours, image, condition))
-    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = statistics.median(b / a for a, b in pairs)
-    print(f"{WIDTH}x{HEIGHT}, CPU, {torch.get_num_threads()} threads, median of {PAIRS} pairs in one process\n")
-    print("| policy | s / image |\n|---|---|")
-    print(f"| denoise-gray, {ours.card.num_steps} steps | {mine:.3f} |")
-    print(f"| the paper's convGRU, 5 steps | {theirs:.3f} |")
-    print(f"\nRatio: {ratio:.1f} (smallest {min(b / a for a, b in pairs):.1f})\n")
-    print("| part of denoise-gray | ms | share |\n|---|---|---|")
+    print(f"{WIDTH}x{HEIGHT}, CPU, {threads} threads, median of {ROUNDS} rounds in one process\n")
+    print("| network | multiply-adds per pixel | of ours | s / image | of ours |\n|---|---|---|---|---|")
+    for k, name in enumerate(runs):
+        ratio = statistics.median(row[k] / row[0] for row in times)
+        median = statistics.median(row[k] for row in times)
+        print(f"| {name} | {work[k] / 1e6:.4f} M | {work[k] / work[0]:.1f} x | {median:.3f} | {ratio:.1f} x |")
+    print("\n| part of denoise-gray | ms | share |\n|---|---|---|")
     medians = {name: statistics.median(s[name] for s in shares) for name in shares[0]}
     total = sum(medians.values())
     for name, value in medians.items():

@@ -11,9 +11,13 @@ from PIL import Image as PillowImage
 
 import pixelrl
 from pixelrl.actions import PAPER_NINE
-from pixelrl.agent import Agent, estimate_noise
+from pixelrl.agent import Agent
+from pixelrl.arrays import array_to_tensor
 from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.errors import InputError, UsageError
+from pixelrl.metrics import psnr
+from pixelrl.noise import estimate_sigma
+from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task
 
 SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 
@@ -103,29 +107,49 @@ def test_sixteen_bit_depth_is_used(agent: Agent) -> None:
 def test_tiles_and_batches_do_not_change_the_result(agent: Agent) -> None:
     image = picture((70, 90, 3), "float32")
     whole = agent(image, sigma=25, tile=None)
-    assert np.array_equal(agent(image, sigma=25, tile=32).image, whole.image)
-    assert np.array_equal(agent(np.ascontiguousarray(image[..., 1]), sigma=25).image, whole.image[..., 1])
+    # Another size may mean another order of summation, and a tie between two actions may then go the other way.
+    assert np.mean(agent(image, sigma=25, tile=32).image != whole.image) < 0.005
+    assert np.mean(agent(np.ascontiguousarray(image[..., 1]), sigma=25).image != whole.image[..., 1]) < 0.005
 
 
-def test_sigma_is_told_estimated_or_ignored(agent: Agent, tmp_path: Path) -> None:
+def test_sigma_is_told_estimated_or_refused(agent: Agent, tmp_path: Path) -> None:
     noisy = np.float32(0.5) + np.random.default_rng(0).normal(0, 20 / 255, (128, 128)).astype(np.float32)
-    assert agent(noisy).sigma == pytest.approx(20, rel=0.1)
-    assert agent(noisy, sigma=7).sigma == 7.0
+    assert agent(noisy).condition["sigma"] == pytest.approx(20, rel=0.1)
+    assert agent(noisy, sigma=7).condition == {"sigma": 7.0}
     assert not np.array_equal(agent(noisy, sigma=0).image, agent(noisy, sigma=55).image)
     for wrong in (-3, float("nan"), float("inf"), "much", True):
         with pytest.raises(UsageError, match="sigma"):
             agent(noisy, sigma=wrong)
     card = PolicyCard("blind", "fcn", {"width": 4}, PAPER_NINE, 2, None, {})
     blind = Agent(card.build().eval(), card, torch.device("cpu"))
-    assert blind(noisy, sigma=7).sigma is None
-    assert np.array_equal(blind(noisy, sigma=7).image, blind(noisy).image)
+    assert blind(noisy).condition == {}
+    with pytest.raises(UsageError, match="takes no noise level; leave sigma out"):
+        blind(noisy, sigma=7)
+    with pytest.raises(UsageError, match="takes sigma; leave peak out"):
+        agent(noisy, peak=7)
+
+
+def test_the_ensemble_is_the_mean_over_the_eight_symmetries(agent: Agent) -> None:
+    image = picture((20, 27), "float32")
+    total = np.zeros(image.shape)
+    for turns in range(4):
+        for axis in (None, 1):
+            seen = np.rot90(image if axis is None else np.flip(image, axis), turns).copy()
+            back = np.rot90(agent(seen, sigma=25).image, -turns)
+            total += back if axis is None else np.flip(back, axis)
+    result, told = agent.ensemble(image, sigma=25)
+    assert told == {"sigma": 25.0}
+    np.testing.assert_allclose(result, total / 8, atol=1e-5)
+    # It does not matter which way the picture is held.
+    turned, _ = agent.ensemble(np.rot90(image).copy(), sigma=25)
+    np.testing.assert_allclose(turned, np.rot90(result), atol=1e-5)
 
 
 def test_estimates_of_tiny_images(generator: torch.Generator) -> None:
-    assert estimate_noise(torch.rand(1, 1, 1, 9, generator=generator)) == 0.0
+    assert estimate_sigma(torch.rand(1, 1, 1, 9, generator=generator)) == 0.0
     for size in ((2, 2), (2, 9), (9, 3), (4, 4), (5, 2)):
-        assert 0 <= estimate_noise(torch.rand(2, 3, *size, generator=generator)) < 255
-    assert estimate_noise(torch.zeros(1, 1, 8, 8)) == 0.0
+        assert 0 <= estimate_sigma(torch.rand(2, 3, *size, generator=generator)) < 255
+    assert estimate_sigma(torch.zeros(1, 1, 8, 8)) == 0.0
 
 
 def test_what_is_not_an_image_is_refused(agent: Agent) -> None:
@@ -160,19 +184,32 @@ def test_load_names_what_there_is(tmp_path: Path) -> None:
         pixelrl.load(tmp_path / "text.safetensors")
 
 
-def test_the_shipped_policy_cleans_a_photograph() -> None:
+SHIPPED = [
+    ("denoise-gray", GaussianDenoising(), {15: 5.0, 25: 7.0, 50: 9.0}),
+    ("denoise-color", GaussianDenoising(), {15: 7.0, 25: 9.0, 50: 11.0}),
+    ("poisson-gray", PoissonDenoising(), {120: 5.0, 30: 7.0, 10: 9.0}),
+    ("saltpepper-gray", SaltPepperDenoising(), {0.1: 18.0, 0.5: 16.0, 0.9: 13.0}),
+]
+"""The smallest gain in dB that passes for each level: the paper's policies reach about as much."""
+
+
+@pytest.mark.parametrize(("name", "task", "gains"), SHIPPED, ids=[name for name, _, _ in SHIPPED])
+def test_every_shipped_policy_cleans_a_photograph(
+    name: str, task: Task, gains: dict[float, float], generator: torch.Generator
+) -> None:
     from skimage import data
 
-    from pixelrl.arrays import array_to_tensor
-    from pixelrl.metrics import psnr
+    agent = pixelrl.load(name, "cpu")
+    photo = data.astronaut()[20:148, 180:308] if agent.num_channels == 3 else data.camera()[100:228, 150:278]
+    clean = array_to_tensor(photo)
+    for level, gain in gains.items():
+        start = task.degrade(clean, level, generator)
+        trajectory, final = agent.run(start.image, start.condition)
+        assert psnr(final, clean).item() > psnr(start.image, clean).item() + gain
+        assert len(trajectory.actions.unique()) >= 7
+        told = {} if task.condition_name is None else {task.condition_name: float(level)}
+        assert torch.equal(agent(start.image, **told).image, final)
 
-    agent = pixelrl.load("denoise-gray", "cpu")
-    clean = data.camera()[100:228, 150:278]
-    for sigma, gain in ((15, 5.0), (25, 7.0), (50, 9.0)):
-        noise = np.random.default_rng(1).normal(0, sigma / 255, clean.shape)
-        noisy = (clean / 255 + noise).astype(np.float32)
-        result = agent(noisy, sigma=sigma)
-        target = array_to_tensor(clean)
-        before, after = (psnr(array_to_tensor(x), target).item() for x in (noisy, result.image))
-        assert after > before + gain
-        assert len(np.unique(result.trajectory.actions.numpy())) >= 7
+
+def test_the_list_of_shipped_policies_is_complete() -> None:
+    assert sorted(pixelrl.shipped_policies()) == sorted(name for name, _, _ in SHIPPED)

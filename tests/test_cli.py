@@ -63,6 +63,50 @@ def tree(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    """A grey and a colour picture with salt & pepper on one pixel in ten."""
+    folder, random = tmp_path / "noisy", np.random.default_rng(0)
+    folder.mkdir()
+    for name, shape in (("grey.png", (40, 56)), ("colour.png", (40, 56, 3))):
+        clean = np.full(shape, 120, np.uint8) + np.arange(56, dtype=np.uint8).reshape(56, *(1,) * (len(shape) - 2))
+        hits = random.random(shape) < 0.1
+        Image.fromarray(np.where(hits, 255 * random.integers(0, 2, shape), clean).astype(np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("noise", "level", "policies"),
+    [
+        ("gaussian", "sigma", ["denoise-color", "denoise-gray"]),
+        ("poisson", "peak", ["poisson-gray", "poisson-gray"]),
+        ("saltpepper", None, ["saltpepper-gray", "saltpepper-gray"]),
+    ],
+)
+def test_the_kind_of_noise_chooses_the_policy(
+    run: Run, noisy: Path, tmp_path: Path, noise: str, level: str | None, policies: list[str]
+) -> None:
+    code, text, _ = run("denoise", noisy, "-o", tmp_path / "out", "--noise", noise, "--json")
+    assert code == 0
+    reports = [json.loads(line) for line in text.splitlines()]
+    assert [r["policy"] for r in reports] == policies
+    assert all(r["estimated"] == ([] if level is None else [level]) for r in reports)
+    if noise == "saltpepper":
+        for name in ("grey.png", "colour.png"):
+            ramp = 120 + np.arange(56).reshape(56, *(1,) * (pixels(noisy / name).ndim - 2))
+            assert np.abs(pixels(tmp_path / "out" / name).astype(float) - ramp).mean() < 1.5
+
+
+def test_an_ensemble_is_no_single_run_and_has_no_trace(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
+    common = (photos / "a.png", "--policy", policy, "--sigma", 20)
+    assert run("denoise", *common, "-o", tmp_path / "one.png")[0] == 0
+    assert run("denoise", *common, "-o", tmp_path / "eight.png", "--ensemble")[0] == 0
+    assert not np.array_equal(pixels(tmp_path / "one.png"), pixels(tmp_path / "eight.png"))
+    code, _, err = run("denoise", *common, "-o", tmp_path / "x.png", "--ensemble", "--trace", tmp_path / "t.npz")
+    assert code == 2
+    assert "--trace" in err
+
+
 def test_a_file_with_its_trace(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
     out, trace, strip, again = (tmp_path / n for n in ("o.png", "t.npz", "strip.png", "again.png"))
     code, text, _ = run("denoise", photos / "a.png", "-o", out, "--policy", policy, "--trace", trace, "--steps", 3)
@@ -81,7 +125,7 @@ def test_a_folder_is_mirrored_and_json_printed(run: Run, policy: Path, photos: P
     assert tree(tmp_path / "out") == ["a.png", "c.webp", "inner/b.jpg"]
     reports = [json.loads(line) for line in text.splitlines()]
     assert [Path(r["input"]).name for r in reports] == ["a.png", "c.webp", "b.jpg"]
-    assert all(r["sigma"] == 10 and not r["sigma_estimated"] for r in reports)
+    assert all(r["sigma"] == 10 and not r["estimated"] for r in reports)
 
 
 def test_patterns_and_suffix(run: Run, policy: Path, photos: Path, tmp_path: Path) -> None:
@@ -156,6 +200,12 @@ def test_bad_inputs_are_named_and_the_others_done(run: Run, policy: Path, photos
         (["show", "PHOTO", "-o", "OUT.png"], "not a trace"),
         (["show", "nowhere.npz", "-o", "OUT.png"], "does not exist"),
         (["replay", "nowhere.npz", "-o", "OUT.png"], "does not exist"),
+        (["denoise", "PHOTO", "-o", "OUT", "--noise", "poisson", "--sigma", "9"], "takes peak; leave sigma out"),
+        (["denoise", "PHOTO", "-o", "OUT", "--noise", "saltpepper", "--peak", "9"], "takes no noise level"),
+        (["denoise", "PHOTO", "-o", "OUT", "--noise", "poisson", "--policy", "denoise-gray"], "give one"),
+        (["denoise", "PHOTO", "-o", "OUT", "--noise", "rain"], "rain"),
+        (["denoise", "PHOTO", "-o", "OUT", "--noise", "poisson", "--peak", "0"], "peak"),
+        (["evaluate", "denoise-gray", "--data", "FOLDER", "--sigma", "5", "--peak", "5"], "give one of"),
         (["evaluate", "denoise-gray", "--data", "FOLDER"], "--sigma"),
         (["evaluate", "denoise-gray", "--data", "nowhere", "--sigma", "5"], "nowhere"),
         (["train", "nowhere.toml", "-o", "OUT"], "nowhere.toml"),

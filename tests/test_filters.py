@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -190,6 +191,28 @@ def test_refuses_other_than_float32_batches(name: str) -> None:
         PUBLIC[name](torch.zeros(1, 1, 5, 5, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"\(5, 5\)"):
         PUBLIC[name](torch.zeros(5, 5))
+
+
+def test_fill_extremes_by_hand() -> None:
+    image = torch.full((1, 1, 7, 7), 0.25)
+    image[0, 0, 3, 2:] = 0.75
+    image[0, 0, 3, 3] = 1.0
+    result = filters.fill_extremes(image, 3)
+    # A 3x3 Gaussian of sigma 0.6: its one step has the weight k, the centre 1.
+    k = math.exp(-0.5 / 0.6**2)
+    around = (0.25 * (2 * k + 4 * k * k) + 0.75 * 2 * k) / (4 * k + 4 * k * k)
+    assert result[0, 0, 3, 3].item() == pytest.approx(around, abs=1e-6)
+    image[0, 0, 3, 3] = result[0, 0, 3, 3]
+    assert torch.equal(result, image)  # nothing else has changed
+
+
+def test_fill_extremes_leaves_what_has_no_neighbours() -> None:
+    image = torch.ones(1, 1, 9, 9)
+    image[..., 0, 0] = 0.5
+    result = filters.fill_extremes(image)
+    assert torch.allclose(result[..., :3, :3], torch.tensor(0.5))
+    assert (result[..., 3:, :] == 1).all()
+    assert torch.equal(filters.fill_extremes(torch.zeros(1, 2, 4, 4)), torch.zeros(1, 2, 4, 4))
 
 
 def test_refuses_wrong_parameters() -> None:

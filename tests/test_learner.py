@@ -278,7 +278,7 @@ def test_the_warm_starts_loss_by_hand(generator: torch.Generator) -> None:
     loss, logged = learner.estimate_loss(start(target, image))
     expected = (image - target).abs().mean().item()
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    assert logged == {"estimate_l1": loss.item()}
+    assert logged == {"estimate_loss": loss.item()}
     loss.backward()
     assert learner.policy.to_residual.weight.grad.any()
 
@@ -290,7 +290,7 @@ def test_the_estimates_loss_joins_the_first_update(generator: torch.Generator) -
         torch.manual_seed(0)
         learner = Learner(POLICIES["lookahead"]().train(), Levels(4), settings(t_max=2, estimate_coef=estimate_coef))
         updates = learner.updates(start(target, image), torch.Generator().manual_seed(0))
-        return [(loss.item(), "estimate_l1" in logged) for loss, logged in updates]
+        return [(loss.item(), "estimate_loss" in logged) for loss, logged in updates]
 
     (with_it, first), (same, second) = losses(2.0)
     (without, _), (other, _) = losses(0.0)

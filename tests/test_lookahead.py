@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.policies import Lookahead
+from pixelrl.policies.lookahead import filled
 from pixelrl.returns import identity_kernel
 
 ACTIONS = ActionSet(PAPER_NINE)
@@ -39,6 +40,34 @@ def test_every_size(height: int, width: int, channels: int) -> None:
     assert value.shape == (2, channels, height, width)
     assert after.shape == memory.shape
     assert torch.isfinite(logits).all()
+
+
+def hit(density: float, channels: int = 1, side: int = 32) -> tuple[Tensor, Tensor]:
+    """A clean ramp strictly between 0 and 1, and the same with salt & pepper."""
+    ramp = torch.linspace(0.2, 0.8, side).expand(1, channels, side, side).contiguous()
+    uniform = torch.rand(ramp.shape, generator=torch.Generator().manual_seed(1))
+    return ramp, torch.where(uniform < density, (uniform < density / 2).float(), ramp)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_with_impulses_other_pixels_are_trusted(channels: int, randomise: Callable[..., None]) -> None:
+    torch.manual_seed(0)
+    policy = Lookahead(9, channels, 8, 8, (1, 1, 1), 4, impulses=True)
+    randomise(policy)
+    clean, image = hit(0.4, channels)
+    estimate = policy.estimate(policy.perceive(image, torch.zeros(1, 1)), image)
+    kept = image == clean
+    assert 0.5 < kept.double().mean() < 0.7
+    assert torch.equal(estimate[kept], clean[kept])
+    assert not torch.equal(estimate[~kept], image[~kept])
+
+
+def test_filled_from_what_is_around() -> None:
+    clean, image = hit(0.5)
+    assert (filled(image) - clean).abs().max() < 0.08
+    assert torch.equal(filled(clean), clean)
+    white = torch.ones(1, 1, 30, 30)
+    assert torch.allclose(filled(white), white)  # nothing is known: the scene itself is white
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -26,7 +26,7 @@ def make_trace(
     pixels = rng.integers(100, 110, (h, w, c) if c else (h, w)) / 255
     scale = {"uint8": 255, "uint16": 65535}.get(dtype, 1)
     actions = rng.integers(0, len(names), (steps, g, h, w), dtype=np.uint8)
-    return Trace((pixels * scale).astype(dtype), actions, names, "some-policy", 25.0)
+    return Trace((pixels * scale).astype(dtype), actions, names, "some-policy", {"sigma": 25.0})
 
 
 def count(sheet: PillowImage.Image, color: tuple[int, ...]) -> int:
@@ -100,7 +100,7 @@ def test_pictures_of_any_size_and_number_of_steps(h: int, w: int, steps: int, wi
 def test_every_dtype_is_shown_as_8_bit(dtype: str) -> None:
     plain = make_trace(8, 8, 1)
     pixels: Array = (plain.pixels / np.float64(255) * {"uint8": 255, "uint16": 65535}.get(dtype, 1)).astype(dtype)
-    same = Trace(pixels, plain.actions, plain.action_names, plain.policy, plain.sigma)
+    same = Trace(pixels, plain.actions, plain.action_names, plain.policy, plain.condition)
     difference = np.asarray(strip(same)).astype(int) - np.asarray(strip(plain))
     assert np.abs(difference).max() <= 1  # a result that falls on a half may round either way
 

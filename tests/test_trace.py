@@ -35,7 +35,7 @@ def make(pixels: Array, steps: int = 5, agents: int | None = None) -> Trace:
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
     shape = (steps, agents or channels, *pixels.shape[:2])
     actions = np.random.default_rng(1).integers(0, 9, shape, dtype=np.uint8)
-    return Trace(pixels, actions, PAPER_NINE, "tiny", sigma=12.5)
+    return Trace(pixels, actions, PAPER_NINE, "tiny", {"sigma": 12.5})
 
 
 def result(trace: Trace) -> torch.Tensor:
@@ -56,7 +56,7 @@ def test_round_trip_and_replay(tmp_path: Path, kind: str, agents: int | None) ->
     assert again.pixels.dtype == trace.pixels.dtype
     assert np.array_equal(again.pixels, trace.pixels)
     assert np.array_equal(again.actions, trace.actions)
-    assert (again.action_names, again.policy, again.sigma) == (PAPER_NINE, "tiny", 12.5)
+    assert (again.action_names, again.policy, again.condition) == (PAPER_NINE, "tiny", {"sigma": 12.5})
     replayed = again.replay()
     assert replayed.dtype == trace.pixels.dtype
     assert replayed.shape == trace.pixels.shape
@@ -95,7 +95,7 @@ def test_no_steps(tmp_path: Path) -> None:
 def test_a_policy_without_sigma(tmp_path: Path) -> None:
     trace = Trace(PICTURES["float"], np.zeros((1, 1, 9, 13), np.uint8), PAPER_NINE, "plain")
     save_trace(tmp_path / "a.npz", trace)
-    assert load_trace(tmp_path / "a.npz").sigma is None
+    assert load_trace(tmp_path / "a.npz").condition == {}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import csv
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.checkpoint import load_policy, read_tensors
+from pixelrl.checkpoint import load_policy, read_tensors, write_tensors
 from pixelrl.errors import UsageError
 from pixelrl.recipe import Recipe, recipe_from_dict
-from pixelrl.train import COLUMNS, LOG_FILE, POLICY_FILE, STATE_FILE, Progress, Trainer
+from pixelrl.train import POLICY_FILE, STATE_FILE, Progress, Trainer
+from pixelrl.train_log import COLUMNS, LOG_FILE
 
 CPU = torch.device("cpu")
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
@@ -101,7 +103,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def untimed(folder: Path) -> list[dict[str, str]]:
-    return [{k: v for k, v in row.items() if k not in ("minutes", "iterations_per_second")} for row in rows(folder)]
+    return [{k: v for k, v in row.items() if k != "minutes" and "per_second" not in k} for row in rows(folder)]
 
 
 def state(folder: Path) -> dict[str, Tensor]:
@@ -187,12 +189,42 @@ def test_the_recipe_may_become_longer_and_the_photos_may_move(make: Make, tmp_pa
         ({"policy": {**LOOKAHEAD, "width": 9}}, "policy"),
         ({"task": {"kind": "gaussian-denoising", "sigma": [5, 40], "num_steps": 3}}, "task"),
         ({"seed": 3}, "seed"),
+        ({"learner": {"ent_coef": 0.02}}, "learner"),
     ],
 )
 def test_another_recipe_is_refused(make: Make, tmp_path: Path, changes: dict[str, object], key: str) -> None:
     train(make(), tmp_path)
     with pytest.raises(UsageError, match=f"was trained with another {key} .*; start a new folder"):
         Trainer(make(**changes), tmp_path, CPU).resume()
+
+
+def test_only_phases_may_change_and_are_named(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path)
+    longer = {"iterations": 6, "lr": 1e-2}
+    assert Trainer(make(), tmp_path, CPU).resume() == []
+    assert Trainer(make(reinforcement=longer), tmp_path, CPU).resume() == ["reinforcement"]
+    both = make(warm_start=longer, reinforcement=longer)
+    assert Trainer(both, tmp_path, CPU).resume() == ["warm_start", "reinforcement"]
+
+
+def test_a_setting_newer_than_the_state_counts_as_its_default(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path)
+    tensors, header = read_tensors(tmp_path / STATE_FILE, "training state")
+    del header["recipe"]["learner"]["max_grad_norm"]  # type: ignore[index]
+    write_tensors(tmp_path / STATE_FILE, tensors, header)
+    assert Trainer(make(), tmp_path, CPU).resume() == []
+    with pytest.raises(UsageError, match="another learner"):
+        Trainer(make(learner={"max_grad_norm": 1.0}), tmp_path, CPU).resume()
+
+
+def test_initial_weights_matter_no_more(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path / "first")
+    recipe = replace(make(), initial=str(tmp_path / "first" / POLICY_FILE))
+    assert train(recipe, tmp_path / "whole")
+    assert differing(tmp_path / "whole", tmp_path / "first")
+    assert not train(recipe, tmp_path / "parts", interrupt_at(5))
+    assert train(replace(recipe, initial=""), tmp_path / "parts", resume=True)
+    assert differing(tmp_path / "whole", tmp_path / "parts") == []
 
 
 def test_other_data_are_refused(make: Make, tmp_path: Path, photos: Path) -> None:
@@ -225,8 +257,52 @@ def test_the_log(make: Make, tmp_path: Path) -> None:
     assert [bool(row["psnr"]) for row in log] == [False, True, False, True]
     assert [bool(row["psnr_estimate"]) for row in log] == [False, True, False, True]
     assert [bool(row["policy_loss"]) for row in log] == [False, False, True, True]
-    assert [bool(row["estimate_l1"]) for row in log] == [True, True, False, False]
+    assert [bool(row["estimate_loss"]) for row in log] == [True, True, False, False]
     assert all(0 < float(row["minutes"]) < 5 for row in log)
+
+
+def test_the_last_iteration_before_a_stop_is_logged(make: Make, tmp_path: Path) -> None:
+    assert not train(make(), tmp_path, interrupt_at(2), log_every=3)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2"]
+    assert not train(make(), tmp_path, interrupt_at(3), resume=True, log_every=3)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2", "3"]  # once, though it is a third, too
+    assert train(make(), tmp_path, resume=True, log_every=3)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2", "3", "6", "8"]
+
+
+def test_the_log_has_crops_per_second(make: Make, tmp_path: Path) -> None:
+    train(make(), tmp_path)
+    for row in rows(tmp_path):
+        assert float(row["crops_per_second"]) == pytest.approx(2 * float(row["iterations_per_second"]), rel=1e-4)
+
+
+def test_rows_survive_a_crash_while_they_are_written_again(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    train(make(), folder)
+    before = (folder / LOG_FILE).read_bytes()
+
+    def crash(writer: object, rows: object) -> None:
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(csv.DictWriter, "writerows", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make(), folder, resume=True)
+    assert (folder / LOG_FILE).read_bytes() == before
+    assert {path.name for path in folder.iterdir()} == {LOG_FILE, POLICY_FILE, STATE_FILE}
+
+
+def test_a_log_with_fewer_columns_is_gone_on_with(make: Make, tmp_path: Path) -> None:
+    assert not train(make(), tmp_path, interrupt_at(2))
+    kept = rows(tmp_path)
+    with (tmp_path / LOG_FILE).open("w", newline="") as file:
+        old = csv.DictWriter(file, ["iteration", "phase"], extrasaction="ignore")
+        old.writeheader()
+        old.writerows(kept)
+    assert train(make(), tmp_path, resume=True)
+    assert [row["iteration"] for row in rows(tmp_path)] == [*"12345678"]
+    assert list(rows(tmp_path)[0]) == COLUMNS
 
 
 def test_progress_is_reported(make: Make, tmp_path: Path) -> None:
@@ -236,7 +312,7 @@ def test_progress_is_reported(make: Make, tmp_path: Path) -> None:
     assert {progress.iterations for progress in seen} == {8}
     assert [progress.psnr is None for progress in seen] == [True] * 3 + [False] * 5
     assert seen[-1].seconds_left == 0
-    assert "estimate_l1" in seen[0].logged
+    assert "estimate_loss" in seen[0].logged
     assert "reward" in seen[-1].logged
 
 
@@ -358,8 +434,28 @@ def test_validation_by_hand(make: Make, tmp_path: Path, photos: Path) -> None:
 
 
 def test_divergence_is_said(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the loss at iteration \d is (nan|inf); lower the learning rate"):
+    with pytest.raises(UsageError, match=r"the loss at iteration \d is (nan|inf); lower the learning rate and start"):
         train(make(warm_start={"iterations": 9, "lr": 1e30}), tmp_path)
+    assert not (tmp_path / STATE_FILE).exists()
+
+
+@pytest.mark.parametrize("where", ["loss", "weights"])
+def test_divergence_leaves_the_last_checkpoint_alone(make: Make, tmp_path: Path, where: str) -> None:
+    """Weights that are lost just before they are saved must not be saved."""
+
+    def spoil(progress: Progress) -> None:
+        if progress.iteration == 5:
+            torch.nn.init.constant_(trainer.policy.get_parameter("to_logits.bias"), float("nan"))
+            if where == "weights":
+                signal.raise_signal(signal.SIGINT)
+
+    trainer = Trainer(make(), tmp_path, CPU, 1, 3)
+    words = "the loss at iteration 5 is nan" if where == "loss" else "the weights after iteration 5 are not finite"
+    with pytest.raises(UsageError, match=rf"{words}; lower .* --resume from .*{STATE_FILE}, which is of iteration 3"):
+        trainer.run(report=spoil)
+    assert train(make(), tmp_path, resume=True, validate_every=3)
+    train(make(), tmp_path / "whole", validate_every=3)
+    assert differing(tmp_path / "whole", tmp_path) == []
 
 
 def test_a_policy_without_estimate_has_no_warm_start(make: Make, tmp_path: Path) -> None:
@@ -388,5 +484,5 @@ def test_tensorboard_events(make: Make, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path)).Reload()
-    assert [event.step for event in events.Scalars("estimate_l1")] == [2, 4]
+    assert [event.step for event in events.Scalars("estimate_loss")] == [2, 4]
     assert [event.step for event in events.Scalars("reward")] == [6, 8]

@@ -10,14 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pixelrl.agent import Agent, Result, load, shipped_policies
+    from pixelrl.agent import Agent, Result, load
+    from pixelrl.checkpoint import shipped_policies
+    from pixelrl.edits import Edit, load_edits
     from pixelrl.errors import InputError, PixelRLError, UsageError
     from pixelrl.rollout import Trajectory
     from pixelrl.show import strip
     from pixelrl.trace import Trace, load_trace, save_trace
 
 _HOMES = {
-    "pixelrl.agent": ("Agent", "Result", "load", "shipped_policies"),
+    "pixelrl.agent": ("Agent", "Result", "load"),
+    "pixelrl.checkpoint": ("shipped_policies",),
+    "pixelrl.edits": ("Edit", "load_edits"),
     "pixelrl.errors": ("InputError", "PixelRLError", "UsageError"),
     "pixelrl.rollout": ("Trajectory",),
     "pixelrl.show": ("strip",),
@@ -26,6 +30,7 @@ _HOMES = {
 
 __all__ = [
     "Agent",
+    "Edit",
     "InputError",
     "PixelRLError",
     "Result",
@@ -33,6 +38,7 @@ __all__ = [
     "Trajectory",
     "UsageError",
     "load",
+    "load_edits",
     "load_trace",
     "save_trace",
     "shipped_policies",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Generic, Literal, TypeVar, cast
 
@@ -12,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image as PillowImage
-from skimage.restoration import estimate_sigma
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.arrays import Array, array_to_tensor, arrays_to_pillow, pillow_to_arrays, tensor_to_array
-from pixelrl.checkpoint import PolicyCard, load_policy
+from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
+from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
+from pixelrl.noise import NOISE_LEVELS
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, rollout
 from pixelrl.trace import Trace
@@ -26,10 +26,10 @@ from pixelrl.types import Condition, Image
 
 TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
-what it changes (for the lookahead policy no bit, on x86 CPUs with AVX2)."""
+what it changes (rounding at most)."""
 
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor)
-Sigma = float | Literal["auto"]
+Level = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Result(Generic[AnyImage]):
         image: the result, of the type, dtype and shape that came in.
         trajectory: the operation of every pixel at every step; ``trajectory.actions`` is ``(t, b, g, h, w)``.
         policy: the name of the policy.
-        sigma: the noise level that the policy was told, in grey levels, or None if it takes none.
+        condition: what the policy was told, for instance ``{"sigma": 25.0}``; empty if it takes nothing.
     """
 
     image: AnyImage
     trajectory: Trajectory
     policy: str
-    sigma: float | None
+    condition: Mapping[str, float]
     _pixels: Array
 
     def trace(self) -> Trace:
@@ -59,7 +59,7 @@ class Result(Generic[AnyImage]):
         if actions.shape[1] != 1:
             raise ValueError(f"a trace holds one image, not a batch of {actions.shape[1]}")
         maps = actions[:, 0].to(torch.uint8).cpu().numpy()
-        return Trace(self._pixels, maps, self.trajectory.action_names, self.policy, self.sigma)
+        return Trace(self._pixels, maps, self.trajectory.action_names, self.policy, dict(self.condition))
 
 
 class Agent:
@@ -80,8 +80,19 @@ class Agent:
         """The policy's name."""
         return self.card.name
 
+    @property
+    def num_channels(self) -> int:
+        """Channels that the policy sees together: 3 for colour, 1 for one that runs on each channel by itself."""
+        return int(cast(int, self.card.arguments.get("num_channels", 1)))
+
     def __call__(
-        self, image: AnyImage, sigma: Sigma = "auto", steps: int | None = None, tile: int | None = TILE
+        self,
+        image: AnyImage,
+        sigma: Level = "auto",
+        peak: Level = "auto",
+        steps: int | None = None,
+        tile: int | None = TILE,
+        edits: Sequence[Edit] = (),
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -89,37 +100,66 @@ class Agent:
             image: numpy ``(h, w)`` or ``(h, w, c)`` of uint8, uint16 or float; a Pillow image (alpha is kept as it
                 is); or a float tensor ``(b, c, h, w)``. Floats are nominally in [0, 1], taken and returned unclipped;
                 integers come back clipped and rounded. A grey policy runs on each channel.
-            sigma: noise level in 8-bit grey levels, or "auto" to estimate it. Ignored by policies that take none.
+            sigma: level of Gaussian noise in 8-bit grey levels, or "auto" to estimate it.
+            peak: level of Poisson noise, the mean number of photons at white, or "auto" to estimate it.
             steps: T; None for the number the policy was trained for.
             tile: side in pixels of the tiles for the network; None for the whole image at once.
+            edits: a person's edits (`pixelrl.load_edits`), live: the policy sees what comes of them, and reacts.
 
         Raises:
             InputError: not an image, or with values that are not finite.
-            UsageError: sigma or steps out of range.
+            UsageError: steps or a level out of range, a level that this policy does not take, or an edit that does not
+                fit the image or the policy's operations.
         """
         tensor, pixels, alpha = _unpack(image)
         tensor = tensor.to(self.device)
-        level = self.noise_level(tensor, sigma)
-        condition = tensor.new_full((len(tensor), 1), (level or 0.0) / 255)
-        trajectory, final = self.run(tensor, condition, steps, tile)
-        return Result(_pack(final, image, alpha), trajectory, self.name, level, pixels)
+        told, condition = self._told(tensor, sigma, peak)
+        trajectory, final = self.run(tensor, condition, steps, tile, edits)
+        return Result(_pack(final, image, alpha), trajectory, self.name, told, pixels)
 
-    def noise_level(self, image: Image, sigma: Sigma) -> float | None:
-        """The sigma that the policy is told: as given, or estimated; None if it takes none.
+    def ensemble(
+        self,
+        image: AnyImage,
+        sigma: Level = "auto",
+        peak: Level = "auto",
+        steps: int | None = None,
+        tile: int | None = TILE,
+    ) -> tuple[AnyImage, dict[str, float]]:
+        """The mean result over the image's eight symmetries, and what the policy was told: better, eight times slower.
 
-        Raises:
-            UsageError: not a number of at least 0 nor "auto".
+        No single action led to a pixel's mean, so there is no trajectory. Arguments and errors are those of `__call__`.
         """
-        if self.card.condition is None:
-            return None
-        if sigma == "auto":
-            return estimate_noise(image)
-        if isinstance(sigma, bool) or not isinstance(sigma, (int, float)) or not 0 <= sigma < float("inf"):
-            raise UsageError(f'sigma = {sigma!r} is not a noise level; give grey levels of at least 0, or "auto"')
-        return float(sigma)
+        tensor, _, alpha = _unpack(image)
+        tensor = tensor.to(self.device)
+        told, condition = self._told(tensor, sigma, peak)
+        return _pack(self.ensembled(tensor, condition, steps, tile), image, alpha), told
+
+    def _told(self, image: Image, sigma: Level, peak: Level) -> tuple[dict[str, float], Condition]:
+        """What the policy is told of the noise, by name and as it sees it ``(b, 1)``."""
+        name = self.card.condition
+        for key, value in {"sigma": sigma, "peak": peak}.items():
+            if value != "auto" and key != name:
+                takes = "no noise level" if name is None else name
+                raise UsageError(f"{key} = {value!r} cannot be used: policy {self.name} takes {takes}; leave {key} out")
+        if name is None:
+            return {}, image.new_zeros((len(image), 1))
+        if name not in NOISE_LEVELS:
+            raise UsageError(f"policy {self.name} is told {name}, which is no kind of noise level; use Agent.run")
+        kind, value = NOISE_LEVELS[name], sigma if name == "sigma" else peak
+        if value == "auto":
+            value = kind.estimate(image)
+        low, high = kind.limits
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
+            raise UsageError(f'{name} = {value!r} is not a noise level; give {kind.unit}, at least {low:g}, or "auto"')
+        return {name: float(value)}, image.new_full((len(image), 1), kind.encode(value))
 
     def run(
-        self, image: Image, condition: Condition, steps: int | None = None, tile: int | None = TILE
+        self,
+        image: Image,
+        condition: Condition,
+        steps: int | None = None,
+        tile: int | None = TILE,
+        edits: Sequence[Edit] = (),
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
 
@@ -133,7 +173,7 @@ class Agent:
         if tile is not None and tile < 1:
             raise UsageError(f"tile = {tile} is too small; give pixels, or None for the whole image at once")
         batch, channels, height, width = image.shape
-        trained = int(cast(int, self.card.arguments.get("num_channels", 1)))
+        trained = self.num_channels
         if channels != trained and trained != 1:
             raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
         folded = image.reshape(-1, trained, height, width)
@@ -143,7 +183,7 @@ class Agent:
         at_once = max(1, (tile or TILE) ** 2 // (height * width))
         maps, finals = [], []
         for planes, levels in zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True):
-            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side)
+            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side, edits)
             maps.append(trajectory.actions)
             finals.append(final)
         actions = torch.cat(maps, 1)
@@ -151,34 +191,31 @@ class Agent:
             actions = actions.reshape(num_steps, batch, channels, height, width)
         return Trajectory(image, actions, self.actions.names), torch.cat(finals).view_as(image)
 
+    def ensembled(self, image: Image, condition: Condition, steps: int | None = None, tile: int | None = TILE) -> Image:
+        """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.")."""
+        total = torch.zeros_like(image)
+        for mirrored in (False, True):
+            for quarter_turns in range(4):
+                turned = torch.rot90(image.flip(-1) if mirrored else image, quarter_turns, (-2, -1)).contiguous()
+                _, final = self.run(turned, condition, steps, tile)
+                back = torch.rot90(final, -quarter_turns, (-2, -1))
+                total += back.flip(-1) if mirrored else back
+        return total / 8
+
 
 def load(policy: str | Path, device: str = "auto") -> Agent:
     """Load a shipped policy by name, or a policy file.
 
     Args:
-        policy: one of `shipped_policies()`, or the path of a file made by ``pixelrl train`` or ``import``.
+        policy: one of `pixelrl.shipped_policies()`, or the path of a file made by ``pixelrl train`` or ``import``.
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
 
     Raises:
         UsageError: no such policy, a file that is not one, or a device that is not there.
     """
     chosen = choose_device(device)
-    shipped = shipped_policies()
-    if str(policy) in shipped:
-        path = shipped[str(policy)]
-    else:
-        path = Path(policy)
-        if not path.exists():
-            names = ", ".join(shipped) or "none"
-            raise UsageError(f"policy {str(policy)!r} is neither a file nor a shipped policy; shipped are {names}")
-    network, card = load_policy(path, chosen)
+    network, card = load_policy(find_policy(policy), chosen)
     return Agent(network, card, chosen)
-
-
-def shipped_policies() -> dict[str, Path]:
-    """Name and file of every policy in the package."""
-    folder = Path(str(resources.files("pixelrl"))) / "weights"
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
 def choose_device(device: str) -> torch.device:
@@ -192,23 +229,6 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device 'cuda' is not available: PyTorch finds no CUDA GPU here; give cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def estimate_noise(image: Image) -> float:
-    """Sigma in grey levels, from the finest wavelet coefficients: the mean over images and channels.
-
-    The median absolute deviation of Donoho and Johnstone (1994), scikit-image's `estimate_sigma`. Images smaller
-    than 2x2 have no such coefficients: 0.
-    """
-    if min(image.shape[-2:]) < 2:
-        return 0.0
-    planes = image.flatten(0, 1).cpu().numpy()
-    with warnings.catch_warnings():
-        # Of planes up to four pixels wide it thinks that they might be colours; a plane without any detail has no
-        # coefficients to take a median of, and no noise: NaN, which counts as 0.
-        warnings.simplefilter("ignore")
-        sigmas = estimate_sigma(planes, channel_axis=0)
-    return 255 * float(np.mean(np.nan_to_num(sigmas)))
 
 
 def _unpack(image: npt.NDArray[np.generic] | PillowImage.Image | Tensor) -> tuple[Image, Array, Array | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -47,6 +48,27 @@ class PolicyCard:
     def build(self) -> Policy:
         """The policy with fresh weights."""
         return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)})
+
+
+def shipped_policies() -> dict[str, Path]:
+    """Name and file of every policy in the package."""
+    folder = Path(str(resources.files("pixelrl"))) / "weights"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_policy(policy: str | Path) -> Path:
+    """The file of a shipped policy's name, or a policy file itself.
+
+    Raises:
+        UsageError: neither of them.
+    """
+    shipped = shipped_policies()
+    if str(policy) in shipped:
+        return shipped[str(policy)]
+    if not Path(policy).exists():
+        names = ", ".join(shipped) or "none"
+        raise UsageError(f"policy {str(policy)!r} is neither a file nor a shipped policy; shipped are {names}")
+    return Path(policy)
 
 
 def save_policy(path: Path, policy: Policy, card: PolicyCard) -> None:

@@ -13,24 +13,25 @@ from torch import Tensor
 
 from pixelrl.errors import UsageError
 
-Photo = UInt8[Tensor, "1 _h _w"]
-"""8-bit grey; no two need to be of one size."""
+Photo = UInt8[Tensor, "c _h _w"]
+"""8-bit, grey (c = 1) or RGB (c = 3); no two need to be of one size."""
 
 
-def load_photos(folder: Path) -> list[Photo]:
-    """Read every picture of a folder as 8-bit grey, in the order of their names.
+def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
+    """Read every picture of a folder as 8 bit, grey or RGB, in the order of their names.
 
     Raises:
         UsageError: no such folder, or nothing in it that can be read.
     """
     if not folder.is_dir():
         raise UsageError(f"data folder {folder} does not exist; give a folder of clean pictures as data.folder")
+    mode = cv2.IMREAD_GRAYSCALE if num_channels == 1 else cv2.IMREAD_COLOR_RGB
     photos = []
     for path in sorted(folder.iterdir()):
         if path.is_file():
-            pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
+            pixels = cv2.imdecode(np.fromfile(path, np.uint8), mode) if path.stat().st_size else None
             if pixels is not None:
-                photos.append(torch.from_numpy(pixels)[None])
+                photos.append(torch.from_numpy(np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))))
     if not photos:
         raise UsageError(f"data folder {folder} holds no picture that can be read; give one with clean pictures")
     return photos
@@ -59,8 +60,10 @@ def rescaled(photos: Sequence[Photo], scales: Sequence[float]) -> list[Photo]:
             if scale == 1:
                 result.append(photo)
                 continue
-            small = cv2.resize(photo[0].numpy(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            result.append(torch.from_numpy(small)[None])
+            planes = [
+                cv2.resize(plane.numpy(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for plane in photo
+            ]
+            result.append(torch.from_numpy(np.stack(planes)))
     return result
 
 
@@ -68,7 +71,7 @@ class Crops:
     """Batches of random square crops, each mirrored or turned by a random one of the square's eight symmetries.
 
     Args:
-        photos: uint8 ``(1, h, w)`` each, any sizes.
+        photos: uint8 ``(c, h, w)`` each, any sizes.
         size: side of a crop in pixels.
         batch: crops per batch.
         device: where batches are made. The photos are kept there.
@@ -84,7 +87,7 @@ class Crops:
         self.photos = [photo.to(device) for photo in photos]
         self.size, self.batch = size, batch
 
-    def sample(self, generator: torch.Generator) -> Float[Tensor, "b 1 size size"]:
+    def sample(self, generator: torch.Generator) -> Float[Tensor, "b c size size"]:
         """A batch in [0, 1]. ``generator`` is on the CPU, whatever the device."""
         size = self.size
         draws = torch.rand((self.batch, 4), generator=generator, dtype=torch.float64).tolist()

@@ -40,7 +40,13 @@ class Score:
 
 
 def evaluate(
-    agent: Agent, folder: Path, task: Task, level: float, seed: int = 0, limit: int | None = None
+    agent: Agent,
+    folder: Path,
+    task: Task,
+    level: float,
+    seed: int = 0,
+    limit: int | None = None,
+    ensemble: bool = False,
 ) -> Iterator[Score]:
     """Score a policy on every picture of a folder, in the order of their names.
 
@@ -54,6 +60,7 @@ def evaluate(
         level: its strength, in the unit of `Task.degrade`.
         seed: of the noise.
         limit: only the first so many pictures.
+        ensemble: the mean of eight runs (`Agent.ensembled`).
 
     Raises:
         UsageError: no folder of pictures.
@@ -66,14 +73,14 @@ def evaluate(
     if problems or not found:
         raise UsageError(f"{folder} holds no pictures; --data takes a folder of clean pictures")
     generator = torch.Generator().manual_seed(seed)
-    channels = int(str(agent.card.arguments.get("num_channels", 1)))
+    channels = agent.num_channels
     for path, name in found[:limit]:
         clean = _clean(path, channels)
         start = task.degrade(clean, level, generator)
         image, condition = start.image.to(agent.device), start.condition.to(agent.device)
         _synchronise(agent.device)
         began = time.perf_counter()
-        _, final = agent.run(image, condition)
+        final = agent.ensembled(image, condition) if ensemble else agent.run(image, condition)[1]
         _synchronise(agent.device)
         seconds = time.perf_counter() - began
         final = final.cpu()

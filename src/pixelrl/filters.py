@@ -75,6 +75,20 @@ def bilateral(image: Tensor, sigma_color: float, sigma_space: float, size: int =
     return engine(image, sigma_color, sigma_space, size)
 
 
+def fill_extremes(image: Tensor, size: int = 5) -> Image:
+    """Where a value is 0 or below, or 1 or above: the Gaussian-weighted mean of the neighbours that are not.
+
+    (b c h w) to (b c h w), each channel by itself: salt & pepper noise is taken for missing pixels (normalised
+    convolution, Knutsson and Westin, CVPR 1993). The window is size x size, its sigma size / 5. Pixels that are not
+    extreme, or have only extreme neighbours, keep their value. Raises ``ValueError`` as ``box`` does.
+    """
+    _check(image, size)
+    known = ((image > 0) & (image < 1)).float()
+    total = gaussian(known, size / 5, size)
+    mean = gaussian(image * known, size / 5, size) / total.clamp_min(1e-6)
+    return torch.where((known > 0) | (total < 1e-6), image, mean)
+
+
 def _check(image: Tensor, size: int, **sigmas: float) -> None:
     # Another dtype would make OpenCV allocate its own result and leave ours unwritten.
     if image.dtype != torch.float32 or image.ndim != 4:

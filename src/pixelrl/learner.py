@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
+from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies import Policy
 from pixelrl.recipe import LearnerSettings
 from pixelrl.returns import n_step_returns
@@ -28,17 +28,19 @@ class Learner:
         policy: in training mode.
         task: gives rewards and the number of steps.
         settings: see `LearnerSettings`.
+        processes: which part of the batch the episodes are that this learner is given. A loss is the mean over that
+            part; all parts are equal, so the mean of the processes' gradients is the gradient for the whole batch.
     """
 
-    def __init__(self, policy: Policy, task: Task, settings: LearnerSettings) -> None:
-        self.policy, self.task, self.settings = policy, task, settings
+    def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
+        self.policy, self.task, self.settings, self.processes = policy, task, settings, processes
         self.actions = ActionSet(task.action_names)
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
         """L1 distance of the policy's estimate to the target: the supervised warm start."""
         memory = self.policy.perceive(start.image, start.condition)
         loss = self._estimate_loss(start, memory)
-        return loss, {"estimate_l1": loss.item()}
+        return loss, {"estimate_loss": loss.item()}
 
     def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
         """Play one episode with sampled actions, and yield a loss every ``t_max`` steps.
@@ -47,7 +49,7 @@ class Learner:
         """
         first: Tensor = self.policy.perceive(start.image, start.condition)
         memory: Tensor | None = first
-        actor = Actor(self.policy, sampler(generator), first)
+        actor = Actor(self.policy, sampler(generator, self.processes), first)
         steps: list[Step] = []
         for t, step in enumerate(episode(start.image, self.actions, actor, self.task.num_steps)):
             steps.append(step)
@@ -57,7 +59,7 @@ class Learner:
                 if memory is not None and self.settings.estimate_coef:
                     supervised = self._estimate_loss(start, memory)
                     loss = loss + self.settings.estimate_coef * supervised
-                    logged["estimate_l1"] = supervised.item()
+                    logged["estimate_loss"] = supervised.item()
                 yield loss, logged
                 # The weights have changed: nothing of the graph before this point may be used again.
                 steps, memory, actor.memory = [], None, actor.memory.detach()
@@ -73,8 +75,10 @@ class Learner:
         estimate = self.policy.estimate(memory, start.image)
         if estimate is None:
             raise UsageError("this policy forms no estimate; set warm_start.iterations and learner.estimate_coef to 0")
-        loss: Tensor = F.l1_loss(estimate, start.target)
-        return loss
+        weight, miss = start.reward_scale[:, :, None, None], estimate - start.target
+        if self.settings.estimate_norm == 2:
+            return 255 * (weight * miss.square()).mean()
+        return (weight.sqrt() * miss.abs()).mean()  # the reward scale weighs squares, so its root weighs distances
 
     def _segment_loss(self, steps: list[Step], start: Episode, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
         settings = self.settings

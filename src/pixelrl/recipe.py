@@ -19,7 +19,8 @@ Settings = dict[str, object]
 class DataSettings:
     """``folder`` of clean pictures; ``crop`` pixels a side, ``batch`` crops; ``validation`` photos are set aside.
 
-    ``scales`` are the sizes at which every photo is used (1 and below).
+    ``batch`` is the whole batch, however many processes share it. ``scales`` are the sizes at which every photo is
+    used (1 and below).
     """
 
     folder: str = ""
@@ -57,8 +58,9 @@ class LearnerSettings:
     """How the policy learns.
 
     ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future) or ``sampled`` (the
-    paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_coef`` weighs the L1
-    loss of the policy's estimate beside the reinforcement learning. ``max_grad_norm`` 0 is no clipping.
+    paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_coef`` weighs the
+    loss of the policy's estimate beside the reinforcement learning; ``estimate_norm`` is that loss's norm, 1 or 2.
+    ``max_grad_norm`` 0 is no clipping.
     """
 
     gradient: str = "all-action"
@@ -67,6 +69,7 @@ class LearnerSettings:
     ent_coef: float = 0.01
     vf_coef: float = 0.5
     estimate_coef: float = 0.0
+    estimate_norm: int = 1
     max_grad_norm: float = 0.0
     ema: float = 0.999
     precision: str = "fp32"
@@ -76,13 +79,15 @@ class LearnerSettings:
 class Recipe:
     """One training: task, policy, data, then a supervised ``warm_start`` and ``reinforcement`` learning.
 
-    ``task`` and ``policy`` hold a ``kind`` and that kind's own arguments.
+    ``task`` and ``policy`` hold a ``kind`` and that kind's own arguments. ``initial`` is a shipped policy's name or a
+    policy file whose weights the training starts from, as far as names and shapes agree; "" starts afresh.
     """
 
     name: str
     task: Settings
     policy: Settings
     seed: int = 0
+    initial: str = ""
     data: DataSettings = field(default_factory=DataSettings)
     learner: LearnerSettings = field(default_factory=LearnerSettings)
     warm_start: PhaseSettings = field(default_factory=PhaseSettings)
@@ -92,21 +97,26 @@ class Recipe:
         checks = {
             "learner.gradient": (self.learner.gradient, ("all-action", "sampled")),
             "learner.precision": (self.learner.precision, ("fp32", "bf16")),
+            "learner.estimate_norm": (self.learner.estimate_norm, (1, 2)),
         }
         for key, (value, known) in checks.items():
             if value not in known:
-                raise UsageError(f"{key} = {value!r} is unknown; known are {', '.join(known)}")
+                raise UsageError(f"{key} = {value!r} is unknown; known are {', '.join(map(str, known))}")
         least = {
             "data.crop": (self.data.crop, 1),
             "data.batch": (self.data.batch, 1),
             "data.validation": (self.data.validation, 1),
             "learner.t_max": (self.learner.t_max, 1),
+            "learner.max_grad_norm": (self.learner.max_grad_norm, 0),
             "warm_start.iterations": (self.warm_start.iterations, 0),
             "reinforcement.iterations": (self.reinforcement.iterations, 0),
         }
         for key, (number, minimum) in least.items():
-            if number < minimum:
+            if not number >= minimum:  # NaN, too
                 raise UsageError(f"{key} = {number} is too small; it is at least {minimum}")
+        num_steps = self.task.get("num_steps", 1)
+        if type(num_steps) is not int:
+            raise UsageError(f"task.num_steps = {num_steps!r} is not a number of steps; give a whole number")
         for name, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
             if phase.lr < 0 or phase.final_lr < 0:
                 raise UsageError(f"{name} has a negative learning rate; lr and final_lr are at least 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
+from pixelrl.edits import Edit, Editor
+from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
@@ -77,11 +79,15 @@ def greedy(logits: Logits) -> ActionMap:
     return logits.argmax(1).to(torch.uint8)
 
 
-def sampler(generator: torch.Generator) -> Choose:
-    """Sample every agent's action from softmax(logits): the Gumbel-max trick, on the generator's device."""
+def sampler(generator: torch.Generator, processes: Processes = ALONE) -> Choose:
+    """Sample every agent's action from softmax(logits): the Gumbel-max trick, on the generator's device.
+
+    Of several processes, each draws for the whole batch and uses its part: so all generators stay alike.
+    """
 
     def sample(logits: Logits) -> ActionMap:
-        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
+        whole = (processes.world * len(logits), *logits.shape[1:])
+        uniform = processes.mine(torch.rand(whole, generator=generator, device=logits.device))
         return (logits - uniform.clamp_min(1e-20).log().neg().log()).argmax(1).to(torch.uint8)
 
     return sample
@@ -119,6 +125,21 @@ class Trajectory:
             image = step.after
         return image
 
+    def edited(self, edits: Sequence[Edit]) -> Trajectory:
+        """The episode with a person's edits in *replay*: all other choices stay as recorded, and no network is asked.
+
+        Raises:
+            UsageError: an edit that does not fit this episode.
+        """
+        editor, recorded = Editor(edits, self.action_names, *self.initial.shape[-2:]), self.actions
+
+        def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
+            return Decision(editor.replay(t, image, recorded[t]))
+
+        steps = episode(self.initial, ActionSet(self.action_names), act, self.num_steps)
+        maps = [step.decision.actions for step in steps]
+        return Trajectory(self.initial, torch.stack(maps) if maps else recorded, self.action_names)
+
     def _replay(self) -> Iterator[Step]:
         recorded = self.actions
         actions = ActionSet(self.action_names)
@@ -133,6 +154,7 @@ def rollout(
     condition: Condition,
     num_steps: int,
     tile: int | None = None,
+    edits: Sequence[Edit] = (),
 ) -> tuple[Trajectory, Image]:
     """Run a policy greedily on an image and return the trajectory and the final image.
 
@@ -143,11 +165,22 @@ def rollout(
         condition: ``(b, 1)``, e.g. sigma / 255.
         num_steps: T.
         tile: side in pixels of the tiles that the network works on, which bounds memory, or None. What that changes
-            (for the lookahead policy nothing), `pixelrl.policies.tiling` says.
+            (rounding at most), `pixelrl.policies.tiling` says.
+        edits: a person's edits, *live*: the policy sees what comes of them, and reacts.
+
+    Raises:
+        UsageError: an edit that does not fit.
     """
     memory = policy.perceive(image, condition) if tile is None else tiled_perceive(policy, image, condition, tile)
+    editor = Editor(edits, actions.names, *image.shape[-2:])
+    actor = Actor(policy, editor.alternatives if edits else greedy, memory, tile)
+
+    def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
+        decision = actor(t, image, outcomes)
+        return Decision(editor.live(t, image, decision.actions)) if edits else decision
+
     maps, final = [], image
-    for step in episode(image, actions, Actor(policy, greedy, memory, tile), num_steps):
+    for step in episode(image, actions, act, num_steps):
         maps.append(step.decision.actions)
         final = step.after
     stacked = torch.stack(maps) if maps else torch.zeros((0, *image.shape), dtype=torch.uint8)

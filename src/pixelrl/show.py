@@ -195,8 +195,7 @@ def _title(trace: Trace) -> Picture:
     steps, _, h, w = trace.actions.shape
     policy = " ".join(trace.policy.split())[:80].encode("ascii", "replace").decode()
     facts = [f"{w} x {h} pixels", f"{steps} step{'s' * (steps != 1)}"]
-    if trace.sigma is not None:
-        facts.insert(0, f"sigma {trace.sigma:.3g}")
+    facts = [f"{name} {value:.3g}" for name, value in trace.condition.items()] + facts
     name, rest = _font(38), _font(24)
     facts_at = name.getlength(policy) + 28
     text = "   |   ".join(facts)

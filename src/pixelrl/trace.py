@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,14 @@ class Trace:
         actions: uint8 ``(t, g, h, w)``, indices into ``action_names``; g is 1 or c.
         action_names: the named operations.
         policy: the name of the policy that chose them.
-        sigma: the noise level it was told, in grey levels, or None.
+        condition: what it was told, for instance ``{"sigma": 25.0}``; empty if nothing.
     """
 
     pixels: Array
     actions: npt.NDArray[np.uint8]
     action_names: tuple[str, ...]
     policy: str
-    sigma: float | None = None
+    condition: Mapping[str, float] = field(default_factory=dict)
 
     def trajectory(self) -> Trajectory:
         """As tensors, ``b`` = 1."""
@@ -57,7 +58,7 @@ def save_trace(path: Path, trace: Trace) -> None:
         "format": _FORMAT,
         "action_names": trace.action_names,
         "policy": trace.policy,
-        "sigma": trace.sigma,
+        "condition": dict(trace.condition),
     }
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
@@ -80,7 +81,7 @@ def load_trace(path: Path) -> Trace:
             pixels, actions = file["pixels"], file["actions"]
         names = tuple(str(name) for name in header["action_names"])
         policy, version = str(header["policy"]), header["format"]
-        sigma = None if header["sigma"] is None else float(header["sigma"])
+        condition = {str(name): float(value) for name, value in header["condition"].items()}
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
     if version != _FORMAT:
@@ -99,4 +100,4 @@ def load_trace(path: Path) -> Trace:
     )
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
-    return Trace(pixels, actions, names, policy, sigma)
+    return Trace(pixels, actions, names, policy, condition)

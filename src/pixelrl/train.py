@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
-import signal
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.checkpoint import PolicyCard, load_weights, read_tensors, save_policy, write_tensors
+from pixelrl.checkpoint import PolicyCard, find_policy, load_policy, save_policy
 from pixelrl.data import Crops, load_photos, rescaled, split
 from pixelrl.errors import UsageError
+from pixelrl.interrupt import stop_on_interrupt
 from pixelrl.learner import Learner, Logged
 from pixelrl.metrics import psnr
+from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies import Policy
 from pixelrl.recipe import Recipe
 from pixelrl.rollout import rollout
-from pixelrl.tasks import Task, build_task
+from pixelrl.tasks import Episode, Task, build_task
+from pixelrl.train_log import TrainLog
+from pixelrl.train_state import read_state, restore, write_state
 
-STATE_FILE, POLICY_FILE, LOG_FILE = "state.safetensors", "policy.safetensors", "log.csv"
+STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
 VALIDATION_SIDE = 160
-COLUMNS = [
-    "iteration", "phase", "lr", "minutes", "iterations_per_second", "estimate_l1", "policy_loss", "value_loss",
-    "entropy", "reward", "psnr", "psnr_estimate",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,33 +53,49 @@ class Trainer:
         device: where to train.
         log_every: iterations between rows of the log.
         validate_every: iterations between validations, each followed by a checkpoint.
+        processes: those that share every batch. The first validates, and alone touches the folder.
 
     Raises:
         UsageError: the recipe cannot be carried out, or (with `resume`) the state is not one of this recipe.
     """
 
     def __init__(
-        self, recipe: Recipe, folder: Path, device: torch.device, log_every: int = 100, validate_every: int = 2000
+        self,
+        recipe: Recipe,
+        folder: Path,
+        device: torch.device,
+        log_every: int = 100,
+        validate_every: int = 2000,
+        processes: Processes = ALONE,
     ) -> None:
-        self.recipe, self.folder, self.device = recipe, folder, device
+        self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
+        if recipe.data.batch % processes.world:
+            raise UsageError(
+                f"data.batch = {recipe.data.batch} cannot be shared evenly by {processes.world} processes; "
+                f"make it a multiple of {processes.world}"
+            )
         self.log_every, self.validate_every = log_every, validate_every
         self.task = _task(recipe)
         if not recipe.data.folder:
             raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
-        train, validation = split(load_photos(Path(recipe.data.folder)), recipe.data.validation)
+        photos = load_photos(Path(recipe.data.folder), int(str(recipe.policy.get("num_channels", 1))))
+        train, validation = split(photos, recipe.data.validation)
         self.crops = Crops(rescaled(train, recipe.data.scales), recipe.data.crop, recipe.data.batch, device)
         self.validation = [_centre(photo, VALIDATION_SIDE).to(device) for photo in validation]
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
         self.card = _card(recipe, self.task)
         self.policy = self.card.build().to(device)
+        if recipe.initial:
+            _start_from(self.policy, recipe.initial)
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
-        self.learner = Learner(self.policy, self.task, recipe.learner)
+        self.learner = Learner(self.policy, self.task, recipe.learner, processes)
         self.host_generator = torch.Generator().manual_seed(recipe.seed)
         self.generator = torch.Generator(device).manual_seed(recipe.seed + 1)
         self.iteration, self.seconds = 0, 0.0
         self.scores: dict[str, float] = {}
         self.interrupted = False
+        self.saved: int | None = None
 
     def run(
         self,
@@ -93,35 +107,45 @@ class Trainer:
 
         Args:
             minutes: stop after this long, with a checkpoint.
-            report: called after every iteration.
+            report: called after every iteration, in the first process only.
             tensorboard: also write an event file into the folder (needs the ``tensorboard`` extra).
         """
-        began = time.monotonic()
-        before, first = self.seconds, self.iteration
-        with _stop_on_interrupt() as interrupted, _Log(self.folder, self.iteration, tensorboard) as log:
-            while self.iteration < self.recipe.iterations:
-                self.interrupted = interrupted()
-                if self.interrupted or (minutes is not None and time.monotonic() - began > 60 * minutes):
+        began, first, total = time.monotonic(), self.processes.first, self.recipe.iterations
+        seconds, done = self.seconds, self.iteration
+        row: dict[str, object] = {}
+        opened = TrainLog(self.folder, self.iteration, tensorboard) if first else contextlib.nullcontext()
+        with stop_on_interrupt() as interrupted, opened as log:
+            while self.iteration < total:
+                late = minutes is not None and time.monotonic() - began > 60 * minutes
+                # Agreed on, or those that go on would wait for ever for those that stopped.
+                self.interrupted, late = self.processes.any([interrupted(), late], self.device)
+                if self.interrupted or late:
                     break
                 phase, lr, logged = self.step()
+                if log is None:
+                    continue
                 elapsed = time.monotonic() - began
-                self.seconds = before + elapsed
-                done = self.iteration == self.recipe.iterations
-                validated = self.iteration % self.validate_every == 0 or done
+                self.seconds = seconds + elapsed
+                rate = (self.iteration - done) / elapsed
+                row = {"iteration": self.iteration, "phase": phase, "lr": lr, "minutes": self.seconds / 60, **logged}
+                row |= {"iterations_per_second": rate, "crops_per_second": rate * self.recipe.data.batch}
+                validated = self.iteration % self.validate_every == 0 or self.iteration == total
                 if validated:
                     self.scores = self.validate()
-                rate = (self.iteration - first) / elapsed
+                    row |= self.scores
                 if validated or self.iteration % self.log_every == 0:
-                    row = {"iteration": self.iteration, "phase": phase, "lr": lr, "minutes": self.seconds / 60}
-                    log.write({**row, "iterations_per_second": rate, **logged, **(self.scores if validated else {})})
-                if validated and not done:
+                    log.write(row)
+                    row = {}
+                if validated and self.iteration < total:
                     self.save()
                 if report is not None:
-                    left = (self.recipe.iterations - self.iteration) / rate
-                    total = self.recipe.iterations
-                    report(Progress(self.iteration, total, phase, logged, rate, left, self.scores.get("psnr")))
-        self.save()
-        return self.iteration == self.recipe.iterations
+                    left, score = (total - self.iteration) / rate, self.scores.get("psnr")
+                    report(Progress(self.iteration, total, phase, logged, rate, left, score))
+            if log is not None and row:  # stopped between two rows
+                log.write(row)
+        if first:
+            self.save()
+        return self.iteration == total
 
     def step(self) -> tuple[str, float, Logged]:
         """One batch: the phase's name, the learning rate and what was logged."""
@@ -133,14 +157,15 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.policy.train()
-        clean = self.crops.sample(self.host_generator)
-        start = self.task.begin(clean, self.generator)
+        # The whole batch in every process, each of which keeps its slice: how many random numbers a degradation takes
+        # may depend on the pixels (Poisson noise on a CPU), and the processes' generators must stay alike.
+        start = _slice(self.task.begin(self.crops.sample(self.host_generator), self.generator), self.processes)
         logged: Logged = {}
         precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.learner.precision == "bf16")
         if phase == "warm_start":
             with precision:
                 loss, logged = self.learner.estimate_loss(start)
-            self._update(loss)
+            logged = self._update(loss, logged)
         else:
             # The generator runs inside autocast and is left for each update.
             updates = self.learner.updates(start, self.generator)
@@ -149,16 +174,20 @@ class Trainer:
                     item = next(updates, None)
                 if item is None:
                     break
-                loss, logged = item
-                self._update(loss)
+                logged = self._update(*item)
         self.iteration += 1
         return phase, lr, logged
 
-    def _update(self, loss: Tensor) -> None:
-        if not torch.isfinite(loss):
-            raise UsageError(f"the loss at iteration {self.iteration} is {loss.item()}; lower the learning rate")
+    def _update(self, loss: Tensor, logged: Logged) -> Logged:
+        """Learn from the loss of this process's part of the batch; what is logged, for the whole batch."""
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        # DistributedDataParallel would average gradients on the way, but of one forward per backward. A policy is
+        # asked many times for one loss (perceive, estimate, forward at every step), and not through its forward alone.
+        gradients = [weight.grad for weight in self.policy.parameters() if weight.grad is not None]
+        mean, *numbers = self.processes.average(gradients, [loss.item(), *logged.values()])
+        if not math.isfinite(mean):
+            raise self._diverged(f"the loss at iteration {self.iteration} is {mean}")
         if self.recipe.learner.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.recipe.learner.max_grad_norm)
         self.optimiser.step()
@@ -167,6 +196,13 @@ class Trainer:
         with torch.no_grad():
             for name, tensor in self.policy.state_dict().items():
                 self.ema[name].lerp_(tensor, 1 - decay)
+        return dict(zip(logged, numbers, strict=True))
+
+    def _diverged(self, what: str) -> UsageError:
+        go_on = "start again, for nothing was saved yet"
+        if self.saved is not None:
+            go_on = f"go on with --resume from {self.folder / STATE_FILE}, which is of iteration {self.saved}"
+        return UsageError(f"{what}; lower the learning rate and {go_on}")
 
     def averaged_policy(self) -> Policy:
         """The policy with the moving average of the weights, in evaluation mode."""
@@ -191,117 +227,61 @@ class Trainer:
         return {name: sum(values) / len(values) for name, values in totals.items()}
 
     def save(self) -> None:
-        """Write the policy (averaged weights) and the state to go on from."""
+        """Write the policy (averaged weights) and the state to go on from.
+
+        Raises:
+            UsageError: a place that cannot be written, or weights that are not finite; the files are left as they are.
+        """
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.policy.state_dict().values()):
+            raise self._diverged(f"the weights after iteration {self.iteration} are not finite")
         # A policy is passed on: of the folder of photographs it keeps the name, not where it lay on this machine.
         data = replace(self.recipe.data, folder=Path(self.recipe.data.folder).name)
         training = {
-            "recipe": replace(self.recipe, data=data).as_dict(),
+            "recipe": replace(self.recipe, data=data, initial=Path(self.recipe.initial).name).as_dict(),
             "iterations": self.iteration,
             "minutes": round(self.seconds / 60, 1),
             **self.scores,
         }
         save_policy(self.folder / POLICY_FILE, self.averaged_policy(), replace(self.card, training=training))
-        tensors = {f"policy.{name}": tensor for name, tensor in self.policy.state_dict().items()}
-        tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.items()}
-        names = [name for name, _ in self.policy.named_parameters()]
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{names[index]}.{key}": tensor for key, tensor in moments.items()}
-        tensors["host_generator"] = self.host_generator.get_state()
-        tensors["generator"] = self.generator.get_state()
-        header = {"format": 1, "content": "training state", "iteration": self.iteration, "seconds": self.seconds}
-        header["scores"] = dict(self.scores)
-        write_tensors(self.folder / STATE_FILE, tensors, {**header, "recipe": self.recipe.as_dict()})
+        header = {"iteration": self.iteration, "seconds": self.seconds, "scores": dict(self.scores)}
+        header["recipe"] = self.recipe.as_dict()
+        write_state(self.folder / STATE_FILE, self.policy, self.ema, self.optimiser, self._generators(), header)
+        self.saved = self.iteration
 
-    def resume(self) -> None:
-        """Go on from the folder's state.
+    def resume(self) -> list[str]:
+        """Go on from the folder's state, however many processes wrote it.
+
+        Returns:
+            The phases that this recipe has otherwise than the one before: only they may change.
 
         Raises:
-            UsageError: no state there, or one whose policy is another.
+            UsageError: no state there, or one of another policy, task, learner, seed or data.
         """
         path = self.folder / STATE_FILE
-        tensors, header = read_tensors(path, "training state")
-        recipe = header["recipe"]
-        ours = json.loads(json.dumps(self.recipe.as_dict()))
-        for key in ("task", "policy", "seed", "data"):
-            theirs = recipe.get(key) if isinstance(recipe, dict) else None
-            if {**_table(theirs), "folder": ""} != {**_table(ours[key]), "folder": ""}:
-                raise UsageError(f"{path} was trained with another {key} ({theirs}); start a new folder")
-        load_weights(self.policy, _under(tensors, "policy."), path)
-        self.ema = {name: tensor.to(self.device) for name, tensor in _under(tensors, "ema.").items()}
-        names = [name for name, _ in self.policy.named_parameters()]
-        state = {index: _under(tensors, f"optimiser.{name}.") for index, name in enumerate(names)}
-        groups = self.optimiser.state_dict()["param_groups"]
-        state = {index: moments for index, moments in state.items() if moments}
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
-        self.host_generator.set_state(tensors["host_generator"])
-        self.generator.set_state(tensors["generator"])
+        tensors, header, changed = read_state(path, self.recipe)
+        self.ema = restore(path, tensors, self.policy, self.optimiser, self._generators())
         scores = header.get("scores")
         self.scores = {str(k): float(v) for k, v in scores.items()} if isinstance(scores, dict) else {}
         self.iteration, self.seconds = int(str(header["iteration"])), float(str(header["seconds"]))
+        self.saved = self.iteration
+        return changed
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        return {"host_generator": self.host_generator, "generator": self.generator}
 
 
-class _Log:
-    """CSV rows (those after the checkpoint that is gone on from are dropped) and optional TensorBoard scalars."""
+def _start_from(policy: Policy, initial: str) -> None:
+    """Take over the weights that have the same name and shape in another policy.
 
-    def __init__(self, folder: Path, iteration: int, tensorboard: bool) -> None:
-        path = folder / LOG_FILE
-        rows: list[dict[str, str]] = []
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if iteration and path.is_file():
-                with path.open(newline="") as old:
-                    rows = [row for row in csv.DictReader(old) if int(row["iteration"]) <= iteration]
-            self.file = path.open("w", newline="")
-        except OSError as error:
-            raise UsageError(f"run folder {folder} cannot be written: {error.strerror}") from error
-        self.rows = csv.DictWriter(self.file, COLUMNS)
-        self.rows.writeheader()
-        self.rows.writerows(rows)
-        self.board = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise UsageError("--tensorboard needs the tensorboard package: pip install tensorboard") from error
-            self.board = SummaryWriter(str(folder))
-
-    def write(self, row: dict[str, object]) -> None:
-        self.rows.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
-        self.file.flush()
-        if self.board is not None:
-            for key, value in row.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(key, value, row["iteration"])
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        if self.board is not None:
-            self.board.close()
-
-
-@contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks for a stop after the iteration at hand; a second one interrupts at once."""
-    asked = False
-
-    def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    try:
-        old = signal.signal(signal.SIGINT, ask)
-    except ValueError:  # not the main thread: nothing to listen to
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, old)
+    Raises:
+        UsageError: no such policy, or nothing in it fits.
+    """
+    path = find_policy(initial)
+    theirs, ours = load_policy(path)[0].state_dict(), policy.state_dict()
+    fitting = {name for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
+    if not fitting:
+        raise UsageError(f"initial = {initial!r} has no weight that fits this recipe's policy; leave it out")
+    policy.load_state_dict({name: theirs[name] if name in fitting else ours[name] for name in ours})
 
 
 def _task(recipe: Recipe) -> Task:
@@ -316,15 +296,11 @@ def _card(recipe: Recipe, task: Task) -> PolicyCard:
     return replace(card, condition=task.condition_name if card.build().takes_condition else None)
 
 
+def _slice(start: Episode, processes: Processes) -> Episode:
+    return replace(start, **{field.name: processes.mine(getattr(start, field.name)) for field in fields(start)})
+
+
 def _centre(photo: Tensor, side: int) -> Tensor:
-    """A float ``(1, 1, h, w)`` crop of at most ``side`` pixels from the middle."""
+    """A float ``(1, c, h, w)`` crop of at most ``side`` pixels from the middle."""
     top, left = (max(0, (n - side) // 2) for n in photo.shape[-2:])
     return photo[None, :, top : top + side, left : left + side].float() / 255
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _table(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {"": value}

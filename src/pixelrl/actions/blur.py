@@ -1,6 +1,6 @@
-"""The paper's smoothing actions, all of them 5x5 (Furuta et al. 2020).
+"""Smoothing actions, all of them 5x5: the paper's (Furuta et al. 2020), and one for salt & pepper noise.
 
-In action maps the linear ones are green and the others purple.
+In action maps the linear ones are green, the others purple, and filling is turquoise.
 """
 
 from __future__ import annotations
@@ -27,4 +27,5 @@ ROWS: tuple[Action, ...] = (
         reach=2,
         color="#63059d",
     ),
+    Action("fill extremes", filters.fill_extremes, reach=2, color="#2ad4c4"),
 )

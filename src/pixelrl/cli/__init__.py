@@ -12,7 +12,7 @@ import click
 from pixelrl.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, complain
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.policies import evaluate, import_policy, policies, train
-from pixelrl.cli.traces import replay, show
+from pixelrl.cli.traces import edit, replay, show
 from pixelrl.errors import PixelRLError
 
 
@@ -22,7 +22,7 @@ def cli() -> None:
     """Every pixel is an agent that picks named image operations, step by step."""
 
 
-for command in (denoise, show, replay, evaluate, train, import_policy, policies):
+for command in (denoise, show, replay, edit, evaluate, train, import_policy, policies):
     cli.add_command(command)
 
 

@@ -23,8 +23,8 @@ def complain(message: str) -> None:
     click.echo(f"pixelrl: {message}", err=True)
 
 
-def parse_sigma(context: click.Context, parameter: click.Parameter, value: str) -> float | str:
-    """A noise level in grey levels, at least 0, or the word ``auto``."""
+def parse_level(context: click.Context, parameter: click.Parameter, value: str) -> float | str:
+    """A noise level, at least 0, or the word ``auto``."""
     if value == "auto":
         return value
     try:
@@ -32,5 +32,5 @@ def parse_sigma(context: click.Context, parameter: click.Parameter, value: str) 
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise click.BadParameter(f"{value!r} is not a noise level; give grey levels of at least 0, or auto")
+        raise click.BadParameter(f"{value!r} is not a noise level; give a number of at least 0, or auto")
     return number

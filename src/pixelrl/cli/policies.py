@@ -46,8 +46,10 @@ def train(
     """Train a policy from a RECIPE (TOML).
 
     Ctrl-C and --minutes stop after the iteration at hand with a checkpoint, from which --resume goes on exactly.
+    On several GPUs: torchrun --nproc-per-node N -m pixelrl train RECIPE ...
     """
     from pixelrl.agent import choose_device
+    from pixelrl.parallel import joined, own_device
     from pixelrl.recipe import read_recipe
     from pixelrl.train import POLICY_FILE, STATE_FILE, Trainer
 
@@ -56,14 +58,18 @@ def train(
     plan = read_recipe(recipe, overrides)
     if not resume and (output / STATE_FILE).exists():
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
-    trainer = Trainer(plan, output, choose_device(device), log_every, validate_every)
-    if resume:
-        trainer.resume()
-    if _run(trainer, minutes, tensorboard):
+    place = own_device(choose_device(device))
+    with joined(place) as processes:
+        trainer = Trainer(plan, output, place, log_every, validate_every, processes)
+        changed = trainer.resume() if resume else []
+        if changed and processes.first:
+            complain(f"going on with another {' and another '.join(changed)} than {output} was trained with so far")
+        finished = _run(trainer, minutes, tensorboard)
+    if processes.first and finished:
         click.echo(str(output / POLICY_FILE))
-        return 0
-    complain(f"stopped at iteration {trainer.iteration} of {plan.iterations}; --resume goes on from there")
-    return 0 if minutes is not None and not trainer.interrupted else EXIT_INTERRUPTED
+    elif processes.first:
+        complain(f"stopped at iteration {trainer.iteration} of {plan.iterations}; --resume goes on from there")
+    return 0 if finished or not trainer.interrupted else EXIT_INTERRUPTED
 
 
 def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
@@ -73,6 +79,8 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 
     from pixelrl.train import Progress
 
+    if not trainer.processes.first:
+        return trainer.run(minutes)
     console = Console(stderr=True)
     columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(), TextColumn("{task.description}"))
     with ProgressBar(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -81,7 +89,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
         def report(progress: Progress) -> None:
             words = [progress.phase, f"{progress.iterations_per_second:.1f} steps/s"]
             words += [
-                f"{key} {progress.logged[key]:.4g}" for key in ("estimate_l1", "reward") if key in progress.logged
+                f"{key} {progress.logged[key]:.4g}" for key in ("estimate_loss", "reward") if key in progress.logged
             ]
             if progress.psnr is not None:
                 words.append(f"validation {progress.psnr:.2f} dB")
@@ -97,7 +105,9 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.argument("policy")
 @click.option("--data", required=True, type=PATH, help="Folder of clean pictures.")
 @click.option("--sigma", type=click.FloatRange(min=0), help="Gaussian noise of so many grey levels.")
+@click.option("--peak", type=click.FloatRange(min=0, min_open=True), help="Poisson noise: photons at white.")
 @click.option("--density", type=click.FloatRange(0, 1), help="Salt & pepper noise on this share of the pixels.")
+@click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many pictures.")
 @click.option("--json", "json_file", type=PATH, help="Also write everything to this file.")
@@ -107,7 +117,9 @@ def evaluate(
     policy: str,
     data: Path,
     sigma: float | None,
+    peak: float | None,
     density: float | None,
+    ensemble: bool,
     seed: int,
     limit: int | None,
     json_file: Path | None,
@@ -121,22 +133,26 @@ def evaluate(
     """
     from pixelrl.agent import load
     from pixelrl.evaluate import evaluate as scores_of
-    from pixelrl.tasks import GaussianDenoising, SaltPepperDenoising
+    from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 
-    if (sigma is None) == (density is None):
-        raise UsageError("give either --sigma or --density, to say which noise to add")
+    kinds = {
+        "gaussian": (GaussianDenoising, sigma),
+        "poisson": (PoissonDenoising, peak),
+        "saltpepper": (SaltPepperDenoising, density),
+    }
+    given = [(noise, task, level) for noise, (task, level) in kinds.items() if level is not None]
+    if len(given) != 1:
+        raise UsageError("give one of --sigma, --peak and --density, to say which noise to add")
+    noise, task, level = given[0]
     if json_file is not None and json_file.exists() and not overwrite:
         raise UsageError(f"{json_file} exists; give --overwrite to replace it")
     if json_file is not None and not os.access(json_file.parent, os.W_OK):
         raise UsageError(f"{json_file} cannot be written: {json_file.parent} is not a folder that can be written to")
-    level = sigma if sigma is not None else density
-    assert level is not None
     if not math.isfinite(level):
         raise UsageError(f"{level} is not a strength of noise; give a finite number")
-    task = GaussianDenoising() if sigma is not None else SaltPepperDenoising()
     agent = load(policy, device)
     scores: list[Score] = []
-    for score in scores_of(agent, data, task, level, seed, limit):
+    for score in scores_of(agent, data, task(), level, seed, limit, ensemble):
         if not scores:
             click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
         scores.append(score)
@@ -144,8 +160,8 @@ def evaluate(
     mean = _mean(scores)
     click.echo(_row(f"mean of {len(scores)}", mean))
     if json_file is not None:
-        noise = {"noise": "gaussian" if sigma is not None else "saltpepper", "level": level, "seed": seed}
-        content = {"policy": agent.name, **noise, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
+        settings = {"noise": noise, "level": level, "seed": seed, "ensemble": ensemble}
+        content = {"policy": agent.name, **settings, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
         try:
             with written_whole(json_file) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -194,8 +210,7 @@ def import_policy(weights: Path, output: Path, overwrite: bool) -> None:
 @click.command()
 def policies() -> None:
     """List the shipped policies."""
-    from pixelrl.agent import shipped_policies
-    from pixelrl.checkpoint import load_policy
+    from pixelrl.checkpoint import load_policy, shipped_policies
 
     for name, path in shipped_policies().items():
         _, card = load_policy(path)

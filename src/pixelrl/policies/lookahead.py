@@ -80,6 +80,8 @@ class Lookahead(Policy):
         depths: residual blocks before, in and after the quarter-resolution part.
         head_width: channels of the head that runs at every step.
         reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+        impulses: take values of at most 0 or at least 1 for missing (salt & pepper noise). The encoder also sees where
+            they are, and the image with those places filled from their surroundings; all other pixels are trusted.
     """
 
     stride = 2
@@ -95,13 +97,15 @@ class Lookahead(Policy):
         depths: Sequence[int] = (2, 3, 2),
         head_width: int = 32,
         reward_map_convolution: bool = False,
+        impulses: bool = False,
     ) -> None:
         super().__init__()
+        self.impulses = impulses
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         before, deep, after = depths
         self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
         cells = 4 * num_channels
-        self.encoder = Encoder(cells + 1, width, deep_width, (before, deep, after))
+        self.encoder = Encoder((3 if impulses else 1) * cells + 1, width, deep_width, (before, deep, after))
         self.to_residual = nn.Conv2d(width, cells, 3, padding=1)
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
@@ -114,17 +118,23 @@ class Lookahead(Policy):
             nn.init.zeros_(layer.bias)
         # 3x3 at half resolution reaches 2 pixels, at a quarter 4; a cell itself spans up to `alignment` pixels.
         encoder = 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
-        self.reach = 4 * -(-(encoder + 2 * self.alignment) // 4)
+        first_guess = FILL_ROUNDS * (FILL_SIZE // 2) if impulses else 0
+        self.reach = 4 * -(-(encoder + first_guess + 2 * self.alignment) // 4)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """Encode the noisy image, with its condition (sigma / 255) as a constant plane."""
         height, width = image.shape[-2:]
-        cells = F.pixel_unshuffle(pad_to_multiple(image, self.alignment), 2)
+        image = pad_to_multiple(image, self.alignment)
+        cells = F.pixel_unshuffle(filled(image) if self.impulses else image, 2)
         plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
-        inputs = torch.cat([cells, plane], 1).contiguous(memory_format=torch.channels_last)
-        features = self.encoder(inputs)
-        estimate = cells - self.to_residual(features)
+        seen = [cells, plane]
+        if self.impulses:
+            missing = F.pixel_unshuffle(((image <= 0) | (image >= 1)).float(), 2)
+            seen += [missing, F.pixel_unshuffle(image, 2)]
+        features = self.encoder(torch.cat(seen, 1).contiguous(memory_format=torch.channels_last))
+        residual = self.to_residual(features)
+        estimate = cells - (residual * missing if self.impulses else residual)
         clock = torch.zeros_like(plane)
         # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
         # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
@@ -158,6 +168,33 @@ class Lookahead(Policy):
 
     def _cells_to_value(self, hidden: Tensor, height: int, width: int) -> AgentMap:
         return F.pixel_shuffle(self.to_value(hidden).float(), 2)[..., :height, :width]
+
+
+FILL_ROUNDS, FILL_SIZE = 4, 5
+
+
+def filled(image: Tensor) -> Tensor:
+    """Replace values of at most 0 or at least 1 by the Gaussian-weighted mean of the others around them.
+
+    In rounds, from the border of a hole inwards. Where `FILL_ROUNDS` rounds do not reach, the scene itself is black or
+    white, or there is nothing but noise: the plain mean of what is there.
+    """
+    offsets = torch.arange(FILL_SIZE, device=image.device) - FILL_SIZE // 2
+    side = torch.exp(-0.5 * offsets.float() ** 2)
+    kernel = torch.outer(side, side)[None, None]
+    planes = image.flatten(0, 1)[:, None]
+    known = ((planes > 0) & (planes < 1)).float()
+    with torch.autocast(image.device.type, enabled=False):
+        anything = F.conv2d(planes, kernel, padding=FILL_SIZE // 2)
+        anything = anything / F.conv2d(torch.ones_like(planes), kernel, padding=FILL_SIZE // 2)
+        planes = planes * known
+        for _ in range(FILL_ROUNDS):
+            total = F.conv2d(known, kernel, padding=FILL_SIZE // 2)
+            mean = F.conv2d(planes, kernel, padding=FILL_SIZE // 2) / total.clamp_min(1e-6)
+            reached = (total > 1e-6).float()
+            planes = torch.where(known > 0, planes, mean * reached)
+            known = torch.maximum(known, reached)
+    return torch.where(known > 0, planes, anything).view_as(image)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

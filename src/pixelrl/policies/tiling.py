@@ -3,9 +3,8 @@
 Each tile is computed with a halo of at least the policy's reach and only its core is kept. Where the halo meets the
 image's border it stops there, so the network's own padding acts exactly as it does on the whole image.
 
-The lookahead policy gives the same bits in tiles as in one piece on x86 CPUs with AVX2 or AVX-512. Elsewhere, and
-for dilated convolutions, the convolution library may choose another order of summation for another size: the last
-bits of the logits may differ, and with them the choice between actions that are equal to within rounding.
+The convolution library may choose another order of summation for another size, which depends on the machine: the last
+bits of the logits may then differ in tiles, and with them the choice between actions that are equal to within rounding.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import importlib
 
 from pixelrl.errors import UsageError
 from pixelrl.tasks.base import Episode, Task
-from pixelrl.tasks.denoising import GaussianDenoising, SaltPepperDenoising
+from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 
-__all__ = ["TASKS", "Episode", "GaussianDenoising", "SaltPepperDenoising", "Task", "build_task"]
+__all__ = ["TASKS", "Episode", "GaussianDenoising", "PoissonDenoising", "SaltPepperDenoising", "Task", "build_task"]
 
 TASKS: dict[str, type[Task]] = {
     "gaussian-denoising": GaussianDenoising,
+    "poisson-denoising": PoissonDenoising,
     "saltpepper-denoising": SaltPepperDenoising,
 }
 

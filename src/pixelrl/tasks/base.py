@@ -37,8 +37,8 @@ class Task(ABC):
     num_steps: int
     """T, the length of an episode."""
 
-    condition_name: str
-    """What `Episode.condition` is, for a policy's file: for instance ``sigma``."""
+    condition_name: str | None
+    """What `Episode.condition` is, for a policy's file: for instance ``sigma``. None if nothing is told: it is 0."""
     levels: tuple[float, ...]
     """The strengths of degradation at which training is validated, in `degrade`'s unit."""
 

@@ -1,13 +1,15 @@
-"""Denoising: Gaussian, and salt & pepper (the paper's first application)."""
+"""Denoising: Gaussian, Poisson, and salt & pepper (the paper's first application)."""
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 import torch
 
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
+from pixelrl.noise import peak_condition, sigma_condition
 from pixelrl.tasks.base import Episode, Task
 from pixelrl.types import Condition, Image
 
@@ -37,19 +39,67 @@ class GaussianDenoising(Task):
         self.levels = (15.0, 25.0, 50.0)
         if not 0 <= low <= high:
             raise UsageError(f"sigma = {list(sigma)} is not a range; give two numbers, 0 <= low <= high")
-        if num_steps < 1:
-            raise UsageError(f"num_steps = {num_steps} is too few; an episode has at least 1 step")
-        self.sigma, self.num_steps, self.action_names = (low, high), num_steps, tuple(actions)
+        self.sigma, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of sigma = ``level`` grey levels."""
-        return _noisy(clean, torch.full((len(clean), 1), level / 255, device=clean.device), generator)
+        condition = clean.new_full((len(clean), 1), sigma_condition(level))
+        return self._noisy(clean, condition, generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets its own sigma, uniform over the range."""
-        low, high = (level / 255 for level in self.sigma)
+        low, high = (sigma_condition(level) for level in self.sigma)
         uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
-        return _noisy(clean, low + (high - low) * uniform, generator)
+        return self._noisy(clean, low + (high - low) * uniform, generator)
+
+    @staticmethod
+    def _noisy(clean: Image, condition: Condition, generator: torch.Generator) -> Episode:
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        return Episode(clean + condition[:, :, None, None] * noise, clean, condition, _balance(condition))
+
+
+@final
+class PoissonDenoising(Task):
+    """Poisson noise, ``y = Poisson(peak * x) / peak``, neither clipped nor quantised.
+
+    Args:
+        peak: range of the mean number of photons at white; one set of weights serves all of it.
+        num_steps: T.
+        actions: names of the operations; the paper's nine if left out.
+
+    Raises:
+        UsageError: a range of peaks that is empty or not positive, or less than one step.
+    """
+
+    condition_name = "peak"
+
+    def __init__(
+        self,
+        peak: tuple[float, float] = (5.0, 200.0),
+        num_steps: int = 5,
+        actions: tuple[str, ...] = PAPER_NINE,
+    ) -> None:
+        low, high = peak
+        self.levels = (120.0, 30.0, 10.0)
+        if not 0 < low <= high:
+            raise UsageError(f"peak = {list(peak)} is not a range; give two numbers, 0 < low <= high")
+        self.peak, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
+
+    def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
+        """Noise of peak ``level``."""
+        return self._noisy(clean, clean.new_full((len(clean), 1), level), generator)
+
+    def begin(self, clean: Image, generator: torch.Generator) -> Episode:
+        """Every crop gets its own peak, uniform over the range of its logarithm."""
+        low, high = (math.log(peak) for peak in self.peak)
+        uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
+        return self._noisy(clean, torch.exp(low + (high - low) * uniform), generator)
+
+    @staticmethod
+    def _noisy(clean: Image, peak: Condition, generator: torch.Generator) -> Episode:
+        photons = peak[:, :, None, None]
+        condition = peak.new_tensor([[peak_condition(each)] for each in peak.flatten().tolist()])
+        return Episode(torch.poisson(clean * photons, generator) / photons, clean, condition, _balance(condition))
 
 
 @final
@@ -67,7 +117,7 @@ class SaltPepperDenoising(Task):
         UsageError: a range of density that does not lie in [0, 1], or less than one step.
     """
 
-    condition_name = "none"
+    condition_name = None
 
     def __init__(
         self,
@@ -78,14 +128,12 @@ class SaltPepperDenoising(Task):
         low, high = density
         if not 0 <= low <= high <= 1:
             raise UsageError(f"density = {list(density)} is not a range; give two numbers, 0 <= low <= high <= 1")
-        if num_steps < 1:
-            raise UsageError(f"num_steps = {num_steps} is too few; an episode has at least 1 step")
         self.levels = (0.1, 0.5, 0.9)
-        self.density, self.num_steps, self.action_names = (low, high), num_steps, tuple(actions)
+        self.density, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of density ``level``."""
-        return _hit(clean, torch.full((len(clean), 1), level, device=clean.device), generator)
+        return _hit(clean, clean.new_full((len(clean), 1), level), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets its own density, uniform over the range."""
@@ -94,15 +142,25 @@ class SaltPepperDenoising(Task):
         return _hit(clean, low + (high - low) * uniform, generator)
 
 
-def _noisy(clean: Image, sigma: Condition, generator: torch.Generator) -> Episode:
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-    # The reward at sigma 15 keeps the paper's scale; elsewhere it is brought near it.
-    scale = torch.square(20 / 255 / (sigma + 5 / 255))
-    return Episode(clean + sigma[:, :, None, None] * noise, clean, sigma, scale)
+def checked_steps(num_steps: int) -> int:
+    """An episode's length.
+
+    Raises:
+        UsageError: less than one step.
+    """
+    if num_steps < 1:
+        raise UsageError(f"num_steps = {num_steps} is too few; an episode has at least 1 step")
+    return num_steps
+
+
+def _balance(condition: Condition) -> Condition:
+    """The reward scale for additive noise of this standard deviation: the paper's at sigma 15, elsewhere near it."""
+    return torch.square(20 / 255 / (condition + 5 / 255))
 
 
 def _hit(clean: Image, density: Condition, generator: torch.Generator) -> Episode:
     uniform = torch.rand(clean.shape, generator=generator, device=clean.device)
     share = density[:, :, None, None]
     noisy = torch.where(uniform < share, (uniform < share / 2).float(), clean)
-    return Episode(noisy, clean, torch.zeros_like(density), torch.ones_like(density))
+    # A hit pixel is far off, so rewards are scaled down to those of Gaussian noise: about 1 for an episode.
+    return Episode(noisy, clean, torch.zeros_like(density), torch.square(0.12 / (density + 0.05)))

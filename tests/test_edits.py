@@ -1,0 +1,237 @@
+"""Edits: what they change, what they leave alone, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pixelrl
+from pixelrl.actions import PAPER_NINE, ActionSet
+from pixelrl.agent import Agent
+from pixelrl.checkpoint import PolicyCard
+from pixelrl.cli import main
+from pixelrl.edits import Edit, Editor, load_edits, parse_edits
+from pixelrl.errors import UsageError
+from pixelrl.rollout import Trajectory
+
+STEPS, HEIGHT, WIDTH = 3, 40, 52
+REACH = ActionSet(PAPER_NINE).reach
+INDEX = {name: i for i, name in enumerate(PAPER_NINE)}
+
+
+@pytest.fixture
+def agent(randomise) -> Agent:
+    arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 1}
+    card = PolicyCard("small", "lookahead", arguments, PAPER_NINE, STEPS, "sigma", {})
+    network = card.build()
+    randomise(network)
+    return Agent(network.eval(), card, torch.device("cpu"))
+
+
+@pytest.fixture
+def image() -> torch.Tensor:
+    return torch.rand((1, 1, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def plain(agent: Agent, image: torch.Tensor) -> Trajectory:
+    return agent(image, sigma=25).trajectory
+
+
+def parsed(*edits: object) -> tuple[Edit, ...]:
+    return parse_edits(list(edits), Path())
+
+
+def test_no_edits_change_nothing(agent: Agent, image: torch.Tensor, plain: Trajectory) -> None:
+    assert torch.equal(plain.edited([]).actions, plain.actions)
+    assert torch.equal(plain.edited([]).final(), plain.final())
+    assert torch.equal(agent(image, sigma=25, edits=[]).image, plain.final())
+    # An edit that meets nobody goes all the way through the live path.
+    nobody = parsed({"where": {"brightness": [900, 999]}, "do": {"force": "box"}})
+    assert torch.equal(agent(image, sigma=25, edits=nobody).trajectory.actions, plain.actions)
+
+
+@pytest.mark.parametrize("steps", ["all", [2], [1, 3]])
+def test_force_is_done_there_and_changes_nothing_far_away(plain: Trajectory, steps: object) -> None:
+    edits = parsed({"steps": steps, "region": {"box": [10, 5, 20, 12]}, "do": {"force": "median"}})
+    edited = plain.edited(edits)
+    for t in range(STEPS):
+        inside = edited.actions[t, ..., 5:12, 10:20]
+        meant = steps == "all" or t + 1 in steps
+        assert (inside == INDEX["median"]).all() == meant
+    outside = torch.ones((HEIGHT, WIDTH), dtype=torch.bool)
+    outside[5:12, 10:20] = False
+    assert torch.equal(edited.actions[..., outside], plain.actions[..., outside])
+    far = torch.ones((HEIGHT, WIDTH), dtype=torch.bool)
+    spread = REACH * (STEPS - 1)  # what a step changes, the filters of the later steps carry on
+    far[max(0, 5 - spread) : 12 + spread, max(0, 10 - spread) : 20 + spread] = False
+    assert far.any()
+    assert not torch.equal(edited.final(), plain.final())
+    # The bilateral filter's table spans the whole plane, which may move its last bit.
+    torch.testing.assert_close(edited.final()[..., far], plain.final()[..., far], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_protected_pixels_keep_their_bits(agent: Agent, image: torch.Tensor, plain: Trajectory, live: bool) -> None:
+    edits = parsed({"region": {"polygon": [[8, 8], [40, 8], [24, 35]]}, "do": {"force": "do nothing"}})
+    inside = edits[0].region(HEIGHT, WIDTH)
+    assert 300 < int(inside.sum()) < 600
+    assert inside[20, 24] and not inside[30, 10]  # noqa: PT018
+    final = agent(image, sigma=25, edits=edits).image if live else plain.edited(edits).final()
+    assert torch.equal(final[..., inside], image[..., inside])
+    assert not torch.equal(final, image)
+
+
+def test_forbid_takes_the_next_best_live_and_nothing_in_replay(
+    agent: Agent, image: torch.Tensor, plain: Trajectory
+) -> None:
+    favourite = PAPER_NINE[int(plain.actions[0].flatten().mode().values)]
+    edits = parsed({"steps": [1], "do": {"forbid": [favourite]}})
+    met = plain.actions[0] == INDEX[favourite]
+    replayed, live = plain.edited(edits), agent(image, sigma=25, edits=edits).trajectory
+    assert (replayed.actions[0][met] == INDEX["do nothing"]).all()
+    assert not (live.actions[0] == INDEX[favourite]).any()
+    assert torch.equal(live.actions[0][~met], plain.actions[0][~met])
+    memory = agent.policy.perceive(image, torch.full((1, 1), 25 / 255))
+    logits = agent.policy(image, agent.actions.outcomes(image), memory).logits
+    second = logits.topk(2, 1).indices[:, 1]
+    assert torch.equal(live.actions[0][met], second[met].to(torch.uint8))
+    tiled = agent(image, sigma=25, tile=16, edits=edits).trajectory
+    assert (tiled.actions != live.actions).double().mean() < 0.01
+
+
+def test_stop_lasts_until_the_end(plain: Trajectory) -> None:
+    edits = parsed({"steps": [2], "where": {"brightness": [0, 127]}, "do": "stop"})
+    edited = plain.edited(edits)
+    before = list(plain.images())[1]
+    dark = 255 * before <= 127  # what is below 0 is black, too
+    assert torch.equal(edited.actions[0], plain.actions[0])
+    assert (edited.actions[1:, dark] == INDEX["do nothing"]).all()
+    assert torch.equal(edited.actions[1][~dark], plain.actions[1][~dark])
+
+
+def test_conditions_on_the_action_and_later_edits_win(plain: Trajectory) -> None:
+    edits = parsed(
+        {"where": {"action": ["box", "median"]}, "do": {"force": "Gaussian 0.5"}},
+        {"region": {"box": [0, 0, 5, 5]}, "do": {"force": "grey level +1"}},
+    )
+    edited = plain.edited(edits).actions
+    expected = plain.actions.clone()
+    met = (expected == INDEX["box"]) | (expected == INDEX["median"])
+    assert met.any()
+    expected[met] = INDEX["Gaussian 0.5"]
+    expected[..., :5, :5] = INDEX["grey level +1"]
+    assert torch.equal(edited, expected)
+
+
+def test_a_file_gives_the_same_bits_again(agent: Agent, image: torch.Tensor, tmp_path: Path) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3:9, 4:30] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    content = [{"steps": [1, 2], "region": {"mask": "mask.png"}, "do": {"force": "box"}}]
+    (tmp_path / "edits.json").write_text(json.dumps(content))
+    edits = load_edits(tmp_path / "edits.json")
+    assert torch.equal(edits[0].region(HEIGHT, WIDTH), torch.from_numpy(mask > 0))
+    result = agent(image, sigma=25, edits=edits)
+    pixelrl.save_trace(tmp_path / "t.npz", result.trace())
+    again = pixelrl.load_trace(tmp_path / "t.npz").trajectory()
+    assert torch.equal(again.final(), result.image)
+    assert torch.equal(again.edited(edits).final(), result.image)  # applying the same edits twice changes nothing more
+
+
+def test_the_schema_is_valid_json_and_names_the_fields() -> None:
+    schema = json.loads((Path(__file__).parents[1] / "docs" / "edits.schema.json").read_text())
+    fields = schema["items"]["properties"]
+    assert set(fields) == {"steps", "region", "where", "do"}
+    assert set(fields["region"]["properties"]) == {"box", "polygon", "mask"}
+    assert set(fields["where"]["properties"]) == {"action", "brightness"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (5, "an edit = 5"),
+        ({"do": "stop", "when": 1}, "'when' is not a field of an edit; known are steps, region, where, do"),
+        ({}, "do = null must be"),
+        ({"do": "protect"}, 'do = "protect" must be'),
+        ({"do": {"force": "box", "forbid": ["box"]}}, "must be"),
+        ({"do": {"forbid": []}}, "do.forbid"),
+        ({"steps": [0], "do": "stop"}, r"steps = \[0\] must be"),
+        ({"steps": [], "do": "stop"}, "steps"),
+        ({"region": {"box": [0, 0, 5]}, "do": "stop"}, "region.box"),
+        ({"region": {"box": [0, 0, 5, 5], "mask": "m.png"}, "do": "stop"}, "box and mask"),
+        ({"region": {"circle": 3}, "do": "stop"}, "'circle' is not a field of region"),
+        ({"region": {"polygon": [[0, 0], [1, 1]]}, "do": "stop"}, "three corners"),
+        ({"region": {"mask": "nowhere.png"}, "do": "stop"}, "nowhere.png"),
+        ({"where": {"brightness": [9, 1]}, "do": "stop"}, "where.brightness"),
+        ({"where": {"action": 3}, "do": "stop"}, "where.action"),
+    ],
+)
+def test_a_bad_edit_is_named(edit: object, words: str) -> None:
+    with pytest.raises(UsageError, match=f"edit 1: .*{words}"):
+        parsed({"do": "stop"}, edit)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (Edit(force="blur"), "'blur' is not one of the operations: grey level -1"),
+        (Edit(box=(0, 0, 60, 5), stop=True), "does not lie inside the picture of 52x40"),
+        (Edit(mask=torch.ones(3, 4, dtype=torch.bool), stop=True), "4x3 pixels, the picture 52x40"),
+        (Edit(forbid=PAPER_NINE), "leaves no operation"),
+    ],
+)
+def test_an_edit_that_does_not_fit_is_refused(plain: Trajectory, edit: Edit, words: str) -> None:
+    with pytest.raises(UsageError, match=f"edit 0: .*{words}"):
+        plain.edited([edit])
+
+
+def test_stop_needs_do_nothing() -> None:
+    with pytest.raises(UsageError, match="'do nothing'"):
+        Editor([Edit(stop=True)], ["box", "median"], 4, 4)
+
+
+def test_files_that_are_no_edits(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_edits(tmp_path / "none.json")
+    (tmp_path / "e.json").write_text("[{")
+    with pytest.raises(UsageError, match="not valid JSON"):
+        load_edits(tmp_path / "e.json")
+    (tmp_path / "e.json").write_text("{}")
+    with pytest.raises(UsageError, match="a list of objects"):
+        load_edits(tmp_path / "e.json")
+
+
+def test_command_line(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pixelrl.checkpoint import save_policy
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["pixelrl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0)
+
+    monkeypatch.chdir(tmp_path)
+    save_policy(Path("p.safetensors"), agent.policy, agent.card)
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 44), np.uint8)
+    Image.fromarray(pixels).save("in.png")
+    Path("e.json").write_text('[{"steps": "all", "region": {"box": [4, 3, 20, 15]}, "do": {"force": "do nothing"}}]')
+    common = ("denoise", "in.png", "--policy", "p.safetensors", "--sigma", 25)
+    assert run(*common, "-o", "plain.png", "--trace", "t.npz") == 0
+    assert run("edit", "t.npz", "e.json", "-o", "replayed.png", "--trace", "edited.npz") == 0
+    assert run("replay", "edited.npz", "-o", "again.png") == 0
+    assert run(*common, "-o", "live.png", "--edits", "e.json") == 0
+    results = {name: np.asarray(Image.open(f"{name}.png")) for name in ("plain", "replayed", "again", "live")}
+    assert np.array_equal(results["replayed"], results["again"])
+    for name in ("replayed", "live"):
+        assert np.array_equal(results[name][3:15, 4:20], pixels[3:15, 4:20])
+        assert not np.array_equal(results[name], pixels)
+    assert not np.array_equal(results["plain"], results["replayed"])
+    assert run("edit", "t.npz", "e.json", "-o", "replayed.png") == 2  # it exists
+    assert run(*common, "-o", "x.png", "--edits", "e.json", "--ensemble") == 2
