@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,20 @@ def work(rank: int, port: int, folder: Path) -> None:
             torch.nn.init.constant_(diverged.policy.get_parameter("to_residual.bias"), float("nan"))
         with pytest.raises(UsageError, match="the loss at iteration 0 is nan"):
             diverged.run()
+        _leave(folder, rank)
+
+
+def _leave(folder: Path, rank: int) -> None:
+    """End this process without tearing anything down, once the other has seen all that it needs of it.
+
+    The process that keeps the store of a gloo group has been seen to abort in the destructor of one of PyTorch's
+    threads when everything was done. `test_torchrun` leaves in the ordinary way; there the launcher keeps the store.
+    """
+    (folder / f"done {rank}").touch()
+    patience = time.monotonic() + 120
+    while not (folder / f"done {1 - rank}").exists() and time.monotonic() < patience:
+        time.sleep(0.01)
+    os._exit(0)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +130,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(work, (port, folder), nprocs=2)
+    assert {path.name for path in folder.glob("done *")} == {"done 0", "done 1"}
     return folder
 
 
