@@ -89,6 +89,27 @@ def fill_extremes(image: Tensor, size: int = 5) -> Image:
     return torch.where((known > 0) | (total < 1e-6), image, mean)
 
 
+def fill_from_unlike(image: Tensor, difference: float = 0.1, size: int = 5) -> Image:
+    """The mean of the neighbours that differ from a pixel by more than ``difference``, weighted by their distance.
+
+    (b c h w) to (b c h w), each channel by itself: a letter is like itself and unlike what it covers, so it is filled
+    from outside. The weights are those of a Gaussian of sigma size / 5 in a size x size window, mirrored at the border.
+    Pixels that have only like neighbours keep their value. Raises ``ValueError`` as ``box`` does.
+    """
+    _check(image, size)
+    radius, (h, w) = size // 2, image.shape[-2:]
+    padded = _pad(image, radius, _mirror, (-2, -1))
+    total, norm = torch.zeros_like(image), torch.zeros_like(image)
+    with torch.no_grad():
+        for y in range(-radius, radius + 1):
+            for x in range(-radius, radius + 1):
+                there = padded[..., radius + y : radius + y + h, radius + x : radius + x + w]
+                weight = math.exp(-0.5 * (x * x + y * y) / (size / 5) ** 2) * ((there - image).abs() > difference)
+                total += weight * there
+                norm += weight
+        return torch.where(norm > 0, total / norm.clamp_min(1e-6), image)
+
+
 def _check(image: Tensor, size: int, **sigmas: float) -> None:
     # Another dtype would make OpenCV allocate its own result and leave ours unwritten.
     if image.dtype != torch.float32 or image.ndim != 4:

@@ -1,4 +1,4 @@
-"""Smoothing actions, all of them 5x5: the paper's (Furuta et al. 2020), and one for salt & pepper noise.
+"""Smoothing actions, all of them 5x5: the paper's (Furuta et al. 2020), and two that fill.
 
 In action maps the linear ones are green, the others purple, and filling is turquoise.
 """
@@ -28,4 +28,5 @@ ROWS: tuple[Action, ...] = (
         color="#63059d",
     ),
     Action("fill extremes", filters.fill_extremes, reach=2, color="#2ad4c4"),
+    Action("fill from unlike", filters.fill_from_unlike, reach=2, color="#0f7f86"),
 )

@@ -7,13 +7,24 @@ import importlib
 from pixelrl.errors import UsageError
 from pixelrl.tasks.base import Episode, Task
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
+from pixelrl.tasks.restoration import TextRemoval
 
-__all__ = ["TASKS", "Episode", "GaussianDenoising", "PoissonDenoising", "SaltPepperDenoising", "Task", "build_task"]
+__all__ = [
+    "TASKS",
+    "Episode",
+    "GaussianDenoising",
+    "PoissonDenoising",
+    "SaltPepperDenoising",
+    "Task",
+    "TextRemoval",
+    "build_task",
+]
 
 TASKS: dict[str, type[Task]] = {
     "gaussian-denoising": GaussianDenoising,
     "poisson-denoising": PoissonDenoising,
     "saltpepper-denoising": SaltPepperDenoising,
+    "text-removal": TextRemoval,
 }
 
 

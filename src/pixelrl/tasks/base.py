@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pixelrl.errors import UsageError
 from pixelrl.types import Condition, Image
 
 
@@ -58,3 +59,14 @@ class Task(ABC):
         The shapes may be any that broadcast, so that the outcomes of all actions can be scored at once.
         """
         return 255 * (torch.square(before - target) - torch.square(after - target))
+
+
+def checked_steps(num_steps: int) -> int:
+    """An episode's length.
+
+    Raises:
+        UsageError: less than one step.
+    """
+    if num_steps < 1:
+        raise UsageError(f"num_steps = {num_steps} is too few; an episode has at least 1 step")
+    return num_steps

@@ -10,7 +10,7 @@ import torch
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
 from pixelrl.noise import peak_condition, sigma_condition
-from pixelrl.tasks.base import Episode, Task
+from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Condition, Image
 
 
@@ -140,17 +140,6 @@ class SaltPepperDenoising(Task):
         low, high = self.density
         uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
         return _hit(clean, low + (high - low) * uniform, generator)
-
-
-def checked_steps(num_steps: int) -> int:
-    """An episode's length.
-
-    Raises:
-        UsageError: less than one step.
-    """
-    if num_steps < 1:
-        raise UsageError(f"num_steps = {num_steps} is too few; an episode has at least 1 step")
-    return num_steps
 
 
 def _balance(condition: Condition) -> Condition:
