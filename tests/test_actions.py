@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from skimage.color import rgb2lab
+from skimage.color import rgb2hsv, rgb2lab
 from torch import Tensor
 
-from pixelrl.actions import ACTIONS, PAPER_NINE, Action, ActionSet
+from pixelrl.actions import ACTIONS, PAPER_NINE, PAPER_THIRTEEN, Action, ActionSet
 from pixelrl.errors import UsageError
 
 every_action = pytest.mark.parametrize("name", ACTIONS)
@@ -77,6 +77,47 @@ def test_grey_level_steps(levels: int) -> None:
     image = torch.tensor([0.0, 0.5, 1.0, -0.25]).reshape(1, 1, 2, 2)
     expected = torch.tensor([v + levels / 255 for v in (0.0, 0.5, 1.0, -0.25)]).reshape(1, 1, 2, 2)
     torch.testing.assert_close(ACTIONS[f"grey level {levels:+d}"].apply(image), expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("contrast x0.95", [0.785, 0.405, 0.215]),  # 0.95 I + 0.025
+        ("contrast x1.05", [0.815, 0.395, 0.185]),
+        ("saturation x0.95", [0.8, 0.42, 0.23]),  # HSV: the value stays, the others come nearer to it
+        ("saturation x1.05", [0.8, 0.38, 0.17]),
+        ("brightness -0.025", [0.775, 0.375, 0.175]),
+        ("brightness +0.025", [0.825, 0.425, 0.225]),
+        ("red and green x0.95", [0.76, 0.38, 0.2]),
+        ("red and green x1.05", [0.84, 0.42, 0.2]),
+        ("green and blue x0.95", [0.8, 0.38, 0.19]),
+        ("green and blue x1.05", [0.8, 0.42, 0.21]),
+        ("red and blue x0.95", [0.76, 0.4, 0.19]),
+        ("red and blue x1.05", [0.84, 0.4, 0.21]),
+    ],
+)
+def test_tone_actions_by_hand(name: str, expected: list[float]) -> None:
+    pixel = torch.tensor([0.8, 0.4, 0.2]).view(1, 3, 1, 1)
+    result = ACTIONS[name].apply(pixel)
+    torch.testing.assert_close(result, torch.tensor(expected).view(1, 3, 1, 1), rtol=0, atol=1e-6)
+    if "saturation" in name:
+        before, after = (rgb2hsv(x[0, :, 0].T.numpy()) for x in (pixel, result))
+        assert after[0, [0, 2]] == pytest.approx(before[0, [0, 2]], abs=1e-6)
+        assert after[0, 1] == pytest.approx(before[0, 1] * float(name[-4:]), abs=1e-6)
+
+
+def test_fill_from_unlike_by_hand() -> None:
+    image = torch.full((1, 1, 9, 9), 0.3)
+    image[..., 4, 3:6] = 1.0  # a stroke
+    result = ACTIONS["fill from unlike"].apply(image)
+    torch.testing.assert_close(result[..., 4, 3:6], torch.full((1, 1, 3), 0.3))
+    assert torch.equal(result[..., 0, :], image[..., 0, :])  # sees only its like
+
+
+def test_sharpen_moves_away_from_the_blur() -> None:
+    image = random_image(1, 1, 9, 9)
+    blurred = ACTIONS["Gaussian 1.5"].apply(image)
+    torch.testing.assert_close(ACTIONS["sharpen"].apply(image), image + 0.5 * (image - blurred))
 
 
 def test_do_nothing() -> None:
@@ -182,9 +223,15 @@ VISION = {
 
 FIFTEEN = (*PAPER_NINE, *(f"grey level {levels:+d}" for levels in (-64, -16, -4, 4, 16, 64)))
 
+SALIENCY = (*PAPER_THIRTEEN, "Gaussian 0.5", "Gaussian 1.5", "sharpen")
+
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize(("names", "floor"), [(PAPER_NINE, 36.0), (FIFTEEN, 19.0)], ids=["nine", "fifteen"])
+@pytest.mark.parametrize(
+    ("names", "floor"),
+    [(PAPER_NINE, 36.0), (FIFTEEN, 19.0), ((*FIFTEEN, "fill from unlike"), 17.0), (SALIENCY, 13.0)],
+    ids=["nine", "fifteen", "restoration", "saliency"],
+)
 def test_colours_stay_apart(vision: str, names: tuple[str, ...], floor: float) -> None:
     """The least distance of two colours in CIELAB; 2.3 is just noticeable."""
     rgb = np.array([[int(ACTIONS[name].color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for name in names])

@@ -125,7 +125,7 @@ def test_a_newer_format(path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({"action_names": ["do nothing", "sharpen"]}, "unknown action 'sharpen'; known actions: "),
+        ({"action_names": ["do nothing", "emboss"]}, "unknown action 'emboss'; known actions: "),
         ({"action_names": []}, "the list of actions is empty"),
         ({"action_names": ["median", "median"]}, "'median' is listed twice"),
         ({"action_names": [["median"]]}, "unknown action"),

@@ -77,7 +77,7 @@ def test_overrides_have_the_type_that_toml_gives_them(path: Path) -> None:
         ("data.batch", r"--set 'data\.batch' is not of the form key=value"),
         ("=3", "is not of the form key=value"),
         ("name.x=3", r"'name\.x=3': name is a value, not a table"),
-        ("data.bach=8", r"unknown key data\.bach; known are data\.folder, data\.crop, data\.batch"),
+        ("data.bach=8", r"unknown key data\.bach; known are data\.folder, data\.before, data\.after"),
         ("speed=8", "unknown key speed; known are name, task"),
         ("data=8", "data must be a table, not 8"),
         ("task=8", "task must be a table with a kind"),

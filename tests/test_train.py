@@ -310,7 +310,7 @@ def test_progress_is_reported(make: Make, tmp_path: Path) -> None:
     train(make(), tmp_path, seen.append, validate_every=4)
     assert [progress.iteration for progress in seen] == list(range(1, 9))
     assert {progress.iterations for progress in seen} == {8}
-    assert [progress.psnr is None for progress in seen] == [True] * 3 + [False] * 5
+    assert [progress.score is None for progress in seen] == [True] * 3 + [False] * 5
     assert seen[-1].seconds_left == 0
     assert "estimate_loss" in seen[0].logged
     assert "reward" in seen[-1].logged

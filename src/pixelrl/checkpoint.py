@@ -35,6 +35,7 @@ class PolicyCard:
         num_steps: T it was trained for.
         condition: what its input number is (``sigma``), or None if it takes none.
         training: how it came about, for people: recipe, iterations, minutes, or the file it was imported from.
+        space: the RGB space of the values that its agents work on (`pixelrl.tasks.Task.space`).
     """
 
     name: str
@@ -44,6 +45,7 @@ class PolicyCard:
     num_steps: int
     condition: str | None
     training: Info
+    space: str = "srgb"
 
     def build(self) -> Policy:
         """The policy with fresh weights."""
@@ -92,6 +94,7 @@ def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy,
             num_steps=int(header["num_steps"]),  # type: ignore[call-overload]
             condition=header["condition"],  # type: ignore[arg-type]
             training=dict(header["training"]),  # type: ignore[call-overload]
+            space=str(header.get("space", "srgb")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"policy file {path} has a damaged header: {error!r}") from error

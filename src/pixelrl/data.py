@@ -14,7 +14,7 @@ from torch import Tensor
 from pixelrl.errors import UsageError
 
 Photo = UInt8[Tensor, "c _h _w"]
-"""8-bit, grey (c = 1) or RGB (c = 3); no two need to be of one size."""
+"""8-bit, grey (c = 1), RGB (c = 3) or a pair of RGB pictures (c = 6); no two need to be of one size."""
 
 
 def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
@@ -25,16 +25,59 @@ def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
     """
     if not folder.is_dir():
         raise UsageError(f"data folder {folder} does not exist; give a folder of clean pictures as data.folder")
-    mode = cv2.IMREAD_GRAYSCALE if num_channels == 1 else cv2.IMREAD_COLOR_RGB
-    photos = []
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            pixels = cv2.imdecode(np.fromfile(path, np.uint8), mode) if path.stat().st_size else None
-            if pixels is not None:
-                photos.append(torch.from_numpy(np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))))
+    photos = [photo for path in _files(folder) if (photo := _read(path, num_channels)) is not None]
     if not photos:
         raise UsageError(f"data folder {folder} holds no picture that can be read; give one with clean pictures")
     return photos
+
+
+def load_pairs(before: Path, after: Path, names: Path | None = None) -> list[Photo]:
+    """Read pictures and their partners of the same name (the ending may differ), each pair as one photo of 6 channels.
+
+    Args:
+        before: folder of pictures.
+        after: folder of their partners.
+        names: text file of the names to use, without ending, one a line; all of ``before`` if left out.
+
+    Raises:
+        UsageError: no such folder; a picture without a partner, of another size, or unreadable: each is named.
+    """
+    for key, folder in (("before", before), ("after", after)):
+        if not folder.is_dir():
+            raise UsageError(f"data.{key} = {folder} is not a folder; give one of pictures")
+    first, second = ({path.stem: path for path in _files(folder)} for folder in (before, after))
+    try:
+        wanted = sorted(first) if names is None else names.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"data.names = {names} cannot be read as text: {error}") from error
+    pairs = []
+    for name in wanted:
+        for key, folder, files in (("before", before, first), ("after", after, second)):
+            if name not in files:
+                raise UsageError(f"{name} has no picture in data.{key} = {folder}; pairs have the same name in both")
+        photos = [_read(files[name], 3) for files in (first, second)]
+        sizes = []
+        for photo, files in zip(photos, (first, second), strict=True):
+            if photo is None:
+                raise UsageError(f"{files[name]} cannot be read as a picture; take it and its partner away")
+            sizes.append(f"{photo.shape[2]}x{photo.shape[1]}")
+        if sizes[0] != sizes[1]:
+            raise UsageError(f"the pictures of {name} are of {sizes[0]} and {sizes[1]} pixels; a pair has one size")
+        pairs.append(torch.cat([photo for photo in photos if photo is not None]))
+    if not pairs:
+        raise UsageError(f"data.before = {before} holds no picture; give pictures before and after")
+    return pairs
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file()]
+
+
+def _read(path: Path, num_channels: int) -> Photo | None:
+    """8-bit grey or RGB; None if it is no picture."""
+    mode = cv2.IMREAD_GRAYSCALE if num_channels == 1 else cv2.IMREAD_COLOR_RGB
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), mode) if path.stat().st_size else None
+    return None if pixels is None else torch.from_numpy(np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1)))
 
 
 def split(photos: Sequence[Photo], num_validation: int) -> tuple[list[Photo], list[Photo]]:

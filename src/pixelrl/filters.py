@@ -75,6 +75,14 @@ def bilateral(image: Tensor, sigma_color: float, sigma_space: float, size: int =
     return engine(image, sigma_color, sigma_space, size)
 
 
+def sharpen(image: Tensor, amount: float = 0.5, sigma: float = 1.5, size: int = 5) -> Image:
+    """Unsharp masking: the image plus ``amount`` times what `gaussian` takes from it, (b c h w) to (b c h w).
+
+    Raises ``ValueError`` as ``gaussian`` does.
+    """
+    return torch.lerp(gaussian(image, sigma, size), image, 1 + amount)
+
+
 def fill_extremes(image: Tensor, size: int = 5) -> Image:
     """Where a value is 0 or below, or 1 or above: the Gaussian-weighted mean of the neighbours that are not.
 

@@ -75,7 +75,8 @@ class Learner:
         estimate = self.policy.estimate(memory, start.image)
         if estimate is None:
             raise UsageError("this policy forms no estimate; set warm_start.iterations and learner.estimate_coef to 0")
-        weight, miss = start.reward_scale[:, :, None, None], estimate - start.target
+        weight = start.reward_scale[:, :, None, None]
+        miss = self.task.compared(estimate) - self.task.compared(start.target)
         if self.settings.estimate_norm == 2:
             return 255 * (weight * miss.square()).mean()
         return (weight.sqrt() * miss.abs()).mean()  # the reward scale weighs squares, so its root weighs distances
@@ -84,7 +85,7 @@ class Learner:
         settings = self.settings
         scale = start.reward_scale[:, :, None, None]
         rewards = [
-            _per_agent(scale * self.task.reward(s.before, s.after, start.target), s.decision.actions.shape[1])
+            _per_agent(scale * self.task.step_reward(start, s.before, s.after), s.decision.actions.shape[1])
             for s in steps
         ]
         returns = n_step_returns(rewards, bootstrap, settings.gamma, self.policy.reward_kernel)
@@ -96,7 +97,7 @@ class Learner:
             if settings.gradient == "sampled":
                 policy_loss = policy_loss + sampled_policy_loss(logits, actions, returns[t] - value)
             else:
-                all_rewards = self.task.reward(step.before[:, None], step.outcomes, start.target[:, None])
+                all_rewards = self.task.action_rewards(start, step.before, step.outcomes)
                 all_rewards = _per_agent(scale[:, None] * all_rewards, logits.shape[2])
                 future = None
                 if t + 1 < len(steps) or bootstrap is not None:

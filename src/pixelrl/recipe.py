@@ -17,13 +17,18 @@ Settings = dict[str, object]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """``folder`` of clean pictures; ``crop`` pixels a side, ``batch`` crops; ``validation`` photos are set aside.
+    """Where training images come from and how they are cut.
 
-    ``batch`` is the whole batch, however many processes share it. ``scales`` are the sizes at which every photo is
-    used (1 and below).
+    ``folder`` holds clean pictures; tasks that learn from pairs take the folders ``before`` and ``after`` instead, and
+    ``names``, a text file of the pictures to use, one name a line; "" for all. Crops are ``crop`` pixels a side;
+    ``validation`` photos are set aside. ``batch`` is the whole batch, however many processes share it. ``scales`` are
+    the sizes at which every photo is used (1 and below).
     """
 
     folder: str = ""
+    before: str = ""
+    after: str = ""
+    names: str = ""
     crop: int = 64
     batch: int = 16
     validation: int = 16

@@ -14,6 +14,7 @@ import torch
 from pixelrl.actions import ActionSet
 from pixelrl.arrays import SCALES, Array, array_to_tensor, tensor_to_array
 from pixelrl.atomic import written_whole
+from pixelrl.color import SPACES
 from pixelrl.errors import UsageError
 from pixelrl.rollout import Trajectory
 
@@ -30,6 +31,7 @@ class Trace:
         action_names: the named operations.
         policy: the name of the policy that chose them.
         condition: what it was told, for instance ``{"sigma": 25.0}``; empty if nothing.
+        space: the RGB space on whose values the operations are carried out (`pixelrl.color.SPACES`).
     """
 
     pixels: Array
@@ -37,11 +39,12 @@ class Trace:
     action_names: tuple[str, ...]
     policy: str
     condition: Mapping[str, float] = field(default_factory=dict)
+    space: str = "srgb"
 
     def trajectory(self) -> Trajectory:
         """As tensors, ``b`` = 1."""
         actions = torch.from_numpy(self.actions)[:, None]
-        return Trajectory(array_to_tensor(self.pixels), actions, self.action_names)
+        return Trajectory(array_to_tensor(self.pixels), actions, self.action_names, self.space)
 
     def replay(self) -> Array:
         """Carry the recorded operations out again: the result, bit for bit, in the input's dtype and shape."""
@@ -59,6 +62,7 @@ def save_trace(path: Path, trace: Trace) -> None:
         "action_names": trace.action_names,
         "policy": trace.policy,
         "condition": dict(trace.condition),
+        "space": trace.space,
     }
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
@@ -82,6 +86,7 @@ def load_trace(path: Path) -> Trace:
         names = tuple(str(name) for name in header["action_names"])
         policy, version = str(header["policy"]), header["format"]
         condition = {str(name): float(value) for name, value in header["condition"].items()}
+        space = str(header.get("space", "srgb"))
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
     if version != _FORMAT:
@@ -90,6 +95,7 @@ def load_trace(path: Path) -> Trace:
     channels = pixels.shape[-1] if pixels.ndim == 3 else 1
     whole = (
         str(pixels.dtype) in SCALES
+        and space in SPACES
         and pixels.ndim in (2, 3)
         and pixels.size > 0
         and actions.dtype == np.uint8
@@ -100,4 +106,4 @@ def load_trace(path: Path) -> Trace:
     )
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
-    return Trace(pixels, actions, names, policy, condition)
+    return Trace(pixels, actions, names, policy, condition, space)

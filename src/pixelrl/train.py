@@ -14,11 +14,10 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy, save_policy
-from pixelrl.data import Crops, load_photos, rescaled, split
+from pixelrl.data import Crops, Photo, load_pairs, load_photos, rescaled, split
 from pixelrl.errors import UsageError
 from pixelrl.interrupt import stop_on_interrupt
 from pixelrl.learner import Learner, Logged
-from pixelrl.metrics import psnr
 from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies import Policy
 from pixelrl.recipe import Recipe
@@ -33,7 +32,7 @@ VALIDATION_SIDE = 160
 
 @dataclass(frozen=True)
 class Progress:
-    """What the caller is told after every iteration; PSNRs are those of the last validation."""
+    """What the caller is told after every iteration; the score is that of the last validation."""
 
     iteration: int
     iterations: int
@@ -41,7 +40,7 @@ class Progress:
     logged: Logged
     iterations_per_second: float
     seconds_left: float
-    psnr: float | None
+    score: float | None
 
 
 class Trainer:
@@ -76,9 +75,7 @@ class Trainer:
             )
         self.log_every, self.validate_every = log_every, validate_every
         self.task = _task(recipe)
-        if not recipe.data.folder:
-            raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
-        photos = load_photos(Path(recipe.data.folder), int(str(recipe.policy.get("num_channels", 1))))
+        photos = _photos(recipe, self.task)
         train, validation = split(photos, recipe.data.validation)
         self.crops = Crops(rescaled(train, recipe.data.scales), recipe.data.crop, recipe.data.batch, device)
         self.validation = [_centre(photo, VALIDATION_SIDE).to(device) for photo in validation]
@@ -139,7 +136,7 @@ class Trainer:
                 if validated and self.iteration < total:
                     self.save()
                 if report is not None:
-                    left, score = (total - self.iteration) / rate, self.scores.get("psnr")
+                    left, score = (total - self.iteration) / rate, self.scores.get(self.task.metric_name)
                     report(Progress(self.iteration, total, phase, logged, rate, left, score))
             if log is not None and row:  # stopped between two rows
                 log.write(row)
@@ -212,7 +209,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Mean PSNR over the validation crops and the task's levels, of the result and of the estimate."""
+        """The task's metric, mean over validation crops and levels, of the result and of the policy's estimate."""
         policy, actions = self.averaged_policy(), ActionSet(self.task.action_names)
         generator = torch.Generator(self.device).manual_seed(0)
         totals: dict[str, list[float]] = {}
@@ -220,10 +217,11 @@ class Trainer:
             for clean in self.validation:
                 start = self.task.degrade(clean, level, generator)
                 estimate = policy.estimate(policy.perceive(start.image, start.condition), start.image)
+                name, metric = self.task.metric_name, self.task.metric
                 if estimate is not None:
-                    totals.setdefault("psnr_estimate", []).append(psnr(estimate, start.target).item())
+                    totals.setdefault(f"{name}_estimate", []).append(metric(estimate, start).item())
                 _, final = rollout(policy, actions, start.image, start.condition, self.task.num_steps)
-                totals.setdefault("psnr", []).append(psnr(final, start.target).item())
+                totals.setdefault(name, []).append(metric(final, start).item())
         return {name: sum(values) / len(values) for name, values in totals.items()}
 
     def save(self) -> None:
@@ -234,8 +232,17 @@ class Trainer:
         """
         if not all(bool(torch.isfinite(weight).all()) for weight in self.policy.state_dict().values()):
             raise self._diverged(f"the weights after iteration {self.iteration} are not finite")
-        # A policy is passed on: of the folder of photographs it keeps the name, not where it lay on this machine.
-        data = replace(self.recipe.data, folder=Path(self.recipe.data.folder).name)
+        # A policy is passed on: of folders and files it keeps the names, not where they lay on this machine.
+        folder, before, after, names = (
+            Path(path).name
+            for path in (
+                self.recipe.data.folder,
+                self.recipe.data.before,
+                self.recipe.data.after,
+                self.recipe.data.names,
+            )
+        )
+        data = replace(self.recipe.data, folder=folder, before=before, after=after, names=names)
         training = {
             "recipe": replace(self.recipe, data=data, initial=Path(self.recipe.initial).name).as_dict(),
             "iterations": self.iteration,
@@ -284,6 +291,17 @@ def _start_from(policy: Policy, initial: str) -> None:
     policy.load_state_dict({name: theirs[name] if name in fitting else ours[name] for name in ours})
 
 
+def _photos(recipe: Recipe, task: Task) -> list[Photo]:
+    data = recipe.data
+    if task.from_pairs:
+        if not (data.before and data.after):
+            raise UsageError("data.before and data.after are not set; give two folders of pictures of the same names")
+        return load_pairs(Path(data.before), Path(data.after), Path(data.names) if data.names else None)
+    if not data.folder:
+        raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
+    return load_photos(Path(data.folder), int(str(recipe.policy.get("num_channels", 1))))
+
+
 def _task(recipe: Recipe) -> Task:
     arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in recipe.task.items() if key != "kind"}
     return build_task(str(recipe.task["kind"]), arguments)
@@ -292,7 +310,7 @@ def _task(recipe: Recipe) -> Task:
 def _card(recipe: Recipe, task: Task) -> PolicyCard:
     arguments = {key: value for key, value in recipe.policy.items() if key != "kind"}
     kind = str(recipe.policy["kind"])
-    card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {})
+    card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {}, task.space)
     return replace(card, condition=task.condition_name if card.build().takes_condition else None)
 
 

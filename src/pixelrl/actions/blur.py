@@ -28,5 +28,6 @@ ROWS: tuple[Action, ...] = (
         color="#63059d",
     ),
     Action("fill extremes", filters.fill_extremes, reach=2, color="#2ad4c4"),
-    Action("fill from unlike", filters.fill_from_unlike, reach=2, color="#0f7f86"),
+    Action("sharpen", filters.sharpen, reach=2, color="#fc4530"),
+    Action("fill from unlike", filters.fill_from_unlike, reach=2, color="#00b9b9"),
 )

@@ -8,12 +8,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pixelrl.actions import arithmetic, blur
+from pixelrl.actions import arithmetic, blur, tone
 from pixelrl.actions.base import Action
 from pixelrl.errors import UsageError
 from pixelrl.types import Image, Outcomes
 
-ACTIONS: dict[str, Action] = {action.name: action for action in (*arithmetic.ROWS, *blur.ROWS)}
+ACTIONS: dict[str, Action] = {action.name: action for action in (*arithmetic.ROWS, *blur.ROWS, *tone.ROWS)}
 """Every action by name."""
 
 PAPER_NINE: tuple[str, ...] = (
@@ -28,6 +28,9 @@ PAPER_NINE: tuple[str, ...] = (
     "box",
 )
 """The paper's actions for grey images (Furuta et al. 2020), in the order of its released weights' outputs."""
+
+PAPER_THIRTEEN: tuple[str, ...] = ("do nothing", *(action.name for action in tone.ROWS))
+"""The paper's actions for colour enhancement."""
 
 
 @final

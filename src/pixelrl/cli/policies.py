@@ -91,8 +91,8 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
             words += [
                 f"{key} {progress.logged[key]:.4g}" for key in ("estimate_loss", "reward") if key in progress.logged
             ]
-            if progress.psnr is not None:
-                words.append(f"validation {progress.psnr:.2f} dB")
+            if progress.score is not None:
+                words.append(f"validation {progress.score:.2f}")
             words.append(f"{progress.seconds_left / 60:.0f} min left")
             bar.update(task, completed=progress.iteration, description=", ".join(words))
             if not console.is_terminal and progress.iteration % 1000 == 0:

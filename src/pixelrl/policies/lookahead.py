@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pixelrl.color import length, prophoto_to_lab
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.returns import identity_kernel
 from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
@@ -74,7 +75,7 @@ class Lookahead(Policy):
 
     Args:
         num_actions: number of actions n.
-        num_channels: channels of the image, each with its own agent.
+        num_channels: channels of the image, each with its own agent (unless ``lab``).
         width: channels of the encoder at half resolution.
         deep_width: channels of the encoder at a quarter of the resolution.
         depths: residual blocks before, in and after the quarter-resolution part.
@@ -82,6 +83,10 @@ class Lookahead(Policy):
         reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
         impulses: take values of at most 0 or at least 1 for missing (salt & pepper noise). The encoder also sees where
             they are, and the image with those places filled from their surroundings; all other pixels are trusted.
+        lab: look at colours in CIELAB. The image's three channels are ProPhoto RGB, and each pixel has one agent.
+        estimates: form an estimate of the target. Without (for tasks that have no target) the outcomes are compared
+            with the image of step 0, logits start near equal, each pixel has one agent, and the encoder learns from the
+            policy's gradient.
     """
 
     stride = 2
@@ -98,24 +103,28 @@ class Lookahead(Policy):
         head_width: int = 32,
         reward_map_convolution: bool = False,
         impulses: bool = False,
+        lab: bool = False,
+        estimates: bool = True,
     ) -> None:
         super().__init__()
-        self.impulses = impulses
+        self.impulses, self.lab, self.estimates = impulses, lab, estimates
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         before, deep, after = depths
         self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
-        cells = 4 * num_channels
+        self.num_agents = 1 if lab or not estimates else num_channels
+        cells, agents = 4 * num_channels, 4 * self.num_agents
         self.encoder = Encoder((3 if impulses else 1) * cells + 1, width, deep_width, (before, deep, after))
-        self.to_residual = nn.Conv2d(width, cells, 3, padding=1)
+        self.to_residual = nn.Conv2d(width, cells, 3, padding=1) if estimates else None
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
-        self.to_logits = nn.Conv2d(head_width, cells * num_actions, 3, padding=1)
-        self.to_value = nn.Conv2d(head_width, cells, 3, padding=1)
-        self.log_sharpness = nn.Parameter(torch.zeros(()))
+        self.to_logits = nn.Conv2d(head_width, agents * num_actions, 3, padding=1)
+        self.to_value = nn.Conv2d(head_width, agents, 3, padding=1)
+        self.log_sharpness = nn.Parameter(torch.tensor(0.0 if estimates else -7.0))
         for layer in (self.to_residual, self.to_logits, self.to_value):
-            nn.init.zeros_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            if layer is not None:
+                nn.init.zeros_(layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
         # 3x3 at half resolution reaches 2 pixels, at a quarter 4; a cell itself spans up to `alignment` pixels.
         encoder = 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
         first_guess = FILL_ROUNDS * (FILL_SIZE // 2) if impulses else 0
@@ -127,44 +136,58 @@ class Lookahead(Policy):
         height, width = image.shape[-2:]
         image = pad_to_multiple(image, self.alignment)
         cells = F.pixel_unshuffle(filled(image) if self.impulses else image, 2)
-        plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
-        seen = [cells, plane]
+        if condition.ndim == 4:
+            plane = F.avg_pool2d(pad_to_multiple(condition, self.alignment), 2)
+        else:
+            plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
+        seen = [F.pixel_unshuffle(prophoto_to_lab(image), 2) if self.lab else cells, plane]
         if self.impulses:
             missing = F.pixel_unshuffle(((image <= 0) | (image >= 1)).float(), 2)
             seen += [missing, F.pixel_unshuffle(image, 2)]
         features = self.encoder(torch.cat(seen, 1).contiguous(memory_format=torch.channels_last))
-        residual = self.to_residual(features)
-        estimate = cells - (residual * missing if self.impulses else residual)
+        estimate = cells
+        if self.to_residual is not None:
+            residual = self.to_residual(features)
+            estimate = cells - (residual * missing if self.impulses else residual)
+            # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
+            # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
+            features = features.detach()
         clock = torch.zeros_like(plane)
-        # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
-        # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
-        noted = self.to_memory(features.detach())
+        noted = self.to_memory(features)
         memory = torch.cat([noted.to(estimate.dtype), estimate, clock], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
 
-    def estimate(self, memory: Memory, image: Image) -> Image:
+    def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
+        return self._goal(memory, image) if self.estimates else None
+
+    def _goal(self, memory: Memory, image: Image) -> Image:
         cells = memory[:, self.head_width : -1]
         return F.pixel_shuffle(cells.float(), 2)[..., : image.shape[-2], : image.shape[-1]]
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Compare every outcome with the estimate; the step number is the memory's last channel."""
         height, width = image.shape[-2:]
-        estimate, clock = self.estimate(memory, image), memory[:, -1:]
-        miss = outcomes - estimate.detach()[:, None]
+        goal, clock = self._goal(memory, image), memory[:, -1:]
+        miss = self._seen(outcomes) - self._seen(goal.detach())[:, None]
         # Squashed, so that one grey level and a hundred are both told apart: 4 levels map to a half.
         squashed = (miss / (miss.abs() + 4 / 255)).flatten(1, 2)
         cells = F.pixel_unshuffle(pad_to_multiple(squashed, 2), 2)
         inputs = torch.cat([cells, clock], 1).contiguous(memory_format=torch.channels_last)
         hidden = F.relu(self.compare(inputs) + memory[:, : self.head_width])
         logits = self._cells_to_agents(self.to_logits(hidden), height, width)
-        logits = logits - miss.abs() * (255 * self.log_sharpness.exp())
+        together = self.num_agents < self.num_channels
+        distance = length(miss) if together else miss.abs()
+        logits = logits - distance * (255 * self.log_sharpness.exp())
         value = self._cells_to_value(hidden, height, width) if self.training else None
         return PolicyOutput(logits, value, torch.cat([memory[:, :-1], clock + 0.1], 1))
 
+    def _seen(self, image: Tensor) -> Tensor:
+        return prophoto_to_lab(image) if self.lab else image
+
     def _cells_to_agents(self, cells: Tensor, height: int, width: int) -> Logits:
         planes = F.pixel_shuffle(cells.float(), 2)[..., :height, :width]
-        return planes.reshape(-1, self.num_actions, self.num_channels, height, width)
+        return planes.reshape(-1, self.num_actions, self.num_agents, height, width)
 
     def _cells_to_value(self, hidden: Tensor, height: int, width: int) -> AgentMap:
         return F.pixel_shuffle(self.to_value(hidden).float(), 2)[..., :height, :width]

@@ -71,7 +71,8 @@ def tiled_perceive(policy: Policy, image: Image, condition: Condition, side: int
     s = policy.stride
     memory: Memory | None = None
     for rows, columns in _windows(policy, image, side):
-        part = policy.perceive(image[..., _outer(rows, 1), _outer(columns, 1)], condition)
+        window = (..., _outer(rows, 1), _outer(columns, 1))
+        part = policy.perceive(image[window], condition[window] if condition.ndim == 4 else condition)
         if memory is None:
             height, width = (-(-n // s) for n in image.shape[-2:])
             memory = part.new_empty((*part.shape[:2], height, width))

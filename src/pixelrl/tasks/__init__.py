@@ -7,13 +7,17 @@ import importlib
 from pixelrl.errors import UsageError
 from pixelrl.tasks.base import Episode, Task
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
+from pixelrl.tasks.enhancement import ColorEnhancement
 from pixelrl.tasks.restoration import TextRemoval
+from pixelrl.tasks.saliency import SaliencyEditing
 
 __all__ = [
     "TASKS",
+    "ColorEnhancement",
     "Episode",
     "GaussianDenoising",
     "PoissonDenoising",
+    "SaliencyEditing",
     "SaltPepperDenoising",
     "Task",
     "TextRemoval",
@@ -25,6 +29,8 @@ TASKS: dict[str, type[Task]] = {
     "poisson-denoising": PoissonDenoising,
     "saltpepper-denoising": SaltPepperDenoising,
     "text-removal": TextRemoval,
+    "color-enhancement": ColorEnhancement,
+    "saliency-editing": SaliencyEditing,
 }
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.types import Condition, Image
+from pixelrl.metrics import psnr
+from pixelrl.types import Condition, Image, Outcomes
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Episode:
     Attributes:
         image: what the agents see at step 0, ``(b, c, h, w)``.
         target: what they are rewarded for coming closer to, same shape.
-        condition: what the policy is told of the degradation, ``(b, 1)``; for Gaussian noise sigma / 255.
+        condition: what the policy is told, ``(b, 1)`` or for every pixel ``(b, 1, h, w)``; for Gaussian noise sigma / 255.
         reward_scale: a positive factor per image, ``(b, 1)``, on all its rewards. It changes no image's best policy,
             but keeps strong noise from drowning the gradient of weak noise.
     """
@@ -28,7 +29,7 @@ class Episode:
     image: Image
     target: Image
     condition: Condition
-    reward_scale: Condition
+    reward_scale: Float[Tensor, "b 1"]
 
 
 class Task(ABC):
@@ -43,6 +44,13 @@ class Task(ABC):
     levels: tuple[float, ...]
     """The strengths of degradation at which training is validated, in `degrade`'s unit."""
 
+    from_pairs: bool = False
+    """Whether what `begin` is given are pairs of pictures, ``(b, 2c, h, w)``: before and after."""
+    space: str = "srgb"
+    """The RGB space of the values that agents work on: ``srgb`` or ``prophoto``."""
+    metric_name: str = "psnr"
+    """What `metric` measures."""
+
     @abstractmethod
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Degrade clean images at a given strength, for evaluation."""
@@ -50,6 +58,22 @@ class Task(ABC):
     @abstractmethod
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Degrade clean crops at random, for training."""
+
+    def metric(self, image: Image, start: Episode) -> Float[Tensor, " b"]:
+        """How good results are, by the measure of the field: here the PSNR in dB (`pixelrl.metrics.psnr`)."""
+        return psnr(image, start.target)
+
+    def compared(self, image: Image) -> Image:
+        """The image as estimates of it are compared: here its values."""
+        return image
+
+    def step_reward(self, start: Episode, before: Image, after: Image) -> Float[Tensor, "b _ h w"]:
+        """What a step earned each pixel, by channel or in all."""
+        return self.reward(before, after, start.target)
+
+    def action_rewards(self, start: Episode, before: Image, outcomes: Outcomes) -> Float[Tensor, "b n _ h w"]:
+        """What each action would earn at once, the all-action gradient's input."""
+        return self.reward(before[:, None], outcomes, start.target[:, None])
 
     def reward(
         self, before: Float[Tensor, "..."], after: Float[Tensor, "..."], target: Float[Tensor, "..."]

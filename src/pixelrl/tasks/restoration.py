@@ -82,5 +82,7 @@ def jpeg(image: Image, quality: int) -> Image:
     for pixels in bytes_:
         bgr = pixels if image.shape[1] == 1 else pixels[..., ::-1]
         _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, quality])
-        back.append(np.atleast_3d(cv2.imdecode(encoded, mode)))
+        decoded = cv2.imdecode(encoded, mode)
+        assert decoded is not None, "what was just encoded can be decoded"
+        back.append(np.atleast_3d(decoded))
     return torch.from_numpy(np.stack(back)).movedim(-1, 1).to(image) / 255

@@ -1,0 +1,108 @@
+"""Colour spaces as pure functions on ``(..., 3, h, w)``; nothing is clipped, values outside [0, 1] have their mirror.
+
+sRGB is IEC 61966-2-1, ProPhoto RGB is ISO 22028-2 (ROMM), Lab is CIE 1976 for white D65, as in scikit-image, to which
+the tests hold it. ProPhoto's white is D50; it is adapted to D65 by Bradford's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Pixels = Float[Tensor, "*b 3 h w"]
+
+LAB_SCALE = 100.0
+"""The functions here divide Lab by this: a distance of 0.01 is one unit, about a just noticeable difference."""
+
+_SRGB_TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+_PROPHOTO_TO_XYZ_D50 = np.array(
+    [[0.7976749, 0.1351917, 0.0313534], [0.2880402, 0.7118741, 0.0000857], [0, 0, 0.8252100]]
+)
+_D50_TO_D65 = np.array(
+    [[0.9555766, -0.0230393, 0.0631636], [-0.0282895, 1.0099416, 0.0210077], [0.0122982, -0.0204830, 1.3299098]]
+)
+_PROPHOTO_TO_XYZ = _D50_TO_D65 @ _PROPHOTO_TO_XYZ_D50
+_PROPHOTO_TO_SRGB = np.linalg.inv(_SRGB_TO_XYZ) @ _PROPHOTO_TO_XYZ
+_SRGB_TO_PROPHOTO = np.linalg.inv(_PROPHOTO_TO_SRGB)
+_WHITE_D65 = (0.95047, 1.0, 1.08883)
+
+
+SPACES = ("srgb", "prophoto")
+"""The RGB spaces of the values that agents work on. Pictures are taken for sRGB."""
+
+
+def to_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
+    """sRGB values as values of one of `SPACES`."""
+    return srgb_to_prophoto(image) if space == "prophoto" else image
+
+
+def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
+    """The inverse of `to_space`, to 1e-6."""
+    return prophoto_to_srgb(image) if space == "prophoto" else image
+
+
+def srgb_to_lab(image: Pixels) -> Pixels:
+    """sRGB values to Lab / 100. It has a gradient."""
+    return _xyz_to_lab(_mixed(_srgb_to_linear(image), _SRGB_TO_XYZ))
+
+
+def prophoto_to_lab(image: Pixels) -> Pixels:
+    """ProPhoto RGB values to Lab / 100. It has a gradient."""
+    return _xyz_to_lab(_mixed(_prophoto_to_linear(image), _PROPHOTO_TO_XYZ))
+
+
+def prophoto_to_srgb(image: Pixels) -> Pixels:
+    """ProPhoto RGB values to sRGB values; colours that sRGB has not lie outside [0, 1]."""
+    linear = _mixed(_prophoto_to_linear(image), _PROPHOTO_TO_SRGB)
+    return _odd(linear, lambda v: torch.where(v > 0.0031308, 1.055 * v.clamp_min(1e-6) ** (1 / 2.4) - 0.055, 12.92 * v))
+
+
+def srgb_to_prophoto(image: Pixels) -> Pixels:
+    """sRGB values to ProPhoto RGB values, the inverse of `prophoto_to_srgb`."""
+    linear = _mixed(_srgb_to_linear(image), _SRGB_TO_PROPHOTO)
+    return _odd(linear, lambda v: torch.where(v >= 1 / 512, v.clamp_min(1e-6) ** (1 / 1.8), 16 * v))
+
+
+def lab_distance(lab: Pixels, other: Pixels) -> Float[Tensor, "*b 1 h w"]:
+    """How far apart the colours of each pixel are (CIE 1976's Delta E), of two images in Lab / 100."""
+    return LAB_SCALE * length(lab - other)
+
+
+def length(vectors: Pixels) -> Float[Tensor, "*b 1 h w"]:
+    """Euclidean, over the channels. `torch.linalg.vector_norm` takes ten times as long for dimensions so far out."""
+    x, y, z = vectors.unbind(-3)
+    # The smallest number keeps the root's gradient finite at 0.
+    return (x.square() + y.square() + z.square()).clamp_min(1e-14).sqrt().unsqueeze(-3)
+
+
+def _srgb_to_linear(image: Pixels) -> Pixels:
+    return _odd(image, lambda v: torch.where(v > 0.04045, ((v.clamp_min(1e-3) + 0.055) / 1.055) ** 2.4, v / 12.92))
+
+
+def _prophoto_to_linear(image: Pixels) -> Pixels:
+    return _odd(image, lambda v: torch.where(v >= 16 / 512, v.clamp_min(1e-3) ** 1.8, v / 16))
+
+
+def _xyz_to_lab(xyz: Pixels) -> Pixels:
+    f = []
+    for plane, white in zip(xyz.unbind(-3), _WHITE_D65, strict=True):
+        ratio = plane / white
+        f.append(torch.where(ratio > 0.008856, ratio.clamp_min(1e-3) ** (1 / 3), 7.787 * ratio + 16 / 116))
+    x, y, z = f
+    return torch.stack([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], -3)
+
+
+def _mixed(image: Pixels, matrix: np.ndarray) -> Pixels:
+    red, green, blue = image.unbind(-3)  # plane by plane: a matrix product would lose digits under autocast
+    return torch.stack([float(r) * red + float(g) * green + float(b) * blue for r, g, b in matrix], -3)
+
+
+def _odd(image: Tensor, curve: Callable[[Tensor], Tensor]) -> Tensor:
+    """The curve, continued to negative values by ``f(-v) = -f(v)``."""
+    return torch.copysign(curve(image.abs()), image)

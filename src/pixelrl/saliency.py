@@ -1,0 +1,144 @@
+"""Where the eye goes first: models of saliency, their plug-in interface, and the most salient object.
+
+A model is any callable from an RGB image ``(h, w, 3)``, float32 in [0, 1], to a map ``(h, w)``. The built-in ones need no
+download: ``contrast`` is centre-surround contrast over scales (Itti, Koch and Niebur, PAMI 1998), ``frequency-tuned`` is
+Achanta et al., CVPR 2009. Both compare colours in CIELAB and give distances in its units.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float
+from skimage.measure import label
+from skimage.segmentation import slic
+from torch import Tensor
+from torch.nn import functional as F
+
+from pixelrl.color import lab_distance, srgb_to_lab
+from pixelrl.errors import UsageError
+
+SaliencyMap = Float[Tensor, "b 1 h w"]
+SaliencyModel = Callable[[Tensor], SaliencyMap]
+"""Images ``(b, 3, h, w)`` in sRGB to their maps."""
+
+CENTRES, DEEPER = (0, 1, 2, 3), (2, 3)
+"""Levels of the pyramid whose contrast counts, and by how many levels their surroundings are coarser."""
+
+
+def contrast(image: Tensor) -> SaliencyMap:
+    """Centre-surround contrast: distances in Lab between levels of a pyramid, averaged over pairs of levels."""
+    size = image.shape[-2:]
+    levels = [srgb_to_lab(image)]
+    for _ in range(max(CENTRES) + max(DEEPER)):
+        levels.append(F.avg_pool2d(_even(levels[-1]), 2))
+    total = torch.zeros_like(image[:, :1])
+    for centre in CENTRES:
+        for deeper in DEEPER:
+            around = F.interpolate(levels[centre + deeper], levels[centre].shape[-2:], mode="bilinear")
+            distance = lab_distance(levels[centre], around)
+            total += F.interpolate(distance, size, mode="bilinear") if centre else distance
+    return total / (len(CENTRES) * len(DEEPER))
+
+
+def frequency_tuned(image: Tensor) -> SaliencyMap:
+    """The distance in Lab of every slightly blurred pixel to the mean of its image (Achanta et al. 2009)."""
+    lab = srgb_to_lab(image)
+    kernel = image.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    weight = torch.outer(kernel, kernel).expand(3, 1, 5, 5)
+    blurred = F.conv2d(F.pad(lab, (2, 2, 2, 2), mode="replicate"), weight, groups=3)
+    return lab_distance(blurred, lab.mean((-2, -1), keepdim=True).expand_as(blurred))
+
+
+MODELS: dict[str, SaliencyModel] = {"contrast": contrast, "frequency-tuned": frequency_tuned}
+
+
+def find_model(name: str) -> SaliencyModel:
+    """A built-in model's name, ``onnx:FILE``, or ``module:function`` for a model of the user's own.
+
+    An ONNX model takes ``(1, 3, h, w)`` RGB in [0, 1] and gives a map of that height and width, with any leading ones.
+
+    Raises:
+        UsageError: none of them, or one that cannot be loaded.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise UsageError(f"saliency {name!r} is unknown; known are {', '.join(MODELS)}, onnx:FILE and module:function")
+    if module == "onnx":
+        return _one_by_one(_onnx(Path(function)))
+    try:
+        plugin = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"saliency {name!r} cannot be imported: {error}") from error
+    if not callable(plugin):
+        raise UsageError(f"saliency {name!r} is not a function")
+    return _one_by_one(plugin)
+
+
+def salient_object(image: Tensor, model: SaliencyModel) -> Bool[Tensor, "h w"]:
+    """The most salient object of ``(1, 3, h, w)``: superpixels that stand out by twice the mean, connected, the best.
+
+    Of the connected groups of superpixels (SLIC) whose mean saliency is at least twice the image's mean, the one with
+    the largest sum is taken; if none stands out, the single most salient superpixel.
+    """
+    map_ = model(image)[0, 0].cpu().numpy()
+    segments = superpixels(image[0], 120)
+    sums = np.bincount(segments.ravel(), map_.ravel())
+    means = sums / np.bincount(segments.ravel())
+    chosen = means >= min(2 * map_.mean(), means.max())
+    groups = label(chosen[segments], connectivity=1)
+    totals = np.bincount(groups.ravel(), map_.ravel())
+    totals[0] = -1
+    return torch.from_numpy(groups == int(totals.argmax()))
+
+
+def superpixels(image: Float[Tensor, "3 h w"], number: int) -> npt.NDArray[np.int64]:
+    """About ``number`` superpixels of an image (SLIC, Achanta et al., PAMI 2012), numbered from 0: ``(h, w)``."""
+    pixels = image.clamp(0, 1).movedim(0, -1).cpu().numpy()
+    found: npt.NDArray[np.int64] = slic(pixels, n_segments=number, compactness=10, start_label=0)
+    return found
+
+
+def _even(image: Tensor) -> Tensor:
+    down, right = (length % 2 for length in image.shape[-2:])
+    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+
+
+def _one_by_one(model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floating]]) -> SaliencyModel:
+    def run(image: Tensor) -> SaliencyMap:
+        maps = []
+        for each in image.detach().clamp(0, 1).movedim(1, -1).cpu().numpy():
+            map_ = np.asarray(model(each), np.float32)
+            if map_.shape != each.shape[:2] or not np.isfinite(map_).all():
+                raise UsageError(f"the saliency model gave {map_.shape} for an image of {each.shape[:2]}, or not numbers")
+            maps.append(map_)
+        return torch.from_numpy(np.stack(maps))[:, None].to(image.device)
+
+    return run
+
+
+def _onnx(file: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floating]]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError('saliency onnx:FILE needs onnxruntime: pip install "pixelrl[onnx]"') from error
+    if not file.is_file():
+        raise UsageError(f"saliency model {file} does not exist")
+    try:
+        session = onnxruntime.InferenceSession(str(file))
+    except Exception as error:  # onnxruntime has a dozen kinds of its own for files that are no model
+        raise UsageError(f"saliency model {file} cannot be read as ONNX: {error}") from error
+    name = session.get_inputs()[0].name
+
+    def run(image: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        result = np.asarray(session.run(None, {name: np.moveaxis(image, -1, 0)[None]})[0])
+        return result.reshape(result.shape[-2:])
+
+    return run
