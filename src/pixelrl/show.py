@@ -53,6 +53,26 @@ def majority(actions: ActionIndices, cell: int, num_actions: int) -> ActionIndic
     return np.asarray(_cell_counts(actions, cell, num_actions).argmax(-1), dtype=np.uint8)
 
 
+def most_diverse_window(trace: Trace, half: int) -> tuple[int, int, int, int]:
+    """Where the choices are the most diverse: the greatest entropy of the actions' shares, summed over the steps.
+
+    Windows of 2 ``half`` pixels a side, or less where the picture is smaller, are tried every ``half`` pixels. The
+    result is ``(left, top, right, bottom)``, the last two exclusive.
+    """
+    _, _, h, w = trace.actions.shape
+    entropy = np.zeros((-(-h // half), -(-w // half)))
+    for step in trace.actions:
+        counts = np.sum([_cell_counts(agents, half, len(trace.action_names)) for agents in step], axis=0)
+        counts = np.pad(counts, ((0, 1), (0, 1), (0, 0)))
+        window = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
+        share = window / window.sum(-1, keepdims=True)
+        entropy -= (share * np.log(np.maximum(share, 1e-12))).sum(-1)
+    row, col = np.unravel_index(entropy.argmax(), entropy.shape)
+    wide, high = min(w, 2 * half), min(h, 2 * half)
+    left, top = min(int(col) * half, w - wide), min(int(row) * half, h - high)
+    return left, top, left + wide, top + high
+
+
 def caption(label: str, image: Image, target: Image | None) -> str:
     """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.metrics.psnr`); ``b`` = 1."""
     return label if target is None else f"{label}   {psnr(image, target).item():.2f} dB"
@@ -161,17 +181,7 @@ def _detail_view(trace: Trace, whole: _View) -> _View:
     _, _, h, w = trace.actions.shape
     enlarge = 5
     half = max(1, max(h, w) // whole.shrink // enlarge // 2)
-    entropy = np.zeros((-(-h // half), -(-w // half)))
-    for step in trace.actions:
-        counts = np.sum([_cell_counts(agents, half, len(trace.action_names)) for agents in step], axis=0)
-        counts = np.pad(counts, ((0, 1), (0, 1), (0, 0)))
-        window = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
-        share = window / window.sum(-1, keepdims=True)
-        entropy -= (share * np.log(np.maximum(share, 1e-12))).sum(-1)
-    row, col = np.unravel_index(entropy.argmax(), entropy.shape)
-    wide, high = min(w, 2 * half), min(h, 2 * half)
-    left, top = min(int(col) * half, w - wide), min(int(row) * half, h - high)
-    return _View((left, top, left + wide, top + high), shrink=1, enlarge=enlarge)
+    return _View(most_diverse_window(trace, half), shrink=1, enlarge=enlarge)
 
 
 def _cell_counts(actions: ActionIndices, cell: int, num_actions: int) -> Counts:

@@ -16,19 +16,16 @@ from pixelrl.errors import UsageError
 @click.option("--reference", type=PATH, help="The clean picture, if there is one: shown with PSNRs.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> None:
-    """Draw what every pixel did at every step."""
-    import numpy as np
-
-    from pixelrl.images import Picture, read_picture, write_picture
-    from pixelrl.show import strip
+    """Draw what every pixel did at every step; as an animation if the name ends in .gif or .webp."""
+    from pixelrl.animate import draw
+    from pixelrl.images import read_picture
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)
     clean = None if reference is None else read_picture(reference).pixels
     if clean is not None and clean.shape != recorded.pixels.shape:
         raise UsageError(f"{reference} is of shape {clean.shape}, the trace's picture of {recorded.pixels.shape}")
-    picture = Picture(np.asarray(strip(recorded, reference=clean).convert("RGB")))
-    write_picture(output, picture, overwrite=overwrite)
+    draw(output, recorded, clean, overwrite=overwrite)
     click.echo(str(output))
 
 

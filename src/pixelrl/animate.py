@@ -1,0 +1,171 @@
+"""Animations of traces: the picture beside the action map, step by step, as GIF or WebP."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from pixelrl.actions import ACTIONS
+from pixelrl.arrays import Array, array_to_tensor
+from pixelrl.atomic import written_whole
+from pixelrl.errors import InputError, UsageError
+from pixelrl.images import Picture, write_picture
+from pixelrl.metrics import to_8_bit
+from pixelrl.show import action_map_image, caption, majority, shares, strip
+from pixelrl.trace import Trace
+from pixelrl.types import Image
+
+Frame = PillowImage.Image
+
+ANIMATED = (".gif", ".webp")
+"""The endings of files that become animations."""
+
+_PANEL = 520  # longest side of a panel, at most
+_MARGIN, _GAP, _HEAD, _LINE, _LEGEND = 20, 16, 34, 24, 250
+_INK, _QUIET, _RULE, _PAPER = "#1a1a1a", "#6b6b6b", "#d8d8d8", "#f4f2ec"
+_MILLISECONDS, _LAST = 1400, 3500
+
+
+def draw(path: Path, trace: Trace, reference: Array | None = None, *, overwrite: bool = False) -> None:
+    """Draw a trace to a file: an animation for the endings in `ANIMATED`, for others the sheet of `pixelrl.show.strip`.
+
+    Args:
+        path: the file.
+        trace: what happened.
+        reference: the clean picture, of the shape of ``trace.pixels``: captions state the PSNR.
+        overwrite: replace a file that exists.
+
+    Raises:
+        InputError: the reference has another shape, or is not an image.
+        UsageError: a file that exists, cannot be written, or has an unknown ending.
+    """
+    if path.suffix.lower() not in ANIMATED:
+        write_picture(path, Picture(np.asarray(strip(trace, reference).convert("RGB"))), overwrite=overwrite)
+        return
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+    data = encoded(frames(trace, reference), path.suffix.lower())
+    try:
+        with written_whole(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def frames(trace: Trace, reference: Array | None = None) -> list[Frame]:
+    """T + 1 RGB frames of one size: the input, then the picture after each step beside what every pixel chose there.
+
+    With one agent per channel the maps of the channels stand beside each other. Large pictures are shrunk, small ones
+    enlarged, by whole factors.
+
+    Raises:
+        InputError: the reference has another shape, or is not an image.
+    """
+    if reference is not None and reference.shape != trace.pixels.shape:
+        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
+    target = None if reference is None else array_to_tensor(reference)
+    steps, agents, height, width = trace.actions.shape
+    panel = _PANEL if agents == 1 else 360
+    shrink = -(-max(height, width) // panel)
+    enlarge = max(1, panel // max(height, width)) if shrink == 1 else 1
+    share, names, result = shares(trace), trace.action_names, []
+    for t, image in enumerate(trace.trajectory().images()):
+        label = "input" if t == 0 else f"after step {t} of {steps}"
+        panels = [(caption(label, image, target), _photo(image, shrink).convert("RGB"))]
+        for g in range(agents):
+            title = _map_title(t, g, agents)
+            if t == 0:
+                panels.append((title, PillowImage.new("RGB", panels[0][1].size, _PAPER)))
+            else:
+                maps = trace.actions[t - 1, g]
+                shown = majority(maps, shrink, len(names)) if shrink > 1 else maps
+                panels.append((title, action_map_image(shown, names)))
+        large = [
+            (title, picture.resize((picture.width * enlarge, picture.height * enlarge), 0)) for title, picture in panels
+        ]
+        result.append(_frame(large, names, share[t - 1] if t else None))
+    return result
+
+
+def encoded(pictures: list[Frame], ending: str) -> bytes:
+    """Frames as a looping GIF (colours of action maps exact, the others to 256 in all) or lossless WebP."""
+    durations = [*([_MILLISECONDS] * (len(pictures) - 1)), _LAST]
+    buffer = io.BytesIO()
+    if ending == ".gif":
+        first, *others = _indexed(pictures)
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, disposal=1)
+    else:
+        first, *others = pictures
+        first.save(buffer, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, lossless=True)
+    return buffer.getvalue()
+
+
+def _photo(image: Image, shrink: int) -> Frame:
+    planes = to_8_bit(image)[0].byte().cpu().numpy()
+    array = np.moveaxis(planes, 0, -1) if len(planes) == 3 else planes[0]
+    return PillowImage.fromarray(np.ascontiguousarray(array)).reduce(shrink)
+
+
+def _map_title(t: int, g: int, agents: int) -> str:
+    whose = "" if agents == 1 else f", {('red', 'green', 'blue')[g] if agents == 3 else f'channel {g + 1}'}"
+    return f"operations, step {t}{whose}" if t else "no step yet" if g == 0 else ""
+
+
+def _frame(panels: list[tuple[str, Frame]], names: tuple[str, ...], share: npt.NDArray[np.float64] | None) -> Frame:
+    wide, high = panels[0][1].size
+    column = max(wide, 200)
+    width = 2 * _MARGIN + len(panels) * (column + _GAP) + _LEGEND
+    height = 2 * _MARGIN + _HEAD + max(high, len(names) * _LINE)
+    sheet = PillowImage.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(sheet)
+    title, text = ImageFont.load_default(18), ImageFont.load_default(15)
+    for i, (words, picture) in enumerate(panels):
+        x, y = _MARGIN + i * (column + _GAP), _MARGIN + _HEAD
+        pen.text((x, y - 12), words, _INK, title, anchor="ls")
+        pen.rectangle((x - 1, y - 1, x + wide, y + high), outline=_RULE)
+        sheet.paste(picture, (x, y))
+    order = sorted(range(len(names)), key=lambda i: list(ACTIONS).index(names[i]))
+    left = width - _MARGIN - _LEGEND + 6
+    for line, i in enumerate(order):
+        y = _MARGIN + _HEAD + line * _LINE
+        chosen = share is None or share[i] > 0
+        pen.rectangle((left, y + 3, left + 24, y + _LINE - 5), ACTIONS[names[i]].color)
+        pen.text((left + 34, y + 17), names[i], _INK if chosen else _QUIET, text, anchor="ls")
+        if share is not None:
+            words = f"{100 * share[i]:.1f} %" if share[i] else "-"
+            pen.text((width - _MARGIN, y + 17), words, _INK if chosen else _QUIET, text, anchor="rs")
+    return sheet
+
+
+def _indexed(pictures: list[Frame]) -> list[Frame]:
+    """Frames with one palette of 256 for all: the actions' colours as they are, the others as near as there is room."""
+    colors = ["#ffffff", _PAPER, *(action.color for action in ACTIONS.values())]
+    exact = np.array([list(bytes.fromhex(color[1:])) for color in colors], np.uint8)
+    room = 256 - len(exact)
+    stacked = np.concatenate([np.asarray(picture) for picture in pictures])
+    common = PillowImage.fromarray(stacked).quantize(room, PillowImage.Quantize.MEDIANCUT)
+    palette = (common.getpalette() or [])[: 3 * room]
+    palette += [0] * (3 * room - len(palette))
+    wanted = _codes(exact)
+    order = np.argsort(wanted)
+    result = []
+    for picture in pictures:
+        index = np.array(picture.quantize(palette=common, dither=PillowImage.Dither.NONE))
+        codes = _codes(np.asarray(picture))
+        nearest = order[np.searchsorted(wanted, codes, sorter=order).clip(max=len(order) - 1)]
+        index = np.where(wanted[nearest] == codes, room + nearest, index).astype(np.uint8)
+        frame = PillowImage.fromarray(index, "P")
+        frame.putpalette([*palette, *exact.ravel().tolist()])
+        result.append(frame)
+    return result
+
+
+def _codes(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """One number per colour of ``(..., 3)``."""
+    wide = colors.astype(np.int64)
+    return wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]

@@ -1,0 +1,81 @@
+"""``pixelrl explain``: what every pixel did, why, and what it was worth, as a page, a sheet or an animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pixelrl.cli.common import DEVICE_OPTION, PATH
+from pixelrl.errors import UsageError
+
+_ENDINGS = (".html", ".png", ".gif", ".webp")
+
+
+def _parse_region(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int, int, int] | None:
+    if value is None:
+        return None
+    try:
+        x0, y0, x1, y1 = (int(part) for part in value.split(","))
+    except ValueError as error:
+        message = f"{value!r} is not a region; give x0,y0,x1,y1 in pixels, for instance 0,0,256,256"
+        raise click.BadParameter(message) from error
+    return x0, y0, x1, y1
+
+
+@click.command()
+@click.argument("trace", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="report.html; or a strip.png, film.gif or film.webp.")
+@click.option("--reference", type=PATH, help="The clean picture, if there is one: adds PSNRs, rewards and worth.")
+@click.option("--policy", help="The policy that chose: a name or a file. Default: found by the name in the trace.")
+@click.option("--region", callback=_parse_region, metavar="X0,Y0,X1,Y1", help="What to show pixel by pixel.")
+@DEVICE_OPTION
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+def explain(
+    trace: Path,
+    output: Path,
+    reference: Path | None,
+    policy: str | None,
+    region: tuple[int, int, int, int] | None,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Explain a TRACE: one HTML page to look into, or (by the ending of -o) a sheet or an animation."""
+    from pixelrl.atomic import written_whole
+
+    ending = output.suffix.lower()
+    if ending not in _ENDINGS:
+        raise UsageError(f"{output}: the ending {output.suffix!r} is not known; {', '.join(_ENDINGS)} can be written")
+    if ending != ".html":
+        for name, value in {"--policy": policy, "--region": region}.items():
+            if value is not None:
+                raise UsageError(f"{name} is for the page; leave it out, or give -o a name that ends in .html")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output}: the file exists; use --overwrite to replace it, or another name")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}; an existing one is needed")
+
+    from pixelrl.agent import load
+    from pixelrl.animate import draw
+    from pixelrl.checkpoint import shipped_policies
+    from pixelrl.explain import report_html
+    from pixelrl.images import read_picture
+    from pixelrl.trace import load_trace
+
+    recorded = load_trace(trace)
+    clean = None if reference is None else read_picture(reference).pixels
+    if clean is not None and clean.shape != recorded.pixels.shape:
+        raise UsageError(f"{reference} is of shape {clean.shape}, the trace's picture of {recorded.pixels.shape}")
+    if ending != ".html":
+        draw(output, recorded, clean, overwrite=overwrite)
+    else:
+        known = policy or (recorded.policy if recorded.policy in shipped_policies() else None)
+        page = report_html(recorded, clean, None if known is None else load(known, device), region)
+        try:
+            with written_whole(output) as temporary:
+                temporary.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    click.echo(str(output))

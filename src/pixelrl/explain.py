@@ -1,0 +1,272 @@
+"""Explanations: one self-contained HTML page that says what every pixel did, why, and what it was worth."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib import resources
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelrl.actions import ACTIONS, ActionSet
+from pixelrl.agent import TILE, Agent, load
+from pixelrl.arrays import Array, array_to_tensor
+from pixelrl.checkpoint import shipped_policies
+from pixelrl.color import to_space
+from pixelrl.edits import DO_NOTHING
+from pixelrl.errors import InputError, UsageError
+from pixelrl.explain_numbers import Box, change, contributions, cropped, without
+from pixelrl.explain_planes import Planes, View, views_of
+from pixelrl.metrics import psnr, to_8_bit
+from pixelrl.noise import NOISE_LEVELS
+from pixelrl.policies.tiling import tiled_perceive
+from pixelrl.rollout import Actor, Decision, Trajectory, episode
+from pixelrl.show import shares
+from pixelrl.trace import Trace
+from pixelrl.types import Image, Logits, Outcomes
+
+_SCRIPTS = ("base.js", "look.js", "sections.js")
+
+
+def report_html(
+    trace: Trace,
+    reference: Array | None = None,
+    agent: Agent | None = None,
+    region: Box | None = None,
+) -> str:
+    """The report on a trace: one HTML page that needs no network and no other file.
+
+    Args:
+        trace: what happened.
+        reference: the clean picture, of the shape of ``trace.pixels``, or None. With it the page also shows PSNRs, the
+            reward maps and what each action contributed.
+        agent: the policy that chose, so that its probabilities can be computed again (traces hold none); None to look
+            for the trace's policy among the shipped ones. Where none is found, or it does not fit the trace, the page
+            says so and goes on without probabilities.
+        region: ``(x0, y0, x1, y1)`` in pixels, x1 and y1 exclusive: what is shown pixel by pixel. None for the whole
+            picture, or where that is too large for a page the window in which the choices are the most diverse.
+
+    Raises:
+        InputError: the reference has another shape, or is not an image.
+        UsageError: a region that does not lie inside the picture, or is too large.
+    """
+    if reference is not None and reference.shape != trace.pixels.shape:
+        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
+    views = views_of(trace, region)
+    target = None if reference is None else array_to_tensor(reference)
+    trajectory, planes = trace.trajectory(), Planes()
+    images = list(trajectory.images())
+    steps, agents, height, width = trace.actions.shape
+
+    opinions, doubt = None, ""
+    try:
+        agent = _shipped(trace) if agent is None else agent
+        opinions = _opinions(trace, agent, views)
+    except UsageError as error:
+        doubt = f"The policy's probabilities are not shown: {error}."
+
+    shown = []
+    for i, view in enumerate(views):
+        content: dict[str, object] = {
+            "name": view.name,
+            "box": view.box,
+            "shrink": view.shrink,
+            "values": planes.add(f"{view.name}-values", view.values(images)),
+            "actions": planes.add(f"{view.name}-actions", view.maps(trace)),
+        }
+        if target is not None:
+            content["reference"] = planes.add(f"{view.name}-reference", view.values([target]))
+        if opinions is not None:
+            content["unsure"] = planes.add(f"{view.name}-unsure", opinions.unsure[i])
+            if view.name == "region":
+                content["percent"] = planes.add("region-percent", opinions.percent)
+        shown.append(content)
+
+    data = {
+        "policy": trace.policy,
+        "condition": dict(trace.condition),
+        "width": width,
+        "height": height,
+        "channels": images[0].shape[1],
+        "agents": agents,
+        "steps": steps,
+        "dtype": str(trace.pixels.dtype),
+        "actions": [{"name": name, "color": ACTIONS[name].color} for name in trace.action_names],
+        "order": sorted(range(len(trace.action_names)), key=lambda i: list(ACTIONS).index(trace.action_names[i])),
+        "shares": shares(trace).tolist(),
+        "changes": [change(before, after)._asdict() for before, after in pairwise(images)],
+        "entropy": None if opinions is None else opinions.entropy,
+        "agreement": None if opinions is None else opinions.agreement,
+        "doubt": doubt,
+        "views": shown,
+        "without": _without(trace, trajectory, views[0], target, planes),
+        "psnr": None if target is None else [_finite(psnr(image, target).item()) for image in images],
+        "worth": None
+        if target is None
+        else [[_finite(value) for value in row] for row in contributions(images, trajectory, target)],
+    }
+    return _page(data, planes)
+
+
+def asked_again(
+    trace: Trace, agent: Agent, read: Callable[[Logits], Tensor], tile: int | None = TILE
+) -> Iterator[Tensor]:
+    """Ask a policy at every step of a recorded episode, while the recorded actions are done.
+
+    A grey policy is asked on each channel, as when the episode was played: then ``b`` is c, otherwise 1.
+
+    Args:
+        trace: the episode.
+        agent: the policy.
+        read: what to make of the logits ``(b, n, g, h, w)``: ``(b, k, h, w)``; with tiles, integers.
+        tile: as for `Agent`.
+
+    Yields:
+        what ``read`` returned at each step.
+
+    Raises:
+        UsageError: the policy does not fit the trace.
+    """
+    if agent.card.action_names != trace.action_names:
+        raise UsageError(f"the policy {agent.name} has other operations than the trace")
+    if agent.card.space != trace.space:
+        raise UsageError(f"the policy {agent.name} works on values in {agent.card.space}, the trace in {trace.space}")
+    trajectory = trace.trajectory()
+    channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
+    seen = agent.num_channels
+    if channels != seen and seen != 1:
+        raise UsageError(f"the policy {agent.name} takes {seen} channels, the picture has {channels}")
+    image = to_space(trajectory.initial, trace.space).reshape(-1, seen, height, width).to(agent.device)
+    recorded = trajectory.actions.to(agent.device)
+    if seen == 1:
+        recorded = recorded.expand(-1, -1, channels, -1, -1).reshape(-1, channels, 1, height, width)
+    condition = image.new_full((len(image), 1), _told(trace, agent))
+    side = None if tile is None or max(height, width) <= tile else tile
+    with torch.no_grad():
+        perceive = agent.policy.perceive
+        memory = perceive(image, condition) if side is None else tiled_perceive(agent.policy, image, condition, side)
+        actor = Actor(agent.policy, read, memory, side)
+        answer = image
+
+        def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
+            nonlocal answer
+            answer = actor(t, image, outcomes).actions
+            return Decision(recorded[t])
+
+        for _ in episode(image, agent.actions, act, trajectory.num_steps):
+            yield answer
+
+
+def _told(trace: Trace, agent: Agent) -> float:
+    name = agent.card.condition
+    if name is None:
+        return 0.0
+    if name not in trace.condition or name not in NOISE_LEVELS:
+        raise UsageError(f"the trace does not say which {name} the policy {agent.name} was told")
+    return NOISE_LEVELS[name].encode(trace.condition[name])
+
+
+def _shipped(trace: Trace) -> Agent:
+    known = shipped_policies()
+    if trace.policy not in known:
+        raise UsageError(f"no policy named {trace.policy!r} is shipped ({', '.join(known)}); give its file as --policy")
+    return load(trace.policy, "cpu")
+
+
+class _Opinions(NamedTuple):
+    """What the policy thought: percents ``(t, n, g, h, w)`` of the region; entropy per view ``(t, h', w')``, 255 where
+    all actions are alike; its mean over the picture, per step, in bits; the share of choices that were its favourite.
+    """
+
+    percent: Array
+    unsure: list[Array]
+    entropy: list[float]
+    agreement: float | None
+
+
+def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
+    n, most = len(trace.action_names), np.log2(max(2, len(trace.action_names)))
+
+    def read(logits: Logits) -> Tensor:
+        likely = logits.float().softmax(1)
+        bits = -(likely * likely.clamp_min(1e-30).log2()).sum(1)
+        parts = [(100 * likely).round().flatten(1, 2), 255 / most * bits.clamp(0, float(most)), logits.argmax(1)]
+        return torch.cat([part.round().to(torch.uint8) for part in parts], 1)
+
+    unsure: list[list[Array]] = [[] for _ in views]
+    percent, entropy, favourites = [], [], 0.0
+    for t, answer in enumerate(asked_again(trace, agent, read)):
+        agents = (answer.shape[1]) // (n + 2)  # of one look: all, or 1 for each of the channels
+        answer = answer.cpu().reshape(len(answer), n + 2, agents, *answer.shape[-2:])
+        whole = answer.transpose(0, 1).flatten(1, 2)  # (n + 2, g, h, w)
+        if whole.shape[1] != trace.actions.shape[1]:
+            counts = f"{whole.shape[1]} agents per pixel, the trace {trace.actions.shape[1]}"
+            raise UsageError(f"the policy {agent.name} has {counts}")
+        percent.append(views[0].window(whole[:n]).numpy())
+        mean = whole[n].float().mean(0, keepdim=True)[None]
+        for maps, view in zip(unsure, views, strict=True):
+            maps.append(view.averaged(mean)[0, 0].round().to(torch.uint8).numpy())
+        entropy.append(float(mean.double().mean() / 255 * most))
+        favourites += float((whole[n + 1].numpy() == trace.actions[t]).mean())
+    steps = len(trace.actions)
+    if not steps:
+        return _Opinions(np.zeros((0, n, 1, 1, 1), np.uint8), [np.zeros((0, 1, 1), np.uint8) for _ in views], [], None)
+    return _Opinions(np.stack(percent), [np.stack(maps) for maps in unsure], entropy, favourites / steps)
+
+
+def _without(
+    trace: Trace, trajectory: Trajectory, view: View, target: Image | None, planes: Planes
+) -> list[dict[str, object]]:
+    """What if: for every action that was used, how the result in the region would differ without it."""
+    names, (height, width) = trace.action_names, trace.actions.shape[-2:]
+    if DO_NOTHING not in names:
+        return []
+    x0, y0, x1, y1 = view.box
+    margin = ActionSet(names).reach * len(trace.actions)
+    outer = (max(0, x0 - margin), max(0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
+    part = cropped(trajectory, outer)
+    core = View("core", (x0 - outer[0], y0 - outer[1], x1 - outer[0], y1 - outer[1]), 1)
+    final = core.window(part.final())
+    found = []
+    for i, name in enumerate(names):
+        if name == DO_NOTHING or not (view.window(torch.from_numpy(trace.actions)) == i).any():
+            continue
+        other = core.window(without(part, name))
+        difference = (to_8_bit(other) - to_8_bit(final))[0].to(torch.int16).numpy()
+        entry: dict[str, object] = {
+            "action": i,
+            "difference": planes.add(f"without-{i}", difference),
+            **change(final, other)._asdict(),
+        }
+        if target is not None:
+            entry["psnr"] = _finite(psnr(other, view.window(target)).item())
+            entry["psnr_with"] = _finite(psnr(final, view.window(target)).item())
+        found.append(entry)
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _page(data: dict[str, object], planes: Planes) -> str:
+    folder = resources.files("pixelrl") / "report"
+    # In JSON, < can only stand in strings; escaped, no text of the trace can end the element that holds it.
+    content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    parts = {
+        "title": html.escape(f"{data['policy']}: what every pixel did"),
+        "style": (folder / "report.css").read_text(encoding="utf-8"),
+        "script": "\n".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        "data": content,
+        "planes": "\n".join(
+            f'<script type="text/plain" id="plane-{name}">{text}</script>' for name, text in planes.texts.items()
+        ),
+    }
+    template = (folder / "report.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)  # in one go: nothing is replaced twice
