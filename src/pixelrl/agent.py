@@ -16,11 +16,13 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.arrays import Array, array_to_tensor, arrays_to_pillow, pillow_to_arrays, tensor_to_array
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.edits import Edit
+from pixelrl.color import from_space, to_space
+from pixelrl.edits import Edit, Mask
 from pixelrl.errors import InputError, UsageError
 from pixelrl.noise import NOISE_LEVELS
 from pixelrl.policies import Policy
-from pixelrl.rollout import Trajectory, rollout
+from pixelrl.rollout import Trajectory, Watch, rollout
+from pixelrl.saliency import MODELS, salient_object
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
@@ -41,12 +43,14 @@ class Result(Generic[AnyImage]):
         trajectory: the operation of every pixel at every step; ``trajectory.actions`` is ``(t, b, g, h, w)``.
         policy: the name of the policy.
         condition: what the policy was told, for instance ``{"sigma": 25.0}``; empty if it takes nothing.
+        mask: bool ``(h, w)``, the object that was emphasised or attenuated; None for policies that take no mask.
     """
 
     image: AnyImage
     trajectory: Trajectory
     policy: str
     condition: Mapping[str, float]
+    mask: Mask | None
     _pixels: Array
 
     def trace(self) -> Trace:
@@ -59,7 +63,9 @@ class Result(Generic[AnyImage]):
         if actions.shape[1] != 1:
             raise ValueError(f"a trace holds one image, not a batch of {actions.shape[1]}")
         maps = actions[:, 0].to(torch.uint8).cpu().numpy()
-        return Trace(self._pixels, maps, self.trajectory.action_names, self.policy, dict(self.condition))
+        names, space = self.trajectory.action_names, self.trajectory.space
+        mask = None if self.mask is None else self.mask.cpu().numpy()
+        return Trace(self._pixels, maps, names, self.policy, dict(self.condition), space, mask)
 
 
 class Agent:
@@ -93,6 +99,9 @@ class Agent:
         steps: int | None = None,
         tile: int | None = TILE,
         edits: Sequence[Edit] = (),
+        watch: Watch | None = None,
+        strength: Level = "auto",
+        mask: npt.NDArray[np.generic] | None = None,
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -105,17 +114,23 @@ class Agent:
             steps: T; None for the number the policy was trained for.
             tile: side in pixels of the tiles for the network; None for the whole image at once.
             edits: a person's edits (`pixelrl.load_edits`), live: the policy sees what comes of them, and reacts.
+            watch: told of every step, see `run`.
+            strength: for saliency policies, how much to emphasise the object, up to 1; negative to attenuate it.
+            mask: for saliency policies, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out, the
+                most salient object is taken (`pixelrl.saliency.salient_object`).
 
         Raises:
-            InputError: not an image, or with values that are not finite.
+            InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
             UsageError: steps or a level out of range, a level that this policy does not take, or an edit that does not
                 fit the image or the policy's operations.
         """
         tensor, pixels, alpha = _unpack(image)
         tensor = tensor.to(self.device)
-        told, condition = self._told(tensor, sigma, peak)
-        trajectory, final = self.run(tensor, condition, steps, tile, edits)
-        return Result(_pack(final, image, alpha), trajectory, self.name, told, pixels)
+        told = self._told(tensor, sigma, peak, strength)
+        region = self._region(tensor, mask)
+        condition = self.condition(tensor, told, region)
+        trajectory, final = self.run(tensor, condition, steps, tile, edits, watch)
+        return Result(_pack(final, image, alpha), trajectory, self.name, told, region, pixels)
 
     def ensemble(
         self,
@@ -131,27 +146,71 @@ class Agent:
         """
         tensor, _, alpha = _unpack(image)
         tensor = tensor.to(self.device)
-        told, condition = self._told(tensor, sigma, peak)
+        told = self._told(tensor, sigma, peak, "auto")
+        condition = self.condition(tensor, told, self._region(tensor, None))
         return _pack(self.ensembled(tensor, condition, steps, tile), image, alpha), told
 
-    def _told(self, image: Image, sigma: Level, peak: Level) -> tuple[dict[str, float], Condition]:
-        """What the policy is told of the noise, by name and as it sees it ``(b, 1)``."""
-        name = self.card.condition
-        for key, value in {"sigma": sigma, "peak": peak}.items():
+    def _told(self, image: Image, sigma: Level, peak: Level, strength: Level) -> dict[str, float]:
+        """What the policy is told, by name: the level that was given or estimated."""
+        name, levels = self.card.condition, {"sigma": sigma, "peak": peak, "strength": strength}
+        for key, value in levels.items():
             if value != "auto" and key != name:
                 takes = "no noise level" if name is None else name
                 raise UsageError(f"{key} = {value!r} cannot be used: policy {self.name} takes {takes}; leave {key} out")
         if name is None:
-            return {}, image.new_zeros((len(image), 1))
-        if name not in NOISE_LEVELS:
+            return {}
+        if name not in levels:
             raise UsageError(f"policy {self.name} is told {name}, which is no kind of noise level; use Agent.run")
-        kind, value = NOISE_LEVELS[name], sigma if name == "sigma" else peak
+        value = levels[name]
+        number = not isinstance(value, bool) and isinstance(value, (int, float))
+        if name == "strength":
+            value = 1.0 if value == "auto" else value
+            if not isinstance(value, (int, float)) or not 0 < abs(value) <= 1:
+                raise UsageError(
+                    f"strength = {value!r} is not a strength; give a number up to 1, negative to attenuate"
+                )
+            return {name: float(value)}
+        kind = NOISE_LEVELS[name]
         if value == "auto":
-            value = kind.estimate(image)
+            return {name: float(kind.estimate(image))}
         low, high = kind.limits
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
+        if not number or not low <= float(value) < high:
             raise UsageError(f'{name} = {value!r} is not a noise level; give {kind.unit}, at least {low:g}, or "auto"')
-        return {name: float(value)}, image.new_full((len(image), 1), kind.encode(value))
+        return {name: float(value)}
+
+    def _region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:
+        """The mask as a tensor, or the most salient object, for a policy that takes one."""
+        if self.card.condition != "strength":
+            if mask is not None:
+                raise UsageError(f"a mask cannot be used: policy {self.name} takes none; leave it out")
+            return None
+        if image.shape[1] != self.num_channels:
+            raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
+        if mask is None:
+            return salient_object(image[:1], MODELS["contrast"])
+        if mask.shape != image.shape[-2:]:
+            sizes = [" x ".join(map(str, reversed(shape))) for shape in (mask.shape, image.shape[-2:])]
+            raise InputError(f"the mask is {sizes[0]} pixels, the image {sizes[1]}; they must be of one size")
+        region = torch.from_numpy(np.asarray(mask) != 0)
+        if not region.any() or region.all():
+            whole = "empty" if not region.any() else "the whole image"
+            raise InputError(f"the mask is {whole}; it must leave something inside and something outside")
+        return region
+
+    def condition(self, image: Image, told: Mapping[str, float], mask: Mask | None = None) -> Condition:
+        """What the policy is told, as it sees it: ``(b, 1)``, or with a mask what is wanted of every pixel.
+
+        Args:
+            image: ``(b, c, h, w)``.
+            told: by name, as in `Result.condition`.
+            mask: as in `Result.mask`.
+        """
+        if mask is not None:
+            wanted = told["strength"] * (2 * mask.to(image) - 1)
+            return wanted.expand(len(image), 1, -1, -1)
+        for name, value in told.items():
+            return image.new_full((len(image), 1), NOISE_LEVELS[name].encode(value))
+        return image.new_zeros((len(image), 1))
 
     def run(
         self,
@@ -160,8 +219,12 @@ class Agent:
         steps: int | None = None,
         tile: int | None = TILE,
         edits: Sequence[Edit] = (),
+        watch: Watch | None = None,
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
+
+        ``watch`` is told of every step. The b x c planes of a grey policy may come in several groups, one after the
+        other, each with all its steps.
 
         Raises:
             InputError: a number of channels that the policy cannot take.
@@ -176,28 +239,34 @@ class Agent:
         trained = self.num_channels
         if channels != trained and trained != 1:
             raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
-        folded = image.reshape(-1, trained, height, width)
+        folded = to_space(image, self.card.space).reshape(-1, trained, height, width)
         conditions = condition.repeat_interleave(len(folded) // batch, 0)
         side = None if tile is None or max(height, width) <= tile else tile
         # Many small planes at a time, or one large one: as much memory either way.
         at_once = max(1, (tile or TILE) ** 2 // (height * width))
         maps, finals = [], []
         for planes, levels in zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True):
-            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side, edits)
+            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side, edits, watch)
             maps.append(trajectory.actions)
             finals.append(final)
         actions = torch.cat(maps, 1)
         if channels != trained:
             actions = actions.reshape(num_steps, batch, channels, height, width)
-        return Trajectory(image, actions, self.actions.names), torch.cat(finals).view_as(image)
+        final = from_space(torch.cat(finals).view_as(image), self.card.space)
+        return Trajectory(image, actions, self.actions.names, self.card.space), final
 
     def ensembled(self, image: Image, condition: Condition, steps: int | None = None, tile: int | None = TILE) -> Image:
         """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.")."""
         total = torch.zeros_like(image)
         for mirrored in (False, True):
             for quarter_turns in range(4):
-                turned = torch.rot90(image.flip(-1) if mirrored else image, quarter_turns, (-2, -1)).contiguous()
-                _, final = self.run(turned, condition, steps, tile)
+                turned, told = (
+                    torch.rot90(x.flip(-1) if mirrored else x, quarter_turns, (-2, -1)).contiguous()
+                    if x.ndim == 4
+                    else x
+                    for x in (image, condition)
+                )
+                _, final = self.run(turned, told, steps, tile)
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8

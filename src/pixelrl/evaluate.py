@@ -15,7 +15,7 @@ from pixelrl.errors import UsageError
 from pixelrl.images import list_pictures, read_picture
 from pixelrl.metrics import psnr, ssim
 from pixelrl.tasks import Task
-from pixelrl.types import Image
+from pixelrl.types import Condition, Image
 
 
 @dataclass(frozen=True)
@@ -67,36 +67,73 @@ def evaluate(
     """
     if agent.card.condition not in (None, task.condition_name):
         raise UsageError(f"policy {agent.name} must be told {agent.card.condition}, which this kind of noise has not")
+    generator = torch.Generator().manual_seed(seed)
+    for path, name in _pictures(folder)[:limit]:
+        clean = _read(path, agent.num_channels)
+        start = task.degrade(clean, level, generator)
+        yield _score(agent, str(name), start.image, start.condition, clean, ensemble)
+
+
+def evaluate_pairs(
+    agent: Agent, folder: Path, degraded: Path, limit: int | None = None, ensemble: bool = False
+) -> Iterator[Score]:
+    """Score a policy on pictures that are degraded already, such as the fixed test images of text removal.
+
+    Args:
+        agent: the policy; it must take no noise level.
+        folder: clean pictures; colour ones are made grey for a grey policy.
+        degraded: their degraded partners of the same names, whatever the ending.
+        limit: only the first so many pictures.
+        ensemble: the mean of eight runs (`Agent.ensembled`).
+
+    Raises:
+        UsageError: no folder of pictures, a partner that is missing or of another size, or a policy that must be told a
+            level.
+    """
+    if agent.card.condition is not None:
+        raise UsageError(f"policy {agent.name} must be told {agent.card.condition}, which pictures on disk do not say")
+    partners = {name.with_suffix(""): path for path, name in _pictures(degraded)}
+    for path, name in _pictures(folder)[:limit]:
+        if name.with_suffix("") not in partners:
+            raise UsageError(f"{name} has no partner of the same name in {degraded}")
+        clean = _read(path, agent.num_channels)
+        image = _read(partners[name.with_suffix("")], agent.num_channels)
+        if image.shape != clean.shape:
+            raise UsageError(f"{name} and its partner in {degraded} are not of one size")
+        yield _score(agent, str(name), image, image.new_zeros((1, 1)), clean, ensemble)
+
+
+def _score(agent: Agent, name: str, noisy: Image, condition: Condition, clean: Image, ensemble: bool) -> Score:
+    image, condition = noisy.to(agent.device), condition.to(agent.device)
+    _synchronise(agent.device)
+    began = time.perf_counter()
+    final = agent.ensembled(image, condition) if ensemble else agent.run(image, condition)[1]
+    _synchronise(agent.device)
+    seconds = time.perf_counter() - began
+    final = final.cpu()
+    with torch.no_grad():
+        estimate = agent.policy.estimate(agent.policy.perceive(image, condition), image)
+    return Score(
+        name,
+        psnr(noisy, clean).item(),
+        psnr(final, clean).item(),
+        ssim(final, clean).item(),
+        None if estimate is None else psnr(estimate.cpu(), clean).item(),
+        seconds,
+    )
+
+
+def _pictures(folder: Path) -> list[tuple[Path, Path]]:
+    """Files and their names in the folder, in the order of the names."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; --data takes a folder of clean pictures")
+        raise UsageError(f"{folder} is not a folder; give a folder of pictures")
     found, problems = list_pictures([folder])
     if problems or not found:
-        raise UsageError(f"{folder} holds no pictures; --data takes a folder of clean pictures")
-    generator = torch.Generator().manual_seed(seed)
-    channels = agent.num_channels
-    for path, name in found[:limit]:
-        clean = _clean(path, channels)
-        start = task.degrade(clean, level, generator)
-        image, condition = start.image.to(agent.device), start.condition.to(agent.device)
-        _synchronise(agent.device)
-        began = time.perf_counter()
-        final = agent.ensembled(image, condition) if ensemble else agent.run(image, condition)[1]
-        _synchronise(agent.device)
-        seconds = time.perf_counter() - began
-        final = final.cpu()
-        with torch.no_grad():
-            estimate = agent.policy.estimate(agent.policy.perceive(image, condition), image)
-        yield Score(
-            str(name),
-            psnr(start.image, clean).item(),
-            psnr(final, clean).item(),
-            ssim(final, clean).item(),
-            None if estimate is None else psnr(estimate.cpu(), clean).item(),
-            seconds,
-        )
+        raise UsageError(f"{folder} holds no pictures; give a folder of pictures")
+    return found
 
 
-def _clean(path: Path, channels: int) -> Image:
+def _read(path: Path, channels: int) -> Image:
     image = array_to_tensor(read_picture(path).pixels)
     if channels == 1 and image.shape[1] == 3:
         weights = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601 luma

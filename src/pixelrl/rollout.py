@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
+from pixelrl.color import from_space, to_space
 from pixelrl.edits import Edit, Editor
 from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies.base import Memory, Policy
@@ -37,6 +38,9 @@ class Step(NamedTuple):
 
 Act = Callable[[int, Image, Outcomes], Decision]
 """Decide what to do at step t, given the image and every action's outcome."""
+
+Watch = Callable[[int, Step], object]
+"""Told of every step t as it is done: for progress, or to keep the images. What it raises ends the episode."""
 
 Choose = Callable[[Logits], ActionMap]
 """Turn logits into actions: `greedy`, or a sampler bound to its generator."""
@@ -101,11 +105,14 @@ class Trajectory:
         initial: the image at step 0, ``(b, c, h, w)``.
         actions: uint8 ``(t, b, g, h, w)``, indices into ``action_names``.
         action_names: the named operations, in order.
+        space: the RGB space on whose values the operations are carried out (`pixelrl.color.SPACES`). All images of a
+            trajectory are given in sRGB.
     """
 
     initial: Image
     actions: Integer[Tensor, "t b g h w"]
     action_names: tuple[str, ...]
+    space: str = "srgb"
 
     @property
     def num_steps(self) -> int:
@@ -116,14 +123,14 @@ class Trajectory:
         """The image before the first step and after every step: T + 1 images, replayed without a network."""
         yield self.initial
         for step in self._replay():
-            yield step.after
+            yield from_space(step.after, self.space)
 
     def final(self) -> Image:
         """The image after the last step."""
-        image = self.initial
+        image = None
         for step in self._replay():
             image = step.after
-        return image
+        return self.initial if image is None else from_space(image, self.space)
 
     def edited(self, edits: Sequence[Edit]) -> Trajectory:
         """The episode with a person's edits in *replay*: all other choices stay as recorded, and no network is asked.
@@ -136,14 +143,15 @@ class Trajectory:
         def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
             return Decision(editor.replay(t, image, recorded[t]))
 
-        steps = episode(self.initial, ActionSet(self.action_names), act, self.num_steps)
+        steps = episode(to_space(self.initial, self.space), ActionSet(self.action_names), act, self.num_steps)
         maps = [step.decision.actions for step in steps]
-        return Trajectory(self.initial, torch.stack(maps) if maps else recorded, self.action_names)
+        return replace(self, actions=torch.stack(maps) if maps else recorded)
 
     def _replay(self) -> Iterator[Step]:
         recorded = self.actions
         actions = ActionSet(self.action_names)
-        return episode(self.initial, actions, lambda t, *_: Decision(recorded[t]), self.num_steps)
+        initial = to_space(self.initial, self.space)
+        return episode(initial, actions, lambda t, *_: Decision(recorded[t]), self.num_steps)
 
 
 @torch.no_grad()
@@ -155,6 +163,7 @@ def rollout(
     num_steps: int,
     tile: int | None = None,
     edits: Sequence[Edit] = (),
+    watch: Watch | None = None,
 ) -> tuple[Trajectory, Image]:
     """Run a policy greedily on an image and return the trajectory and the final image.
 
@@ -167,6 +176,7 @@ def rollout(
         tile: side in pixels of the tiles that the network works on, which bounds memory, or None. What that changes
             (rounding at most), `pixelrl.policies.tiling` says.
         edits: a person's edits, *live*: the policy sees what comes of them, and reacts.
+        watch: told of every step.
 
     Raises:
         UsageError: an edit that does not fit.
@@ -180,8 +190,10 @@ def rollout(
         return Decision(editor.live(t, image, decision.actions)) if edits else decision
 
     maps, final = [], image
-    for step in episode(image, actions, act, num_steps):
+    for t, step in enumerate(episode(image, actions, act, num_steps)):
         maps.append(step.decision.actions)
         final = step.after
+        if watch is not None:
+            watch(t, step)
     stacked = torch.stack(maps) if maps else torch.zeros((0, *image.shape), dtype=torch.uint8)
     return Trajectory(image, stacked, actions.names), final

@@ -1,8 +1,8 @@
 """Where the eye goes first: models of saliency, their plug-in interface, and the most salient object.
 
-A model is any callable from an RGB image ``(h, w, 3)``, float32 in [0, 1], to a map ``(h, w)``. The built-in ones need no
-download: ``contrast`` is centre-surround contrast over scales (Itti, Koch and Niebur, PAMI 1998), ``frequency-tuned`` is
-Achanta et al., CVPR 2009. Both compare colours in CIELAB and give distances in its units.
+A model is any callable from an RGB image ``(h, w, 3)``, float32 in [0, 1], to a map ``(h, w)``. The built-in ones need
+no download: ``contrast`` is centre-surround contrast over scales (Itti, Koch and Niebur, PAMI 1998), and
+``frequency-tuned`` is Achanta et al., CVPR 2009. Both compare colours in CIELAB and give distances in its units.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def _one_by_one(model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floati
         for each in image.detach().clamp(0, 1).movedim(1, -1).cpu().numpy():
             map_ = np.asarray(model(each), np.float32)
             if map_.shape != each.shape[:2] or not np.isfinite(map_).all():
-                raise UsageError(f"the saliency model gave {map_.shape} for an image of {each.shape[:2]}, or not numbers")
+                shapes = f"{map_.shape} for an image of {each.shape[:2]}"
+                raise UsageError(f"the saliency model gave {shapes}, or values that are not finite")
             maps.append(map_)
         return torch.from_numpy(np.stack(maps))[:, None].to(image.device)
 

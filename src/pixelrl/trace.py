@@ -32,6 +32,7 @@ class Trace:
         policy: the name of the policy that chose them.
         condition: what it was told, for instance ``{"sigma": 25.0}``; empty if nothing.
         space: the RGB space on whose values the operations are carried out (`pixelrl.color.SPACES`).
+        mask: bool ``(h, w)``, the object that was emphasised or attenuated; None where the policy takes none.
     """
 
     pixels: Array
@@ -40,6 +41,7 @@ class Trace:
     policy: str
     condition: Mapping[str, float] = field(default_factory=dict)
     space: str = "srgb"
+    mask: npt.NDArray[np.bool_] | None = None
 
     def trajectory(self) -> Trajectory:
         """As tensors, ``b`` = 1."""
@@ -66,7 +68,10 @@ def save_trace(path: Path, trace: Trace) -> None:
     }
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), pixels=trace.pixels, actions=trace.actions)
+            arrays = {"header": np.array(json.dumps(header)), "pixels": trace.pixels, "actions": trace.actions}
+            if trace.mask is not None:
+                arrays["mask"] = trace.mask
+            np.savez_compressed(file, allow_pickle=False, **arrays)
     except OSError as error:
         raise UsageError(f"trace {path} cannot be written: {error.strerror}") from error
 
@@ -83,6 +88,7 @@ def load_trace(path: Path) -> Trace:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             pixels, actions = file["pixels"], file["actions"]
+            mask = file.get("mask")
         names = tuple(str(name) for name in header["action_names"])
         policy, version = str(header["policy"]), header["format"]
         condition = {str(name): float(value) for name, value in header["condition"].items()}
@@ -96,6 +102,7 @@ def load_trace(path: Path) -> Trace:
     whole = (
         str(pixels.dtype) in SCALES
         and space in SPACES
+        and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
         and pixels.ndim in (2, 3)
         and pixels.size > 0
         and actions.dtype == np.uint8
@@ -106,4 +113,4 @@ def load_trace(path: Path) -> Trace:
     )
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
-    return Trace(pixels, actions, names, policy, condition, space)
+    return Trace(pixels, actions, names, policy, condition, space, mask)

@@ -11,7 +11,10 @@ import click
 
 from pixelrl.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, complain
 from pixelrl.cli.denoise import denoise
+from pixelrl.cli.edit_pictures import enhance, restore, saliency
+from pixelrl.cli.explain import explain
 from pixelrl.cli.policies import evaluate, import_policy, policies, train
+from pixelrl.cli.studio import studio
 from pixelrl.cli.traces import edit, replay, show
 from pixelrl.errors import PixelRLError
 
@@ -22,7 +25,21 @@ def cli() -> None:
     """Every pixel is an agent that picks named image operations, step by step."""
 
 
-for command in (denoise, show, replay, edit, evaluate, train, import_policy, policies):
+for command in (
+    denoise,
+    restore,
+    enhance,
+    saliency,
+    show,
+    explain,
+    replay,
+    edit,
+    evaluate,
+    train,
+    import_policy,
+    policies,
+    studio,
+):
     cli.add_command(command)
 
 

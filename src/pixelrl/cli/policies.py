@@ -107,6 +107,8 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.option("--sigma", type=click.FloatRange(min=0), help="Gaussian noise of so many grey levels.")
 @click.option("--peak", type=click.FloatRange(min=0, min_open=True), help="Poisson noise: photons at white.")
 @click.option("--density", type=click.FloatRange(0, 1), help="Salt & pepper noise on this share of the pixels.")
+@click.option("--letters", type=click.FloatRange(min=6), help="Text with letters of so many pixels.")
+@click.option("--degraded", type=PATH, help="Folder of degraded partners of the same names, instead of noise.")
 @click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many pictures.")
@@ -119,6 +121,8 @@ def evaluate(
     sigma: float | None,
     peak: float | None,
     density: float | None,
+    letters: float | None,
+    degraded: Path | None,
     ensemble: bool,
     seed: int,
     limit: int | None,
@@ -133,26 +137,37 @@ def evaluate(
     """
     from pixelrl.agent import load
     from pixelrl.evaluate import evaluate as scores_of
-    from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
+    from pixelrl.evaluate import evaluate_pairs
+    from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, TextRemoval
 
     kinds = {
         "gaussian": (GaussianDenoising, sigma),
         "poisson": (PoissonDenoising, peak),
         "saltpepper": (SaltPepperDenoising, density),
+        "text": (TextRemoval, letters),
     }
     given = [(noise, task, level) for noise, (task, level) in kinds.items() if level is not None]
-    if len(given) != 1:
-        raise UsageError("give one of --sigma, --peak and --density, to say which noise to add")
-    noise, task, level = given[0]
+    if len(given) + (degraded is not None) != 1:
+        raise UsageError(
+            "give one of --sigma, --peak, --density, --letters and --degraded, to say what is to be undone"
+        )
     if json_file is not None and json_file.exists() and not overwrite:
         raise UsageError(f"{json_file} exists; give --overwrite to replace it")
     if json_file is not None and not os.access(json_file.parent, os.W_OK):
         raise UsageError(f"{json_file} cannot be written: {json_file.parent} is not a folder that can be written to")
-    if not math.isfinite(level):
-        raise UsageError(f"{level} is not a strength of noise; give a finite number")
     agent = load(policy, device)
+    settings: dict[str, object] = {"ensemble": ensemble}
+    if degraded is not None:
+        found = evaluate_pairs(agent, data, degraded, limit, ensemble)
+        settings |= {"degraded": degraded.name}
+    else:
+        noise, task, level = given[0]
+        if not math.isfinite(level):
+            raise UsageError(f"{level} is not a strength of noise; give a finite number")
+        found = scores_of(agent, data, task(), level, seed, limit, ensemble)
+        settings |= {"noise": noise, "level": level, "seed": seed}
     scores: list[Score] = []
-    for score in scores_of(agent, data, task(), level, seed, limit, ensemble):
+    for score in found:
         if not scores:
             click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
         scores.append(score)
@@ -160,7 +175,6 @@ def evaluate(
     mean = _mean(scores)
     click.echo(_row(f"mean of {len(scores)}", mean))
     if json_file is not None:
-        settings = {"noise": noise, "level": level, "seed": seed, "ensemble": ensemble}
         content = {"policy": agent.name, **settings, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
         try:
             with written_whole(json_file) as temporary:

@@ -21,7 +21,7 @@ class Episode:
     Attributes:
         image: what the agents see at step 0, ``(b, c, h, w)``.
         target: what they are rewarded for coming closer to, same shape.
-        condition: what the policy is told, ``(b, 1)`` or for every pixel ``(b, 1, h, w)``; for Gaussian noise sigma / 255.
+        condition: what the policy is told, ``(b, 1)``, or of every pixel, ``(b, 1, h, w)``; of noise, sigma / 255.
         reward_scale: a positive factor per image, ``(b, 1)``, on all its rewards. It changes no image's best policy,
             but keeps strong noise from drowning the gradient of weak noise.
     """

@@ -1,4 +1,4 @@
-"""Local colour enhancement (the paper's third application): a look, learned from pictures before and after retouching."""
+"""Local colour enhancement (the paper's third application): a look, learned from pictures before and after."""
 
 from __future__ import annotations
 

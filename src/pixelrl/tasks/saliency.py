@@ -1,4 +1,4 @@
-"""Saliency-driven editing: make the eye go to one object, or away from it (the fourth application in the paper's title).
+"""Saliency-driven editing: make the eye go to one object, or away from it (the paper's fourth application).
 
 The paper's title names it, but nothing of its design is known; this one is ours.
 """
@@ -97,8 +97,8 @@ class SaliencyEditing(Task):
         now = self._worth(start, before)
         rewards = []
         for outcome in outcomes.unbind(1):
-            tried = [self._worth(start, torch.where(side, outcome, before)) for side in (inside, ~inside)]
-            rewards.append(torch.where(inside, *tried) - now)
+            within, around = (self._worth(start, torch.where(side, outcome, before)) for side in (inside, ~inside))
+            rewards.append(torch.where(inside, within, around) - now)
         return torch.stack(rewards, 1)
 
     def _worth(self, start: Episode, image: Image) -> Float[Tensor, "b 1 h w"]:
