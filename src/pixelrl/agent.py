@@ -22,7 +22,7 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.noise import NOISE_LEVELS
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
-from pixelrl.saliency import MODELS, salient_object
+from pixelrl.saliency import salient_object
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
@@ -164,8 +164,9 @@ class Agent:
         value = levels[name]
         number = not isinstance(value, bool) and isinstance(value, (int, float))
         if name == "strength":
-            value = 1.0 if value == "auto" else value
-            if not isinstance(value, (int, float)) or not 0 < abs(value) <= 1:
+            if value == "auto":
+                return {name: 1.0}
+            if not number or not 0 < abs(float(value)) <= 1:
                 raise UsageError(
                     f"strength = {value!r} is not a strength; give a number up to 1, negative to attenuate"
                 )
@@ -187,7 +188,7 @@ class Agent:
         if image.shape[1] != self.num_channels:
             raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
         if mask is None:
-            return salient_object(image[:1], MODELS["contrast"])
+            return salient_object(image[:1])
         if mask.shape != image.shape[-2:]:
             sizes = [" x ".join(map(str, reversed(shape))) for shape in (mask.shape, image.shape[-2:])]
             raise InputError(f"the mask is {sizes[0]} pixels, the image {sizes[1]}; they must be of one size")

@@ -48,7 +48,7 @@ def text_mask(
 ) -> Bool[Tensor, "height width"]:
     """Where lines of random text cover an image: font, weight, slant, size, angle and position are random.
 
-    The edges of the letters are hard. About a tenth of a page is covered.
+    The edges of the letters are hard. A tenth to a fifth of the image is covered on average, depending on the fonts.
 
     Args:
         height: of the image, in pixels.
