@@ -24,12 +24,11 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.explain_numbers import Box, change, contributions, cropped, without
 from pixelrl.explain_planes import Planes, View, views_of
 from pixelrl.metrics import psnr, to_8_bit
-from pixelrl.noise import NOISE_LEVELS
 from pixelrl.policies.tiling import tiled_perceive
 from pixelrl.rollout import Actor, Decision, Trajectory, episode
 from pixelrl.show import shares
 from pixelrl.trace import Trace
-from pixelrl.types import Image, Logits, Outcomes
+from pixelrl.types import Condition, Image, Logits, Outcomes
 
 _SCRIPTS = ("base.js", "look.js", "sections.js")
 
@@ -146,7 +145,7 @@ def asked_again(
     recorded = trajectory.actions.to(agent.device)
     if seen == 1:
         recorded = recorded.expand(-1, -1, channels, -1, -1).reshape(-1, channels, 1, height, width)
-    condition = image.new_full((len(image), 1), _told(trace, agent))
+    condition = _condition(trace, agent, image)
     side = None if tile is None or max(height, width) <= tile else tile
     with torch.no_grad():
         perceive = agent.policy.perceive
@@ -163,13 +162,15 @@ def asked_again(
             yield answer
 
 
-def _told(trace: Trace, agent: Agent) -> float:
+def _condition(trace: Trace, agent: Agent, image: Image) -> Condition:
+    """What the policy was told, as it saw it."""
     name = agent.card.condition
     if name is None:
-        return 0.0
-    if name not in trace.condition or name not in NOISE_LEVELS:
+        return agent.condition(image, {})
+    if name not in trace.condition or (name == "strength") != (trace.mask is not None):
         raise UsageError(f"the trace does not say which {name} the policy {agent.name} was told")
-    return NOISE_LEVELS[name].encode(trace.condition[name])
+    mask = None if trace.mask is None else torch.from_numpy(trace.mask)
+    return agent.condition(image, trace.condition, mask)
 
 
 def _shipped(trace: Trace) -> Agent:

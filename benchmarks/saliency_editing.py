@@ -1,0 +1,139 @@
+"""Saliency-driven editing beside global edits of the same distance in Lab; writes docs/saliency.md and its pictures.
+
+    python benchmarks/saliency_editing.py PHOTOS [--policy FILE] [--limit N]
+
+PHOTOS are the colour test photographs. The object of photograph number i is `random_object` with seed i. Baselines are
+given, for each photograph, exactly the distance in Lab that the policy moved it, if they can go so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+import cv2
+import numpy as np
+import torch
+from pages import DOCS, table, write_section
+from PIL import Image as PillowImage
+
+import pixelrl
+from pixelrl.arrays import array_to_tensor
+from pixelrl.color import lab_distance, srgb_to_lab
+from pixelrl.images import read_picture
+from pixelrl.saliency import MODELS
+from pixelrl.tasks.saliency import random_object
+from pixelrl.types import Image
+
+Edit = Callable[[Image, torch.Tensor, float], Image]
+STRENGTHS = (1.0, 0.5, -1.0)
+
+
+def moved(image: Image, other: Image) -> float:
+    return lab_distance(srgb_to_lab(image), srgb_to_lab(other)).mean().item()
+
+
+def more_colour(image: Image, inside: torch.Tensor, amount: float) -> Image:
+    """Saturation and brightness up inside (down for negative amounts)."""
+    value = image.amax(1, keepdim=True)
+    edited = torch.lerp(value.expand_as(image), image, max(0.0, 1 + 2 * amount)) + 0.5 * amount
+    return torch.where(inside, edited, image).clamp(0, 1)
+
+
+def blur(image: Image, where: torch.Tensor, amount: float) -> Image:
+    """A Gaussian blur of sigma 40 x amount pixels where it is told."""
+    if amount < 1e-4:
+        return image
+    pixels = np.ascontiguousarray(image[0].movedim(0, -1).numpy())
+    blurred = cv2.GaussianBlur(pixels, (0, 0), 40 * amount)
+    return torch.where(where, array_to_tensor(blurred), image)
+
+
+def as_far(edit: Callable[[float], Image], image: Image, distance: float) -> Image:
+    """The edit with the amount in [0, 1] that moves the image so far in Lab; with 1 if it cannot."""
+    low, high = 0.0, 1.0
+    for _ in range(14):
+        middle = (low + high) / 2
+        if moved(edit(middle), image) < distance:
+            low = middle
+        else:
+            high = middle
+    return edit((low + high) / 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--policy", default="saliency-edit")
+    parser.add_argument("--limit", type=int)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    agent = pixelrl.load(given.policy, "cpu")
+    pairs = []
+    sections = []
+    for strength in STRENGTHS:
+        found: dict[str, list[list[float]]] = {}
+        for i, path in enumerate(sorted(given.photos.iterdir())[: given.limit]):
+            image = array_to_tensor(read_picture(path).pixels)
+            inside = random_object(image[0], torch.Generator().manual_seed(i)) > 0
+            told = agent.condition(image, {"strength": strength}, inside)
+            ours = agent.run(image, told)[1].clamp(0, 1)
+            distance = moved(ours, image)
+            sign = 1 if strength > 0 else -1
+            soft = ~inside if strength > 0 else inside
+            results = {
+                "original": image,
+                "saliency-edit": ours,
+                "saturation and brightness": as_far(
+                    lambda a, image=image, inside=inside, sign=sign: more_colour(image, inside, sign * a),
+                    image,
+                    distance,
+                ),
+                "blur": as_far(lambda a, image=image, soft=soft: blur(image, soft, a), image, distance),
+            }
+            if strength == 1.0 and i % 5 == 0 and len(pairs) < 12:
+                pairs.append((image, ours, inside))
+            for name, result in results.items():
+                row = []
+                for model in MODELS.values():
+                    map_ = model(result)[0, 0]
+                    row += [map_[inside].mean().item(), map_[~inside].mean().item()]
+                found.setdefault(name, []).append([*row, moved(result, image)])
+        header = ["", *(f"{model}, {where}" for model in MODELS for where in ("object", "rest")), "distance in Lab"]
+        header += [f"ratio, {model}" for model in MODELS]
+        rows = []
+        for name, lines in found.items():
+            means = [fmean(column) for column in zip(*lines, strict=True)]
+            ratios = [fmean(line[2 * m] / max(line[2 * m + 1], 1e-6) for line in lines) for m in range(len(MODELS))]
+            rows.append([name, *(f"{value:.2f}" for value in (*means, *ratios))])
+            print(strength, rows[-1], flush=True)
+        sections.append(f"Strength {strength:g}:\n\n" + table(header, rows))
+    if given.limit is None:
+        write_section("saliency.md", "tables", "\n\n".join(sections))
+    if pairs:
+        save_sheet(pairs, DOCS / "saliency.jpg" if given.limit is None else Path("runs/saliency.jpg"))
+
+
+def save_sheet(pairs: list[tuple[Image, Image, torch.Tensor]], path: Path) -> None:
+    """Before with the object's outline, and after, two pairs a row."""
+    tiles = []
+    for image, ours, inside in pairs:
+        before, after = ((x[0].clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy().copy() for x in (image, ours))
+        contours, _ = cv2.findContours(inside.numpy().astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(before, contours, -1, (255, 255, 0), 2)
+        side = np.full((321, 481 * 2 + 30, 3), 255, np.uint8)
+        for x, pixels in ((0, before), (491, after)):
+            picture = PillowImage.fromarray(pixels)
+            picture.thumbnail((481, 321))
+            there = np.asarray(picture)
+            side[: there.shape[0], x : x + there.shape[1]] = there
+        tiles.append(np.pad(side, ((0, 12), (0, 0), (0, 0)), constant_values=255))
+    rows = [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles) - 1, 2)]
+    PillowImage.fromarray(np.vstack(rows)).reduce(2 if len(rows) > 3 else 1).save(path, quality=88)
+
+
+if __name__ == "__main__":
+    main()
