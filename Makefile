@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check bench parity results clean
+.PHONY: demo test test-slow check bench parity results results-tasks clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -32,6 +32,12 @@ parity: $(SETUP)  ## measure the paper's released models; writes docs/parity.md
 # DATA=FOLDER make results, where FOLDER holds gray/test and color/test; OPTIONS="--only poisson-gray" and the like
 results: $(SETUP)  ## measure policies and baselines, what is missing or stale; writes docs/results.md
 	$(BIN)/python benchmarks/results.py $(DATA) $(OPTIONS)
+
+# BSD=FOLDER TEXT=FOLDER ENHANCE=FOLDER make results-tasks; each is measured if its folders are given
+results-tasks: $(SETUP)  ## measure text removal, looks and saliency; writes their pages in docs/
+	$(if $(TEXT),$(BIN)/python benchmarks/restoration.py $(BSD) $(TEXT))
+	$(if $(ENHANCE),$(BIN)/python benchmarks/enhancement.py $(ENHANCE))
+	$(if $(BSD),$(BIN)/python benchmarks/saliency_editing.py $(BSD)/color/test)
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

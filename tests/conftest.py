@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ jaxtyping.install_import_hook(
 torch.set_num_threads(1)
 
 Randomise = Callable[[torch.nn.Module], None]
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -55,3 +57,18 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} with the photographs and the reference weights is not here")
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line: exit code, stdout, stderr."""
+    from pixelrl.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pixelrl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return call

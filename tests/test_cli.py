@@ -15,24 +15,9 @@ from PIL import Image
 import pixelrl.agent
 from pixelrl.actions import PAPER_NINE
 from pixelrl.checkpoint import PolicyCard, save_policy
-from pixelrl.cli import main
 
 SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line: exit code, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pixelrl", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return stop.value.code, out, err
-
-    return call
 
 
 @pytest.fixture

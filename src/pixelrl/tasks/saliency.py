@@ -28,13 +28,13 @@ class SaliencyEditing(Task):
 
     Every pixel is told what is wanted of it, ``Episode.condition`` ``(b, 1, h, w)``: +strength where saliency is to
     rise, -strength where it is to fall. It earns strength times the change of the saliency map in the wanted direction,
-    less what it moves away from the original in Lab: so a strength is a price that may be paid, and one set of
-    weights serves all of them. The saliency model is a black box, it need not be differentiable.
+    less the square of what it moves away from the original in Lab: so a strength is a price that may be paid, a little
+    is cheap, and one set of weights serves all strengths. The saliency model is a black box, it need not be differentiable.
 
     Args:
         saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
         strength: range of the strengths in training.
-        cost: what one unit of distance in Lab costs, in units of saliency at strength 1.
+        cost: what one unit of distance in Lab costs, in units of saliency; ten units cost a hundred times as much.
         num_steps: T.
         actions: names of the operations.
 
@@ -49,7 +49,7 @@ class SaliencyEditing(Task):
         self,
         saliency: str = "contrast",
         strength: tuple[float, float] = (0.2, 1.0),
-        cost: float = 0.2,
+        cost: float = 0.02,
         num_steps: int = 10,
         actions: tuple[str, ...] = ACTIONS,
     ) -> None:
@@ -84,7 +84,7 @@ class SaliencyEditing(Task):
         return self.step_reward(start, start.image, image).mean((1, 2, 3))
 
     def step_reward(self, start: Episode, before: Image, after: Image) -> Float[Tensor, "b 1 h w"]:
-        """Strength times the measured change of saliency in the wanted direction, less that of the distance in Lab."""
+        """Strength times the measured change of saliency in the wanted direction, less that of the cost in Lab."""
         return self._worth(start, after) - self._worth(start, before)
 
     def action_rewards(self, start: Episode, before: Image, outcomes: Float[Tensor, "b n c h w"]) -> Tensor:
@@ -102,9 +102,10 @@ class SaliencyEditing(Task):
         return torch.stack(rewards, 1)
 
     def _worth(self, start: Episode, image: Image) -> Float[Tensor, "b 1 h w"]:
-        gain = start.condition * self.saliency(image)
+        # As it will be seen: sharpening again and again would else earn without end.
+        image = image.clamp(0, 1)
         moved = lab_distance(srgb_to_lab(image), srgb_to_lab(start.target))
-        return gain - self.cost * moved
+        return start.condition * self.saliency(image) - self.cost * moved.square()
 
 
 def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "h w"]:

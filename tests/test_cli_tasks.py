@@ -1,0 +1,166 @@
+"""``restore``, ``enhance``, ``saliency`` and what ``evaluate`` does for them, as a user meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelrl.actions import PAPER_THIRTEEN
+from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.tasks.saliency import ACTIONS
+from pixelrl.text import text_mask
+from pixelrl.trace import load_trace
+
+Run = Callable[..., tuple[int, str, str]]
+SMALL = {"num_channels": 3, "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    from skimage import data
+
+    path = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()[:96, 160:280]).save(path)
+    return path
+
+
+@pytest.fixture
+def stamped(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of clean pictures and one of the same under text, of which some are grey."""
+    from skimage import data
+
+    clean, text = tmp_path / "clean", tmp_path / "text"
+    clean.mkdir()
+    text.mkdir()
+    for i, picture in enumerate((data.camera()[100:196, 100:220], data.astronaut()[:96, 160:280])):
+        covered = picture.copy()
+        covered[text_mask(96, 120, 3 + i, [], 14).numpy()] = 255 * i
+        Image.fromarray(picture).save(clean / f"{i}.png")
+        Image.fromarray(covered).save(text / f"{i}.png")
+    return clean, text
+
+
+def test_text_is_taken_away(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:
+    clean, text = stamped
+    code, out, err = run("restore", text, "-o", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 2
+    for i in range(2):
+        truth, before, after = (pixels(folder / f"{i}.png").astype(float) for folder in (clean, text, tmp_path / "out"))
+        assert np.square(after - truth).mean() < 0.1 * np.square(before - truth).mean()
+
+
+def test_degraded_pictures_are_measured_beside_clean_ones(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:
+    clean, text = stamped
+    code, out, _ = run("evaluate", "restore-gray", "--data", clean, "--degraded", text)
+    assert code == 0
+    mean = out.splitlines()[-1].split()
+    assert mean[:3] == ["mean", "of", "2"]
+    assert float(mean[4]) > float(mean[3]) + 8
+    code, out, _ = run("evaluate", "restore-color", "--data", clean, "--letters", 16, "--limit", 1)
+    assert code == 0
+    (text / "1.png").unlink()
+    code, _, err = run("evaluate", "restore-gray", "--data", clean, "--degraded", text)
+    assert (code, err) == (2, f"pixelrl: 1.png has no partner of the same name in {text}\n")
+    code, _, err = run("evaluate", "denoise-gray", "--data", clean, "--degraded", text)
+    assert code == 2
+    assert "must be told sigma" in err
+    code, _, err = run("evaluate", "restore-gray", "--data", clean)
+    assert code == 2
+    assert "give one of --sigma, --peak, --density, --letters and --degraded" in err
+
+
+@pytest.fixture
+def look(tmp_path: Path, randomise) -> Path:
+    arguments = {**SMALL, "lab": True}
+    card = PolicyCard("my-look", "lookahead", arguments, PAPER_THIRTEEN, 2, None, {}, "prophoto")
+    network = card.build()
+    randomise(network)
+    save_policy(tmp_path / "look.safetensors", network, card)
+    return tmp_path / "look.safetensors"
+
+
+def test_a_look_of_ones_own(run: Run, look: Path, photo: Path, tmp_path: Path) -> None:
+    code, out, err = run("enhance", photo, "-o", tmp_path / "o.png", "--style", look, "--trace", tmp_path / "t.npz")
+    assert (code, err) == (0, "")
+    assert "o.png" in out
+    trace = load_trace(tmp_path / "t.npz")
+    assert trace.space == "prophoto"
+    assert np.array_equal(trace.replay(), pixels(tmp_path / "o.png"))
+    assert not np.array_equal(pixels(photo), pixels(tmp_path / "o.png"))
+    for command in (("replay",), ("show",), ("explain", "--policy", look)):
+        ending = ".png" if command[0] != "explain" else ".html"
+        result = tmp_path / f"{command[0]}{ending}"
+        code, _, err = run(*command[:1], tmp_path / "t.npz", "-o", result, *command[1:])
+        assert (code, err) == (0, "")
+    assert np.array_equal(pixels(tmp_path / "replay.png"), pixels(tmp_path / "o.png"))
+
+
+def test_unknown_looks_are_named(run: Run, photo: Path, tmp_path: Path) -> None:
+    code, _, err = run("enhance", photo, "-o", tmp_path / "o.png", "--style", "sepia")
+    assert code == 2
+    assert "--style 'sepia' is neither a file nor a shipped look; shipped are " in err
+
+
+@pytest.fixture
+def editor(tmp_path: Path, randomise) -> Path:
+    arguments = {**SMALL, "estimates": False}
+    card = PolicyCard("my-editor", "lookahead", arguments, ACTIONS, 2, "strength", {})
+    network = card.build()
+    randomise(network)
+    save_policy(tmp_path / "editor.safetensors", network, card)
+    return tmp_path / "editor.safetensors"
+
+
+def test_saliency_with_and_without_a_mask(run: Run, editor: Path, photo: Path, tmp_path: Path) -> None:
+    mask = np.zeros((96, 120), np.uint8)
+    mask[20:60, 30:90] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    saliency = ("saliency", photo, "--policy", editor, "-o")
+    code, _, err = run(*saliency, tmp_path / "a.png", "--mask", tmp_path / "mask.png", "--trace", tmp_path / "t.npz")
+    assert (code, err) == (0, "")
+    trace = load_trace(tmp_path / "t.npz")
+    assert trace.condition == {"strength": 1.0}
+    assert np.array_equal(trace.mask, mask > 0)
+    code, _, err = run("explain", tmp_path / "t.npz", "-o", tmp_path / "r.html", "--policy", editor)
+    assert (code, err) == (0, "")
+    code, _, err = run(*saliency, tmp_path / "b.png", "--attenuate", "--strength", 0.4, "--trace", tmp_path / "u.npz")
+    assert (code, err) == (0, "")
+    assert load_trace(tmp_path / "u.npz").condition == {"strength": -0.4}
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "words"),
+    [
+        ((96, 120), 0, "the mask is empty"),
+        ((96, 120), 255, "the mask is the whole image"),
+        ((50, 60), 255, "the mask is 60 x 50 pixels, the image 120 x 96"),
+    ],
+)
+def test_bad_masks(
+    run: Run, editor: Path, photo: Path, tmp_path: Path, shape: tuple[int, int], value: int, words: str
+) -> None:
+    Image.fromarray(np.full(shape, value, np.uint8)).save(tmp_path / "mask.png")
+    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", editor, "--mask", tmp_path / "mask.png")
+    assert code == 3
+    assert words in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_a_mask_that_is_no_picture(run: Run, editor: Path, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_text("no")
+    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", editor, "--mask", tmp_path / "mask.png")
+    assert code in (2, 3)
+    assert "mask.png" in err
+    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", editor, "--ensemble")
+    assert (code, err.count("\n")) == (2, 1)
