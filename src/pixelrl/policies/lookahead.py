@@ -83,7 +83,9 @@ class Lookahead(Policy):
         reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
         impulses: take values of at most 0 or at least 1 for missing (salt & pepper noise). The encoder also sees where
             they are, and the image with those places filled from their surroundings; all other pixels are trusted.
-        lab: look at colours in CIELAB. The image's three channels are ProPhoto RGB, and each pixel has one agent.
+        lab: look at colours in CIELAB. The image's three channels are ProPhoto RGB, and each pixel has one agent. The
+            estimate is then a quadratic function of the pixel's own colour, whose coefficients the encoder chooses for
+            each place (local transforms of colour, as in Gharbi et al., SIGGRAPH 2017).
         estimates: form an estimate of the target. Without (for tasks that have no target) the outcomes are compared
             with the image of step 0, logits start near equal, each pixel has one agent, and the encoder learns from the
             policy's gradient.
@@ -114,7 +116,7 @@ class Lookahead(Policy):
         self.num_agents = 1 if lab or not estimates else num_channels
         cells, agents = 4 * num_channels, 4 * self.num_agents
         self.encoder = Encoder((3 if impulses else 1) * cells + 1, width, deep_width, (before, deep, after))
-        self.to_residual = nn.Conv2d(width, cells, 3, padding=1) if estimates else None
+        self.to_residual = nn.Conv2d(width, 3 * QUADRATIC if lab else cells, 3, padding=1) if estimates else None
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
         self.to_logits = nn.Conv2d(head_width, agents * num_actions, 3, padding=1)
@@ -148,6 +150,8 @@ class Lookahead(Policy):
         estimate = cells
         if self.to_residual is not None:
             residual = self.to_residual(features)
+            if self.lab:
+                residual = self._transformed(residual.float(), image)
             estimate = cells - (residual * missing if self.impulses else residual)
             # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
             # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
@@ -156,6 +160,13 @@ class Lookahead(Policy):
         noted = self.to_memory(features)
         memory = torch.cat([noted.to(estimate.dtype), estimate, clock], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
+
+    @staticmethod
+    def _transformed(coefficients: Tensor, image: Image) -> Tensor:
+        """Each place's quadratic function of its pixels' colours, as cells."""
+        coefficients = F.interpolate(coefficients, image.shape[-2:], mode="nearest").unflatten(1, (3, QUADRATIC))
+        terms = quadratic_terms(image)[:, None]
+        return F.pixel_unshuffle((coefficients * terms).sum(2), 2)
 
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
@@ -191,6 +202,15 @@ class Lookahead(Policy):
 
     def _cells_to_value(self, hidden: Tensor, height: int, width: int) -> AgentMap:
         return F.pixel_shuffle(self.to_value(hidden).float(), 2)[..., :height, :width]
+
+
+QUADRATIC = 10
+
+
+def quadratic_terms(image: Image) -> Tensor:
+    """1, the three channels and their six products: ``(b, 3, h, w)`` to ``(b, 10, h, w)``."""
+    r, g, b = (2 * image - 1).unbind(1)
+    return torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, g * b, r * b], 1)
 
 
 FILL_ROUNDS, FILL_SIZE = 4, 5
