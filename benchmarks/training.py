@@ -66,7 +66,8 @@ def measure(recipe: Recipe, phase: str, iterations: int, device: torch.device) -
         trainer.step()
     filters, crops = Clock(device), Clock(device)
     filters.watch(trainer.learner.actions, "outcomes", "select")
-    crops.watch(trainer.crops, "sample")
+    for each in trainer.crops.values():
+        crops.watch(each, "sample")
     crops.watch(trainer.task, "begin")
     began = crops.now()
     for _ in range(iterations):

@@ -417,9 +417,12 @@ def test_a_policy_file_holds_the_average(make: Make, tmp_path: Path) -> None:
 def test_validation_photos_are_not_trained_on(make: Make, tmp_path: Path) -> None:
     trainer = Trainer(make(), tmp_path, CPU)
     assert len(trainer.validation) == 1
-    assert len(trainer.crops.photos) == 2 * 4  # two scales
+    assert len(trainer.crops["warm_start"].photos) == 2 * 4  # two scales
     held_out = (trainer.validation[0][0] * 255).round().to(torch.uint8)
-    assert all(photo.shape != held_out.shape or not torch.equal(photo, held_out) for photo in trainer.crops.photos)
+    assert all(
+        photo.shape != held_out.shape or not torch.equal(photo, held_out)
+        for photo in trainer.crops["warm_start"].photos
+    )
 
 
 def test_validation_by_hand(make: Make, tmp_path: Path, photos: Path) -> None:

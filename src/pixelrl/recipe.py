@@ -40,7 +40,7 @@ class PhaseSettings:
     """A stretch of training.
 
     The learning rate goes from ``lr`` to ``final_lr`` as ``(1 - progress) ** power``, and then, over the last
-    ``cooldown`` of the ``iterations``, straight on to 0.
+    ``cooldown`` of the ``iterations``, straight on to 0. ``crop`` replaces ``data.crop`` if it is not 0.
     """
 
     iterations: int = 0
@@ -48,6 +48,7 @@ class PhaseSettings:
     final_lr: float = 0.0
     power: float = 1.0
     cooldown: int = 0
+    crop: int = 0
 
     def lr_at(self, done: int) -> float:
         """The learning rate after ``done`` iterations."""
@@ -115,6 +116,8 @@ class Recipe:
             "learner.max_grad_norm": (self.learner.max_grad_norm, 0),
             "warm_start.iterations": (self.warm_start.iterations, 0),
             "reinforcement.iterations": (self.reinforcement.iterations, 0),
+            "warm_start.crop": (self.warm_start.crop, 0),
+            "reinforcement.crop": (self.reinforcement.crop, 0),
         }
         for key, (number, minimum) in least.items():
             if not number >= minimum:  # NaN, too

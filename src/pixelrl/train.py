@@ -77,7 +77,11 @@ class Trainer:
         self.task = _task(recipe)
         photos = _photos(recipe, self.task)
         train, validation = split(photos, recipe.data.validation)
-        self.crops = Crops(rescaled(train, recipe.data.scales), recipe.data.crop, recipe.data.batch, device)
+        scaled, sizes = rescaled(train, recipe.data.scales), recipe.data
+        self.crops = {
+            name: Crops(scaled, phase.crop or sizes.crop, sizes.batch, device)
+            for name, phase in (("warm_start", recipe.warm_start), ("reinforcement", recipe.reinforcement))
+        }
         self.validation = [_centre(photo, VALIDATION_SIDE).to(device) for photo in validation]
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
         self.card = _card(recipe, self.task)
@@ -156,7 +160,7 @@ class Trainer:
         self.policy.train()
         # The whole batch in every process, each of which keeps its slice: how many random numbers a degradation takes
         # may depend on the pixels (Poisson noise on a CPU), and the processes' generators must stay alike.
-        start = _slice(self.task.begin(self.crops.sample(self.host_generator), self.generator), self.processes)
+        start = _slice(self.task.begin(self.crops[phase].sample(self.host_generator), self.generator), self.processes)
         logged: Logged = {}
         precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.learner.precision == "bf16")
         if phase == "warm_start":

@@ -85,14 +85,14 @@ class Lookahead(Policy):
             they are, and the image with those places filled from their surroundings; all other pixels are trusted.
         lab: look at colours in CIELAB. The image's three channels are ProPhoto RGB, and each pixel has one agent. The
             estimate is then a quadratic function of the pixel's own colour, whose coefficients the encoder chooses for
-            each place (local transforms of colour, as in Gharbi et al., SIGGRAPH 2017).
+            each place from a `REDUCTION` times smaller image (as in Gharbi et al., SIGGRAPH 2017): a look asks for a
+            wide view more than for detail, and the pixel brings its own.
         estimates: form an estimate of the target. Without (for tasks that have no target) the outcomes are compared
             with the image of step 0, logits start near equal, each pixel has one agent, and the encoder learns from the
             policy's gradient.
     """
 
     stride = 2
-    alignment = 4
     takes_condition = True
 
     def __init__(
@@ -128,7 +128,8 @@ class Lookahead(Policy):
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
         # 3x3 at half resolution reaches 2 pixels, at a quarter 4; a cell itself spans up to `alignment` pixels.
-        encoder = 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
+        self.alignment = 4 * REDUCTION if lab else 4
+        encoder = (2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep) * (REDUCTION if lab else 1)
         first_guess = FILL_ROUNDS * (FILL_SIZE // 2) if impulses else 0
         self.reach = 4 * -(-(encoder + first_guess + 2 * self.alignment) // 4)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
@@ -137,12 +138,14 @@ class Lookahead(Policy):
         """Encode the noisy image, with its condition (sigma / 255) as a constant plane."""
         height, width = image.shape[-2:]
         image = pad_to_multiple(image, self.alignment)
+        if self.lab:
+            return self._perceive_colors(image, condition)[:, :, : (height + 1) // 2, : (width + 1) // 2]
         cells = F.pixel_unshuffle(filled(image) if self.impulses else image, 2)
         if condition.ndim == 4:
             plane = F.avg_pool2d(pad_to_multiple(condition, self.alignment), 2)
         else:
             plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
-        seen = [F.pixel_unshuffle(prophoto_to_lab(image), 2) if self.lab else cells, plane]
+        seen = [cells, plane]
         if self.impulses:
             missing = F.pixel_unshuffle(((image <= 0) | (image >= 1)).float(), 2)
             seen += [missing, F.pixel_unshuffle(image, 2)]
@@ -150,8 +153,6 @@ class Lookahead(Policy):
         estimate = cells
         if self.to_residual is not None:
             residual = self.to_residual(features)
-            if self.lab:
-                residual = self._transformed(residual.float(), image)
             estimate = cells - (residual * missing if self.impulses else residual)
             # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
             # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
@@ -161,12 +162,18 @@ class Lookahead(Policy):
         memory = torch.cat([noted.to(estimate.dtype), estimate, clock], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
 
-    @staticmethod
-    def _transformed(coefficients: Tensor, image: Image) -> Tensor:
-        """Each place's quadratic function of its pixels' colours, as cells."""
-        coefficients = F.interpolate(coefficients, image.shape[-2:], mode="nearest").unflatten(1, (3, QUADRATIC))
-        terms = quadratic_terms(image)[:, None]
-        return F.pixel_unshuffle((coefficients * terms).sum(2), 2)
+    def _perceive_colors(self, image: Image, condition: Condition) -> Memory:
+        """Like `perceive`, for ``lab``: the encoder sees a reduced image, its coefficients meet the whole one."""
+        small = F.pixel_unshuffle(F.avg_pool2d(prophoto_to_lab(image), REDUCTION), 2)
+        plane = condition[:, :, None, None].expand(-1, 1, *small.shape[-2:])
+        features = self.encoder(torch.cat([small, plane], 1).contiguous(memory_format=torch.channels_last))
+        assert self.to_residual is not None, "with lab goes an estimate"
+        coefficients = F.interpolate(self.to_residual(features).float(), image.shape[-2:], mode="bilinear")
+        coefficients = coefficients.view(len(image), 3, QUADRATIC, *image.shape[-2:])
+        change = (coefficients * quadratic_terms(image)[:, None]).sum(2)
+        noted = F.interpolate(self.to_memory(features.detach()).float(), scale_factor=REDUCTION)
+        clock = torch.zeros_like(noted[:, :1])
+        return torch.cat([noted, F.pixel_unshuffle(image - change, 2), clock], 1)
 
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
@@ -204,7 +211,7 @@ class Lookahead(Policy):
         return F.pixel_shuffle(self.to_value(hidden).float(), 2)[..., :height, :width]
 
 
-QUADRATIC = 10
+REDUCTION, QUADRATIC = 4, 10
 
 
 def quadratic_terms(image: Image) -> Tensor:

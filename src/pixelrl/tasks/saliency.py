@@ -29,7 +29,7 @@ class SaliencyEditing(Task):
     Every pixel is told what is wanted of it, ``Episode.condition`` ``(b, 1, h, w)``: +strength where saliency is to
     rise, -strength where it is to fall. It earns strength times the change of the saliency map in the wanted direction,
     less the square of what it moves away from the original in Lab: so a strength is a price that may be paid, a little
-    is cheap, and one set of weights serves all strengths. The saliency model is a black box, it need not be differentiable.
+    is cheap, and one set of weights serves all strengths. The saliency model is a black box; it needs no gradient.
 
     Args:
         saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
