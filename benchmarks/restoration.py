@@ -2,7 +2,7 @@
 
     python benchmarks/restoration.py BSD TEXT [--policy NAME=FILE ...] [--limit N]
 
-BSD holds gray/test and color/test (clean), TEXT holds the authors' corrupted versions of the former. The colour
+BSD holds gray/test and color/test (clean), TEXT/test holds the authors' corrupted versions of the former. The colour
 photographs get text of 20 pixels by `pixelrl.tasks.TextRemoval`, seed 0.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
         for path in sorted(folder.iterdir())[: given.limit]:
             clean = array_to_tensor(read_picture(path).pixels)
             if channels == 1:
-                corrupted = array_to_tensor(read_picture(given.text / path.name).pixels)
+                corrupted = array_to_tensor(read_picture(given.text / "test" / path.name).pixels)
             else:
                 corrupted = task.degrade(clean, 20, generator).image
             pairs.append((clean, corrupted))

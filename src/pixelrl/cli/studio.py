@@ -1,0 +1,44 @@
+"""``pixelrl studio``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pixelrl.cli.common import DEVICE_OPTION, PATH
+from pixelrl.errors import UsageError
+
+
+@click.command()
+@click.argument("image", type=PATH, required=False)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this computer may come."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 for one that is free.  [default: 0]")
+@click.option("--folder", type=PATH, help="Where sessions are kept.  [default: this user's state folder]")
+@click.option("--max-megapixels", type=click.FloatRange(min=0.001), default=24, show_default=True, help="Of a picture.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@DEVICE_OPTION
+def studio(
+    image: Path | None,
+    host: str,
+    port: int,
+    folder: Path | None,
+    max_megapixels: float,
+    no_browser: bool,
+    device: str,
+) -> None:
+    """See and steer in the browser what every pixel does.
+
+    Opens IMAGE, or asks for one. The address that is printed holds a secret: whoever has it can use the studio. Ctrl-C
+    ends it; all edits are kept, and offered again.
+    """
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UsageError('the studio needs starlette and uvicorn: pip install "pixelrl[studio]"') from error
+    from pixelrl.studio.serve import serve
+
+    serve(image, host, port, folder, round(1e6 * max_megapixels), not no_browser, device)

@@ -1,0 +1,109 @@
+"""What a person takes along: picture, trace, edits, report. Always the exact result, never the preview."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pixelrl.errors import UsageError
+from pixelrl.images import write_picture
+from pixelrl.studio.session import Session
+from pixelrl.trace import save_trace
+
+
+class Export(NamedTuple):
+    """A file for the browser to keep."""
+
+    name: str
+    kind: str
+    data: bytes
+
+
+def picture(session: Session) -> Export:
+    """The result in the input's format, depth and metadata."""
+    return _picture(session, session.folder.notes.suffix)
+
+
+def png(session: Session) -> Export:
+    """The result without loss, for inputs whose own format loses something."""
+    return _picture(session, ".png")
+
+
+def _picture(session: Session, suffix: str) -> Export:
+    _, pixels = session.result()
+    kinds = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
+    whole = session.picture.with_pixels(pixels)
+    data = _through_file(suffix, lambda path: write_picture(path, whole))
+    return Export(f"{session.folder.stem}-result{suffix}", kinds[suffix], data)
+
+
+def trace(session: Session) -> Export:
+    """The run to which the edits are applied: the recorded one, or in *live* the policy's reaction to them."""
+    happened, _ = session.result()  # in live, refuses while the policy is at work
+    recorded = session.recorded
+    assert recorded is not None
+    kept = happened if session.mode == "live" else recorded.trace
+    data = _through_file(".npz", lambda path: save_trace(path, kept))
+    return Export(f"{session.folder.stem}.npz", "application/octet-stream", data)
+
+
+HOW_TO = """These edits were made in pixelrl studio. To apply them again, unpack this file beside the trace and run
+
+    pixelrl edit {trace} edits.json -o result.png
+
+(replay: everything that the edits do not touch stays as recorded), or let the policy react to them (live):
+
+    pixelrl denoise {picture} --policy {policy} -o result.png --edits edits.json
+"""
+
+
+def edits(session: Session) -> Export:
+    """The edits with their masks, as ``pixelrl edit`` takes them."""
+    with session.lock:
+        content = list(session.folder.notes.edits)
+        policy = session.folder.notes.policy or "POLICY"
+    masks = {
+        entry["region"]["mask"] for entry in content if isinstance(entry, dict) and "mask" in entry.get("region", {})
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("edits.json", json.dumps(content, indent=2) + "\n")
+        stem = session.folder.stem
+        archive.writestr(
+            "how-to.txt", HOW_TO.format(trace=f"{stem}.npz", picture=session.folder.notes.name, policy=policy)
+        )
+        for name in sorted(masks):
+            archive.write(session.folder.path / name, name)
+    return Export(f"{session.folder.stem}-edits.zip", "application/zip", file.getvalue())
+
+
+def report(session: Session) -> Export:
+    """One page that explains what happened, with the edits."""
+    try:
+        from pixelrl.explain import report_html
+    except ImportError as error:
+        raise UsageError(f"this installation cannot write reports: {error}") from error
+    happened, _ = session.result()
+    page = report_html(happened)
+    return Export(f"{session.folder.stem}-report.html", "text/html; charset=utf-8", page.encode())
+
+
+EXPORTS: dict[str, Callable[[Session], Export]] = {
+    "picture": picture,
+    "png": png,
+    "trace": trace,
+    "edits": edits,
+    "report": report,
+}
+
+
+def _through_file(suffix: str, write: Callable[[Path], None]) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="pixelrl-") as folder:
+        path = Path(folder) / f"export{suffix}"
+        write(path)
+        return path.read_bytes()

@@ -1,0 +1,239 @@
+"""A fast preview of edits in *replay*: only what they can have changed is computed again, a cell at a time.
+
+Filters may round the last bit of a window otherwise than that of the whole picture (`pixelrl.filters`), so a preview
+equals the replay up to rounding. What is exported is always the replay itself (`pixelrl.studio.session`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pixelrl.actions import ActionSet
+from pixelrl.edits import Edit, Editor
+from pixelrl.types import Image
+
+CELL = 256
+"""Side in pixels of the cells. Small ones show a first result sooner, large ones have less margin to compute."""
+
+
+class Box(NamedTuple):
+    """A part of a picture in pixels; x1 and y1 are exclusive."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def grown(self, margin: int, width: int, height: int) -> Box:
+        """With a margin around it, but inside the picture."""
+        x0, y0 = max(0, self.x0 - margin), max(0, self.y0 - margin)
+        return Box(x0, y0, min(width, self.x1 + margin), min(height, self.y1 + margin))
+
+    def crop(self, tensor: Tensor) -> Tensor:
+        """A view of this part; the last two dimensions are height and width."""
+        return tensor[..., self.y0 : self.y1, self.x0 : self.x1]
+
+    def within(self, outer: Box) -> Box:
+        """The same part in the coordinates of ``outer``."""
+        return Box(self.x0 - outer.x0, self.y0 - outer.y0, self.x1 - outer.x0, self.y1 - outer.y0)
+
+    def meets(self, other: Box) -> bool:
+        """Whether they share a pixel."""
+        return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
+
+
+def bounds(inside: npt.NDArray[np.bool_]) -> Box | None:
+    """The smallest box around what is True; None if nothing is."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(rows):
+        return None
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+@final
+@dataclass
+class Film:
+    """The images of an episode before the first and after every step, and the actions between them.
+
+    Attributes:
+        images: T + 1 of ``(1, c, h, w)``, float32.
+        actions: uint8 ``(t, 1, g, h, w)``.
+    """
+
+    images: list[Image]
+    actions: Tensor
+
+    def copy(self) -> Film:
+        """One that can be changed without changing this one."""
+        # The input is the same in every episode of a picture, and never written to.
+        return Film([self.images[0], *(image.clone() for image in self.images[1:])], self.actions.clone())
+
+
+class Preview:
+    """A film that is brought from one list of edits to another, cell by cell.
+
+    Args:
+        recorded: the film without edits. It is not changed.
+        names: the operations.
+    """
+
+    def __init__(self, recorded: Film, names: Sequence[str]) -> None:
+        self.recorded, self.actions = recorded, ActionSet(names)
+        self.film = recorded.copy()
+        self.height, self.width = recorded.images[0].shape[-2:]
+        self.margin = self.actions.reach * len(recorded.actions)
+        self.edits: tuple[Edit, ...] = ()
+        self.todo: set[tuple[int, int]] = set()
+        """Row and column of the cells that may not yet show what `edits` ask for."""
+
+    def become(self, film: Film) -> None:
+        """Show another film, to which nothing is left to do. What it shares with the recorded one is copied."""
+        recorded = self.recorded
+        later = zip(film.images[1:], recorded.images[1:], strict=True)
+        images = [film.images[0], *(mine.clone() if mine is theirs else mine for mine, theirs in later)]
+        self.film = Film(images, film.actions.clone() if film.actions is recorded.actions else film.actions)
+        self.todo.clear()
+
+    def change(self, edits: Sequence[Edit], dirty: Sequence[Edit]) -> None:
+        """Show these edits from now on; ``dirty`` are those among them, and among the former ones, that differ."""
+        self.edits = tuple(edits)
+        rows, columns = -(-self.height // CELL), -(-self.width // CELL)
+        for edit in dirty:
+            box = Box(0, 0, self.width, self.height) if edit.mask is None else bounds(edit.mask.numpy())
+            if box is None:
+                continue
+            for row in range(box.y0 // CELL, min(rows, -(-box.y1 // CELL))):
+                for column in range(box.x0 // CELL, min(columns, -(-box.x1 // CELL))):
+                    if edit.mask is None or bool(self._cell(row, column).crop(edit.mask).any()):
+                        self.todo.add((row, column))
+
+    def work(self, seconds: float, near: tuple[float, float] | None = None) -> list[Box]:
+        """Do cells, at least one, until the time is up, those near a point first; returns what has changed."""
+        changed, until = self._forget(), time.perf_counter() + seconds
+        while self.todo:
+            x, y = near if near is not None else (self.width / 2, self.height / 2)
+            cell = min(self.todo, key=lambda at: ((at[0] + 0.5) * CELL - y) ** 2 + ((at[1] + 0.5) * CELL - x) ** 2)
+            self.todo.discard(cell)
+            box = self._do(self._cell(*cell))
+            if box is not None:
+                changed.append(box)
+            if time.perf_counter() > until:
+                break
+        return changed
+
+    def _forget(self) -> list[Box]:
+        """If no edit is left near what is to do, it is as it was recorded."""
+        if not self.todo:
+            return []
+        cells = [self._cell(*at) for at in self.todo]
+        x0, y0 = min(cell.x0 for cell in cells), min(cell.y0 for cell in cells)
+        whole = Box(x0, y0, max(cell.x1 for cell in cells), max(cell.y1 for cell in cells))
+        whole = whole.grown(self.margin, self.width, self.height)
+        if local(self.edits, whole.grown(self.margin, self.width, self.height)):
+            return []
+        pairs = zip(self.film.images[1:], self.recorded.images[1:], strict=True)
+        for shown, recorded in (*pairs, (self.film.actions, self.recorded.actions)):
+            whole.crop(shown)[:] = whole.crop(recorded)
+        self.todo.clear()
+        return [whole]
+
+    def _cell(self, row: int, column: int) -> Box:
+        x0, y0 = column * CELL, row * CELL
+        return Box(x0, y0, min(self.width, x0 + CELL), min(self.height, y0 + CELL))
+
+    def _do(self, cell: Box) -> Box | None:
+        """Bring one cell, and what its changes reach, to the edits. Cells that are still to do keep their actions.
+
+        At step t nothing changes that is farther than t reaches from the cell, and computing it needs one reach more.
+        """
+        window = cell.grown(self.margin, self.width, self.height)
+        settled = np.ones((window.y1 - window.y0, window.x1 - window.x0), bool)
+        for row, column in self.todo:
+            other = self._cell(row, column)
+            if other.meets(window):
+                part = other.grown(0, window.x1, window.y1).within(window)
+                settled[max(0, part.y0) : part.y1, max(0, part.x0) : part.x1] = False
+        editor = Editor(local(self.edits, window), self.actions.names, *settled.shape)
+        allowed = torch.from_numpy(settled)
+        before, changed, everything = window.crop(self.film.images[0]), None, np.zeros_like(settled)
+        for t, recorded in enumerate(self.recorded.actions):
+            shown = window.crop(self.film.actions[t])
+            wanted = editor.replay(t, before, window.crop(recorded))
+            wanted = torch.where(allowed, wanted, shown)
+            touched = np.logical_or.reduce((wanted != shown)[0].numpy())
+            if changed is not None and changed.any():
+                side = 2 * self.actions.reach + 1
+                touched |= cv2.dilate(changed.view(np.uint8), np.ones((side, side), np.uint8)).view(bool)
+            known = window.crop(self.film.images[t + 1])
+            after = self._step(before, wanted, known, touched) if touched.any() else known
+            changed = (
+                np.logical_or.reduce((after != known)[0].numpy()) if after is not known else np.zeros_like(settled)
+            )
+            everything |= changed | touched
+            before = after.clone() if after is known else after
+            window.crop(self.film.actions[t])[:] = wanted
+            known[:] = after
+        box = bounds(everything)
+        return (
+            None
+            if box is None
+            else Box(*(box.x0 + window.x0, box.y0 + window.y0, box.x1 + window.x0, box.y1 + window.y0))
+        )
+
+    def _step(self, before: Image, wanted: Tensor, known: Image, touched: npt.NDArray[np.bool_]) -> Image:
+        """``known`` with the touched pixels computed again: each operation only around the pixels that take it."""
+        after, height, width = known.clone(), *touched.shape
+        chosen = wanted[0].numpy()
+        for index in np.unique(chosen[:, touched]):
+            action = self.actions.actions[int(index)]
+            takers = (chosen == index) & touched
+            box = bounds(np.logical_or.reduce(takers))
+            if box is None:
+                continue
+            around = box.grown(action.reach, width, height)
+            outcome = box.within(around).crop(action.apply(around.crop(before).contiguous()))
+            part = box.crop(after)
+            part[:] = torch.where(box.crop(torch.from_numpy(takers))[None], outcome, part)
+        return after
+
+
+def local(edits: Sequence[Edit], window: Box) -> list[Edit]:
+    """The edits that meet a window, in its coordinates. Their regions are masks, or the whole picture."""
+    found = []
+    for edit in edits:
+        if edit.mask is None:
+            found.append(edit)
+        elif bool(window.crop(edit.mask).any()):
+            found.append(replace(edit, mask=window.crop(edit.mask)))
+    return found
+
+
+def as_mask(edit: Edit, height: int, width: int) -> Edit:
+    """The same edit with its region as a mask, unless that is the whole picture.
+
+    Raises:
+        UsageError: the region does not fit the picture.
+    """
+    if edit.box is None and edit.polygon is None and edit.mask is None:
+        return edit
+    return replace(edit, box=None, polygon=None, mask=edit.region(height, width))
+
+
+def difference(old: Sequence[Edit], new: Sequence[Edit]) -> list[Edit]:
+    """The edits by which the results of two lists may differ: all between their common beginning and common end."""
+    start = 0
+    while start < min(len(old), len(new)) and old[start] is new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] is new[-1 - end]:
+        end += 1
+    return [*old[start : len(old) - end], *new[start : len(new) - end]]

@@ -1,0 +1,155 @@
+"""What a session shows: its films, parts of them as bytes, the story of a pixel, and where something has changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pixelrl.arrays import array_to_tensor
+from pixelrl.color import from_space
+from pixelrl.errors import UsageError
+from pixelrl.image_formats import Picture
+from pixelrl.metrics import to_8_bit
+from pixelrl.studio.preview import Box, Film, Preview
+from pixelrl.studio.store import Folder
+from pixelrl.trace import Trace
+from pixelrl.types import Image
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@final
+@dataclass(frozen=True)
+class Recorded:
+    """A run of a policy: what is saved, and its images, with values in the trace's RGB space."""
+
+    trace: Trace
+    film: Film
+
+
+class Screen:
+    """See the module.
+
+    Args:
+        folder: where everything that must not be lost is kept.
+        picture: the folder's picture.
+    """
+
+    def __init__(self, folder: Folder, picture: Picture) -> None:
+        self.folder, self.picture = folder, picture
+        self.height, self.width = picture.pixels.shape[:2]
+        self.recorded: Recorded | None = None
+        self.preview: Preview | None = None
+        self.reaction: Recorded | None = None
+        """The live run with the edits at hand; None if it is still to be done."""
+        self.revision = 0
+        """Grows with every change of what is shown."""
+        self.changes: list[tuple[int, Box]] = []
+        self.lock = threading.RLock()
+
+    @property
+    def mode(self) -> Literal["replay", "live"]:
+        """How edits are applied."""
+        return "live" if self.folder.notes.mode == "live" else "replay"
+
+    def _names(self) -> tuple[str, ...]:
+        if self.recorded is None:
+            raise UsageError("nothing has been run on this picture yet; run a policy first")
+        return self.recorded.trace.action_names
+
+    def shown(self) -> Film:
+        """The film that is on the screen."""
+        with self.lock:
+            if self.preview is None or self.recorded is None:
+                raise UsageError("nothing has been run on this picture yet; run a policy first")
+            return self.reaction.film if self.mode == "live" and self.reaction is not None else self.preview.film
+
+    def _film(self, plain: bool) -> Film:
+        if plain and self.recorded is not None:
+            return self.recorded.film
+        return self.shown()
+
+    def frame(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
+        """Part of the image after a step (0: the input) as 8 bits ``(h, w, c)``, of the film shown or without edits."""
+        with self.lock:
+            images = self._film(plain).images
+            if not 0 <= step < len(images):
+                raise UsageError(f"step = {step} must be 0 to {len(images) - 1}")
+            planes = self._seen(self._cut(images[step], box))[0].byte().numpy()
+        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+    def _seen(self, image: Image) -> Image:
+        """As 8 bits on the screen."""
+        return to_8_bit(from_space(image, self.space))
+
+    @property
+    def space(self) -> str:
+        """The RGB space of the values in all films."""
+        return "srgb" if self.recorded is None else self.recorded.trace.space
+
+    def input_frame(self) -> Bytes:
+        """The picture itself, as `frame` gives it, before there is a run."""
+        planes = to_8_bit(array_to_tensor(self.picture.pixels))[0].byte().numpy()
+        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+    def action_map(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
+        """Part of the action maps of a step (from 1), ``(g, h, w)``."""
+        with self.lock:
+            actions = self._film(plain).actions
+            if not 1 <= step <= len(actions):
+                raise UsageError(f"step = {step} must be 1 to {len(actions)}")
+            return self._cut(actions[step - 1, 0], box).numpy().copy()
+
+    def _cut(self, tensor: Tensor, box: Box | None) -> Tensor:
+        if box is None:
+            return tensor
+        if not (0 <= box.x0 < box.x1 <= self.width and 0 <= box.y0 < box.y1 <= self.height):
+            raise UsageError(f"box = {list(box)} does not lie inside the picture of {self.width}x{self.height}")
+        return box.crop(tensor)
+
+    def pixel(self, x: int, y: int) -> dict[str, object]:
+        """The story of a pixel: its values in grey levels, and its operations, shown and recorded."""
+        self._check_pixel(x, y)
+        with self.lock:
+            film, plain = self.shown(), self._film(True)
+            values = [
+                [round(255 * v, 2) for v in from_space(image[..., y : y + 1, x : x + 1], self.space).flatten().tolist()]
+                for image in film.images
+            ]
+            actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (film, plain))
+        return {"x": x, "y": y, "values": values, "actions": actions, "recorded": recorded}
+
+    def shares(self) -> list[list[float]]:
+        """The share of the agents that take each action, by step."""
+        with self.lock:
+            n = len(self._names())
+            result = []
+            for maps in self.shown().actions[:, 0].numpy():
+                counts = sum(cv2.calcHist([plane], [0], None, [n], [0, n]).ravel() for plane in maps)
+                result.append([float(count) / maps.size for count in counts])
+            return result
+
+    def _note(self, boxes: Sequence[Box] | None) -> None:
+        """Something shown has changed: these boxes, or (None) all of it."""
+        for box in [Box(0, 0, self.width, self.height)] if boxes is None else boxes:
+            self.revision += 1
+            self.changes.append((self.revision, box))
+        del self.changes[:-400]
+
+    def changed_since(self, revision: int) -> list[Box]:
+        """What has changed on the screen since a revision."""
+        with self.lock:
+            if self.changes and revision + 1 < self.changes[0][0]:
+                return [Box(0, 0, self.width, self.height)]
+            return [box for number, box in self.changes if number > revision]
+
+    def _check_pixel(self, x: int, y: int) -> None:
+        if not (0 <= x < self.width and 0 <= y < self.height):
+            raise UsageError(f"the pixel ({x}, {y}) does not lie inside the picture of {self.width}x{self.height}")

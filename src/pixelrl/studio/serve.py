@@ -1,0 +1,92 @@
+"""Start the server and say where it is."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+
+import click
+import uvicorn
+
+from pixelrl.agent import choose_device
+from pixelrl.errors import InputError, UsageError
+from pixelrl.studio.server import application
+from pixelrl.studio.store import Store, default_folder
+from pixelrl.studio.studio import Limits, Studio
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def serve(
+    image: Path | None, host: str, port: int, folder: Path | None, max_pixels: int, browser: bool, device: str
+) -> None:
+    """Serve until Ctrl-C.
+
+    Raises:
+        PixelRLError: a place that cannot be listened at or written to, or a picture that cannot be read.
+    """
+    choose_device(device)  # refused before anything else
+    listener = listen(host, port)
+    port = listener.getsockname()[1]
+    studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
+    if image is not None:
+        studio.open(_read(image, studio.limits.upload), image.name)
+    studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
+    token = secrets.token_urlsafe(24)
+    wildcard = host in ("0.0.0.0", "::", "")
+    hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
+    config = uvicorn.Config(
+        application(studio, token, hosts, wildcard),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        limit_concurrency=64,
+        timeout_graceful_shutdown=2,
+    )
+    name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{port}/?token={token}"
+    if not _is_loopback(host):
+        click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
+    click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()  # a browser that comes before the server is up waits, instead of being refused
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"--host {host} --port {port} cannot be listened at: {error.strerror}; give others") from error
+    return listener
+
+
+def _read(image: Path, most: int) -> bytes:
+    try:
+        if image.stat().st_size > most:
+            raise InputError(f"{image}: it is larger than {most / 1e6:g} MB, the most that the studio takes")
+        return image.read_bytes()
+    except OSError as error:
+        raise InputError(f"{image}: it cannot be read ({error.strerror}); the path of a picture is needed") from error

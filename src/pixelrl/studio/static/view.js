@@ -1,0 +1,248 @@
+// The canvas: zoom and pan, the picture, the comparison, the action map, and what is being drawn.
+
+const smallest = 0.02, largest = 96;
+
+export class View {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.scale = 1;
+    this.x = this.y = 0; // of the picture's corner, in CSS pixels
+    this.width = this.height = 1; // of the picture
+    this.base = this.other = null; // canvases
+    this.compare = "off";
+    this.split = 0.5;
+    this.blinkOn = false;
+    this.map = null; // {map, version}
+    this.palette = null; // Uint32 by action, 0 where hidden
+    this.actions = [];
+    this.overlay = false;
+    this.opacity = 0.75;
+    this.channel = -1; // -1: all agents of a pixel side by side
+    this.pin = null;
+    this.extras = () => {};
+    this.moved = () => {};
+    new ResizeObserver(() => this.resized()).observe(canvas);
+  }
+
+  resized() {
+    const { clientWidth: w, clientHeight: h } = this.canvas;
+    if (!w || !h) return;
+    const dpr = window.devicePixelRatio || 1;
+    const middle = this.shownWidth ? this.toPicture(this.shownWidth / 2, this.shownHeight / 2) : null;
+    this.canvas.width = Math.round(w * dpr);
+    this.canvas.height = Math.round(h * dpr);
+    this.shownWidth = w;
+    this.shownHeight = h;
+    if (this.fitted || !middle) this.fit();
+    else {
+      this.x = w / 2 - middle.x * this.scale;
+      this.y = h / 2 - middle.y * this.scale;
+    }
+    this.drawSync();
+  }
+
+  fit() {
+    const w = this.shownWidth, h = this.shownHeight;
+    if (!w) return;
+    const room = Math.min((w - 32) / this.width, (h - 96) / this.height);
+    this.scale = room >= 2 ? Math.min(Math.floor(room), 12) : room;
+    this.x = (w - this.width * this.scale) / 2;
+    this.y = (h - 36 - this.height * this.scale) / 2;
+    this.fitted = true;
+    this.draw();
+  }
+
+  zoomAt(px, py, factor) {
+    const scale = Math.min(largest, Math.max(smallest, this.scale * factor));
+    this.x = px - (px - this.x) * (scale / this.scale);
+    this.y = py - (py - this.y) * (scale / this.scale);
+    this.scale = scale;
+    this.fitted = false;
+    this.draw();
+  }
+
+  zoomTo(scale) {
+    this.zoomAt(this.shownWidth / 2, this.shownHeight / 2, scale / this.scale);
+  }
+
+  panBy(dx, dy) {
+    this.x += dx;
+    this.y += dy;
+    this.fitted = false;
+    this.draw();
+  }
+
+  // Bring a pixel into view.
+  reveal(x, y) {
+    const px = this.x + (x + 0.5) * this.scale, py = this.y + (y + 0.5) * this.scale;
+    const dx = px < 40 ? 40 - px : px > this.shownWidth - 40 ? this.shownWidth - 40 - px : 0;
+    const dy = py < 40 ? 40 - py : py > this.shownHeight - 80 ? this.shownHeight - 80 - py : 0;
+    if (dx || dy) this.panBy(dx, dy);
+  }
+
+  toPicture(px, py) {
+    return { x: (px - this.x) / this.scale, y: (py - this.y) / this.scale };
+  }
+
+  at(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return this.toPicture(event.clientX - box.left, event.clientY - box.top);
+  }
+
+  draw() {
+    if (this.asked) return;
+    this.asked = requestAnimationFrame(() => this.drawSync());
+  }
+
+  drawSync() {
+    cancelAnimationFrame(this.asked);
+    this.asked = 0;
+    const { context: c, canvas } = this, dpr = canvas.width / (this.shownWidth || 1);
+    c.setTransform(dpr, 0, 0, dpr, 0, 0);
+    c.clearRect(0, 0, this.shownWidth, this.shownHeight);
+    if (!this.base) return;
+    c.save();
+    c.shadowColor = "#0008";
+    c.shadowBlur = 18;
+    c.fillStyle = "#000";
+    c.fillRect(this.x, this.y, this.width * this.scale, this.height * this.scale);
+    c.restore();
+    const blinked = this.compare === "blink" && this.blinkOn && this.other;
+    this.layer(blinked ? this.other : this.base);
+    if (!blinked && this.overlay && this.map) this.drawMap(dpr);
+    if (this.compare === "split" && this.other) {
+      const x = this.split * this.shownWidth;
+      c.save();
+      c.beginPath();
+      c.rect(0, 0, x, this.shownHeight);
+      c.clip();
+      this.layer(this.other);
+      c.restore();
+    }
+    this.grid();
+    this.extras(c);
+    this.drawPin();
+    this.moved();
+  }
+
+  visible(factor = 1) {
+    const x0 = Math.max(0, Math.floor(-this.x / this.scale)), y0 = Math.max(0, Math.floor(-this.y / this.scale));
+    const x1 = Math.min(this.width, Math.ceil((this.shownWidth - this.x) / this.scale));
+    const y1 = Math.min(this.height, Math.ceil((this.shownHeight - this.y) / this.scale));
+    return { x0, y0, x1, y1, empty: x1 <= x0 || y1 <= y0, factor };
+  }
+
+  layer(source, across = 1) {
+    const { x0, y0, x1, y1, empty } = this.visible(), c = this.context, s = this.scale;
+    if (empty) return;
+    c.imageSmoothingEnabled = s < 1;
+    c.imageSmoothingQuality = "high";
+    c.drawImage(source, x0 * across, y0, (x1 - x0) * across, y1 - y0, this.x + x0 * s, this.y + y0 * s, (x1 - x0) * s, (y1 - y0) * s);
+  }
+
+  drawMap() {
+    const { map, version } = this.map;
+    const striped = this.channel < 0 && map.channels > 1 && map.width * map.channels < 16000;
+    const sign = `${version},${striped},${this.channel},${this.palette.join()}`;
+    if (this.drawnMap !== map || this.drawnSign !== sign) {
+      this.drawnMap = map;
+      this.drawnSign = sign;
+      const across = striped ? map.channels : 1, n = map.width * map.height * across;
+      const pixels = new Uint32Array(n), { palette } = this, { data } = map;
+      const step = striped ? 1 : map.channels, first = striped ? 0 : Math.max(0, this.channel);
+      for (let i = 0, j = first; i < n; i++, j += step) pixels[i] = palette[data[j]];
+      this.mapCanvas ??= document.createElement("canvas");
+      this.mapCanvas.width = map.width * across;
+      this.mapCanvas.height = map.height;
+      const image = new ImageData(new Uint8ClampedArray(pixels.buffer), map.width * across, map.height);
+      this.mapCanvas.getContext("2d").putImageData(image, 0, 0);
+      this.mapAcross = across;
+    }
+    this.context.globalAlpha = this.opacity;
+    this.layer(this.mapCanvas, this.mapAcross);
+    this.context.globalAlpha = 1;
+    if (this.scale >= (this.mapAcross > 1 ? 42 : 30)) this.symbols(this.mapAcross);
+  }
+
+  // What each agent does, in its place; sideways where three agents share a pixel.
+  symbols(across) {
+    const { x0, y0, x1, y1 } = this.visible(), c = this.context, s = this.scale, { map } = this.map;
+    const sideways = across > 1, light = this.opacity < 0.45;
+    c.font = `600 ${Math.min(sideways ? 13 : 17, sideways ? (s / across) * 0.62 : s / 3)}px system-ui, sans-serif`;
+    c.textAlign = "center";
+    c.textBaseline = "middle";
+    c.lineWidth = 3;
+    c.strokeStyle = "#000a";
+    for (let y = y0; y < y1; y++)
+      for (let x = x0; x < x1; x++)
+        for (let g = 0; g < across; g++) {
+          const action = map.data[(y * map.width + x) * map.channels + (sideways ? g : Math.max(0, this.channel))];
+          if (!this.palette[action]) continue;
+          const { ink, symbol } = this.actions[action];
+          c.save();
+          c.translate(this.x + (x + (g + 0.5) / across) * s, this.y + (y + 0.5) * s);
+          if (sideways) c.rotate(-Math.PI / 2);
+          c.fillStyle = light ? "#fff" : ink;
+          if (light) c.strokeText(symbol, 0, 0);
+          c.fillText(symbol, 0, 0);
+          c.restore();
+        }
+  }
+
+  grid() {
+    if (this.scale < 10) return;
+    const { x0, y0, x1, y1, empty } = this.visible(), c = this.context, s = this.scale;
+    if (empty) return;
+    c.beginPath();
+    for (let x = x0; x <= x1; x++) {
+      const px = Math.round(this.x + x * s) + 0.5;
+      c.moveTo(px, this.y + y0 * s);
+      c.lineTo(px, this.y + y1 * s);
+    }
+    for (let y = y0; y <= y1; y++) {
+      const py = Math.round(this.y + y * s) + 0.5;
+      c.moveTo(this.x + x0 * s, py);
+      c.lineTo(this.x + x1 * s, py);
+    }
+    c.lineWidth = 1;
+    c.strokeStyle = `rgba(0,0,0,${Math.min(0.4, (s - 8) / 40)})`;
+    c.stroke();
+  }
+
+  drawPin() {
+    if (!this.pin) return;
+    const c = this.context, s = Math.max(this.scale, 5);
+    const px = this.x + (this.pin.x + 0.5) * this.scale - s / 2, py = this.y + (this.pin.y + 0.5) * this.scale - s / 2;
+    this.cased(() => c.strokeRect(px - 1, py - 1, s + 2, s + 2));
+  }
+
+  // A line that shows on everything: white on black.
+  cased(stroke, colour = "#fff", dash = []) {
+    const c = this.context;
+    c.setLineDash([]);
+    c.lineWidth = 4;
+    c.strokeStyle = "#000b";
+    stroke();
+    c.setLineDash(dash);
+    c.lineWidth = 2;
+    c.strokeStyle = colour;
+    stroke();
+    c.setLineDash([]);
+  }
+
+  outline(box, colour, dash) {
+    const [x0, y0, x1, y1] = box;
+    this.cased(() => this.context.strokeRect(this.x + x0 * this.scale, this.y + y0 * this.scale, (x1 - x0) * this.scale, (y1 - y0) * this.scale), colour, dash);
+  }
+
+  path(points, closed, colour, dash) {
+    const c = this.context;
+    this.cased(() => {
+      c.beginPath();
+      points.forEach((p, i) => c[i ? "lineTo" : "moveTo"](this.x + p[0] * this.scale, this.y + p[1] * this.scale));
+      if (closed) c.closePath();
+      c.stroke();
+    }, colour, dash);
+  }
+}
