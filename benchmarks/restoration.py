@@ -84,7 +84,8 @@ def main() -> None:
             agent = pixelrl.load(file, "cpu")
             none = torch.zeros(1, 1)
             methods[name] = lambda image, agent=agent, none=none: agent.run(image, none)[1]
-            methods[f"{name}, x8"] = lambda image, agent=agent, none=none: agent.ensembled(image, none)
+            if channels == 1:
+                methods[f"{name}, x8"] = lambda image, agent=agent, none=none: agent.ensembled(image, none)
         rows = rows_of(pairs, methods)
         text = table(["method", "PSNR in dB", "SSIM", "processor seconds"], rows)
         if given.limit is None:

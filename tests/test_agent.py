@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PillowImage
+from skimage.color import rgb2lab
 
 import pixelrl
 from pixelrl.actions import PAPER_NINE
@@ -17,7 +18,8 @@ from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.errors import InputError, UsageError
 from pixelrl.metrics import psnr
 from pixelrl.noise import estimate_sigma
-from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task
+from pixelrl.saliency import MODELS
+from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task, TextRemoval
 
 SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 
@@ -189,7 +191,10 @@ SHIPPED = [
     ("denoise-color", GaussianDenoising(), {15: 7.0, 25: 9.0, 50: 11.0}),
     ("poisson-gray", PoissonDenoising(), {120: 5.0, 30: 7.0, 10: 9.0}),
     ("saltpepper-gray", SaltPepperDenoising(), {0.1: 18.0, 0.5: 16.0, 0.9: 13.0}),
+    ("restore-gray", TextRemoval(), {12: 9.0, 20: 9.0}),
+    ("restore-color", TextRemoval(), {12: 9.0, 20: 9.0}),
 ]
+LOOKS = ("enhance-foreground-popout", "enhance-local-xpro", "enhance-watercolor")
 """The smallest gain in dB that passes for each level: the paper's policies reach about as much."""
 
 
@@ -212,4 +217,38 @@ def test_every_shipped_policy_cleans_a_photograph(
 
 
 def test_the_list_of_shipped_policies_is_complete() -> None:
-    assert sorted(pixelrl.shipped_policies()) == sorted(name for name, _, _ in SHIPPED)
+    assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in SHIPPED), *LOOKS, "saliency-edit"])
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_every_shipped_look_changes_a_photograph_without_spoiling_it(name: str) -> None:
+    from skimage import data
+
+    photo = data.astronaut()[20:148, 180:308]
+    result = pixelrl.load(name, "cpu")(photo)
+    lab = [rgb2lab(picture) for picture in (photo, result.image)]
+    moved = np.linalg.norm(lab[0] - lab[1], axis=-1)
+    assert 3 < moved.mean() < 40
+    assert np.corrcoef(lab[0][..., 0].ravel(), lab[1][..., 0].ravel())[0, 1] > 0.8
+    assert len(result.trajectory.actions.unique()) >= 5
+
+
+def test_the_shipped_saliency_policy_goes_both_ways() -> None:
+    from skimage import data
+
+    photo = data.astronaut()[20:148, 180:308]
+    mask = np.zeros((128, 128), bool)
+    mask[30:90, 40:100] = True
+    agent = pixelrl.load("saliency-edit", "cpu")
+
+    def saliency(image: np.ndarray) -> float:
+        """Of the object, less that of the rest."""
+        tensor = array_to_tensor(image)
+        return sum((m := model(tensor)[0, 0].numpy())[mask].mean() - m[~mask].mean() for model in MODELS.values())
+
+    up, plain, down = (
+        saliency(picture)
+        for picture in (agent(photo, mask=mask).image, photo, agent(photo, mask=mask, strength=-1).image)
+    )
+    assert up > plain + 0.3
+    assert down < plain - 0.3

@@ -87,8 +87,8 @@ def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
     """The most salient object: what differs from the image's border and does not lie on it.
 
     Photographs have their background at the border (Wei et al., ECCV 2012). So a superpixel's weight is its mean
-    distance in Lab to those five superpixels at the border that are most like it, less the farther it is from the middle;
-    what is above Otsu's threshold is cut into connected pieces, and the one with the largest sum is the object.
+    distance in Lab to those five superpixels at the border that are most like it, less the farther it is from the
+    middle; what is above Otsu's threshold is cut into connected pieces, and the one with the largest sum is the object.
     """
     segments = superpixels(image[0], 200)
     number = int(segments.max()) + 1
