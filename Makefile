@@ -24,6 +24,7 @@ check: $(SETUP)  ## style, types, layers
 bench: $(SETUP)  ## time and memory; prints a table
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/studio.py
 
 # The authors' weights and test photographs are theirs: WEIGHTS=FOLDER DATA=FOLDER make parity
 parity: $(SETUP)  ## measure the paper's released models; writes docs/parity.md

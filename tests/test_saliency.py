@@ -16,7 +16,7 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.errors import InputError, UsageError
 from pixelrl.policies import build_policy
-from pixelrl.saliency import MODELS, find_model, salient_object
+from pixelrl.saliency import MODELS, find_model, salient_object, wanted
 from pixelrl.tasks import SaliencyEditing
 from pixelrl.tasks.saliency import ACTIONS, random_object
 from pixelrl.trace import load_trace, save_trace
@@ -77,13 +77,13 @@ def test_random_objects_are_connected_patches(generator: torch.Generator) -> Non
 def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab(generator: torch.Generator) -> None:
     task = SaliencyEditing(cost=0.5)
     image = scene()
-    wanted = 0.8 * (2 * INSIDE.float()[None, None] - 1)
-    start = task._episode(image, wanted)
+    told = wanted(INSIDE.float()[None, None], torch.tensor([[0.8]]))
+    start = task._episode(image, told)
     after = (image - 0.5) * 1.1 + 0.5
     model = MODELS["contrast"]
     one, other = (rgb2lab(x[0].movedim(0, -1).double().numpy()) for x in (after, image))
     moved = np.linalg.norm(one - other, axis=-1)
-    expected = wanted * (model(after) - model(image)) - 0.5 * torch.from_numpy(moved).square()[None, None]
+    expected = told * (model(after) - model(image)) - 0.5 * torch.from_numpy(moved).square()[None, None]
     torch.testing.assert_close(task.step_reward(start, image, after), expected.float(), rtol=1e-3, atol=5e-3)
     assert task.metric(image, start).item() == 0
     # Each action is tried on one side at a time.
@@ -97,10 +97,24 @@ def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab(generator: to
 def test_episodes_go_both_ways(generator: torch.Generator) -> None:
     start = SaliencyEditing(strength=(0.5, 1.0)).begin(scene().repeat(12, 1, 1, 1), generator)
     assert start.condition.shape == (12, 1, 64, 64)
-    for wanted in start.condition:
-        low, high = wanted.min().item(), wanted.max().item()
-        assert low == -high
-        assert 0.5 <= high <= 1
+    ways = set()
+    for told in start.condition:
+        low, high = told.min().item(), told.max().item()
+        assert -3 <= low < -0.25
+        assert 0.25 < high <= 3
+        ways.add(high > -low)
+    assert ways == {True, False}
+
+
+def test_object_and_surroundings_weigh_the_same() -> None:
+    mask = torch.zeros(2, 1, 10, 10)
+    mask[0, :, :5, :6] = 1  # 30 %
+    mask[1, :, 0, :2] = 1  # 2 %
+    told = wanted(mask, torch.tensor([[1.0], [-0.5]]))
+    assert told[0].sum().item() == pytest.approx(0, abs=1e-4)
+    assert told[0].max().item() == pytest.approx(0.5 / 0.3)
+    assert told[1].min().item() == -1.5  # three times a half
+    assert told[1].max().item() == pytest.approx(0.25 / 0.98)
 
 
 @pytest.fixture(scope="module")

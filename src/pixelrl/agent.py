@@ -22,7 +22,7 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.noise import NOISE_LEVELS
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
-from pixelrl.saliency import salient_object
+from pixelrl.saliency import salient_object, wanted
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
@@ -207,8 +207,8 @@ class Agent:
             mask: as in `Result.mask`.
         """
         if mask is not None:
-            wanted = told["strength"] * (2 * mask.to(image) - 1)
-            return wanted.expand(len(image), 1, -1, -1)
+            masks = mask.to(image).expand(len(image), 1, -1, -1)
+            return wanted(masks, image.new_full((len(image), 1), told["strength"]))
         for name, value in told.items():
             return image.new_full((len(image), 1), NOISE_LEVELS[name].encode(value))
         return image.new_zeros((len(image), 1))

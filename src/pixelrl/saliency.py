@@ -83,6 +83,24 @@ def find_model(name: str) -> SaliencyModel:
     return _one_by_one(plugin)
 
 
+def wanted(mask: Float[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"]) -> Float[Tensor, "b 1 h w"]:
+    """What is wanted of every pixel: more saliency where positive, less where negative.
+
+    Object and surroundings weigh the same, whatever their areas, but no pixel more than `MOST` times a pixel of two
+    equal halves.
+
+    Args:
+        mask: 1 inside the object, 0 outside.
+        strength: positive to emphasise the object, negative to attenuate it.
+    """
+    area = mask.mean((2, 3), keepdim=True)
+    inside, outside = (0.5 / share.clamp_min(0.5 / MOST) for share in (area, 1 - area))
+    return strength[:, :, None, None] * torch.where(mask > 0, inside, -outside)
+
+
+MOST = 3.0
+
+
 def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
     """The most salient object: what differs from the image's border and does not lie on it.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.color import lab_distance, srgb_to_lab
 from pixelrl.errors import UsageError
-from pixelrl.saliency import find_model, superpixels
+from pixelrl.saliency import find_model, superpixels, wanted
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
@@ -26,8 +26,8 @@ ACTIONS = (*PAPER_THIRTEEN, "Gaussian 0.5", "Gaussian 1.5", "sharpen")
 class SaliencyEditing(Task):
     """Raise the saliency of an object and lower that of its surroundings, or the other way round.
 
-    Every pixel is told what is wanted of it, ``Episode.condition`` ``(b, 1, h, w)``: +strength where saliency is to
-    rise, -strength where it is to fall. It earns strength times the change of the saliency map in the wanted direction,
+    Every pixel is told what is wanted of it, ``Episode.condition`` ``(b, 1, h, w)``: strength times the weight of its
+    side, positive where saliency is to rise, negative where it is to fall (`pixelrl.saliency.wanted`). It earns that times the change of the saliency map,
     less the square of what it moves away from the original in Lab: so a strength is a price that may be paid, a little
     is cheap, and one set of weights serves all strengths. The saliency model is a black box; it needs no gradient.
 
@@ -49,7 +49,7 @@ class SaliencyEditing(Task):
         self,
         saliency: str = "contrast",
         strength: tuple[float, float] = (0.2, 1.0),
-        cost: float = 0.02,
+        cost: float = 0.05,
         num_steps: int = 10,
         actions: tuple[str, ...] = ACTIONS,
     ) -> None:
@@ -65,19 +65,19 @@ class SaliencyEditing(Task):
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Emphasise a random object of each image with strength ``level``; the images themselves are as they are."""
         masks = torch.stack([random_object(image, generator) for image in clean])[:, None].to(clean)
-        return self._episode(clean, level * (2 * masks - 1))
+        return self._episode(clean, wanted(masks, clean.new_full((len(clean), 1), level)))
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets an object, a direction and a strength of its own."""
         low, high = self.strength
         which, way = torch.rand((2, len(clean)), generator=generator, device=clean.device)
-        wanted = (low + (high - low) * which) * torch.where(way < 0.5, -1.0, 1.0)
+        strength = (low + (high - low) * which) * torch.where(way < 0.5, -1.0, 1.0)
         start = self.degrade(clean, 1.0, generator)
-        return self._episode(clean, start.condition * wanted[:, None, None, None])
+        return self._episode(clean, start.condition * strength[:, None, None, None])
 
     @staticmethod
-    def _episode(image: Image, wanted: Float[Tensor, "b 1 h w"]) -> Episode:
-        return Episode(image, image, wanted, image.new_ones((len(image), 1)))
+    def _episode(image: Image, told: Float[Tensor, "b 1 h w"]) -> Episode:
+        return Episode(image, image, told, image.new_ones((len(image), 1)))
 
     def metric(self, image: Image, start: Episode) -> Float[Tensor, " b"]:
         """What the whole episode earned a pixel in the mean."""
