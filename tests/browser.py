@@ -27,7 +27,10 @@ def browser_page(width: int = 1280, height: int = 720, **options: Any) -> Iterat
     if chromium is None:
         pytest.skip("no browser tests: no chromium is installed (apt install chromium, or set PIXELRL_CHROMIUM)")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        try:
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        except api.Error as error:
+            pytest.skip(f"no browser tests: {chromium} cannot be started: {error.message.splitlines()[0]}")
         try:
             page = browser.new_page(viewport={"width": width, "height": height}, **options)
             faults: list[str] = []
