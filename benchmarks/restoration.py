@@ -28,6 +28,11 @@ from pixelrl.tasks import TextRemoval
 from pixelrl.types import Image
 
 Method = Callable[[Image], Image]
+PUBLISHED = {
+    "Net-D and Net-E": ("29.53", "0.846"),
+    "CNN": ("29.75", "0.858"),
+    "PixelRL + convGRU + RMC": ("29.97", "0.868"),
+}
 
 
 def inpainted(image: Image) -> Image:
@@ -58,12 +63,15 @@ def main() -> None:
     parser.add_argument("bsd", type=Path)
     parser.add_argument("text", type=Path)
     parser.add_argument("--policy", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--only", choices=["gray", "color"])
     parser.add_argument("--limit", type=int)
     given = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     files = dict(entry.split("=", 1) for entry in given.policy)
     for channels, stem in ((1, "restore-gray"), (3, "restore-color")):
+        if given.only not in (None, stem.removeprefix("restore-")):
+            continue
         policies = {name: file for name, file in {stem: stem, **files}.items() if name.startswith(stem)}
         pairs = []
         folder = given.bsd / ("gray" if channels == 1 else "color") / "test"
@@ -84,9 +92,11 @@ def main() -> None:
             agent = pixelrl.load(file, "cpu")
             none = torch.zeros(1, 1)
             methods[name] = lambda image, agent=agent, none=none: agent.run(image, none)[1]
-            if channels == 1:
+            if name == "restore-gray":
                 methods[f"{name}, x8"] = lambda image, agent=agent, none=none: agent.ensembled(image, none)
         rows = rows_of(pairs, methods)
+        if channels == 1:
+            rows += [[f"{name} (published)", *values, "-"] for name, values in PUBLISHED.items()]
         text = table(["method", "PSNR in dB", "SSIM", "processor seconds"], rows)
         if given.limit is None:
             write_section("restoration.md", "grey" if channels == 1 else "colour", text)
