@@ -104,6 +104,8 @@ def test_episodes_go_both_ways(generator: torch.Generator) -> None:
         assert 0.25 < high <= 3
         ways.add(high > -low)
     assert ways == {True, False}
+    plain = SaliencyEditing(balanced=False).degrade(scene(), 0.7, generator).condition
+    assert plain.unique().tolist() == pytest.approx([-0.7, 0.7])
 
 
 def test_object_and_surroundings_weigh_the_same() -> None:

@@ -34,6 +34,7 @@ class SaliencyEditing(Task):
     Args:
         saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
         strength: range of the strengths in training.
+        balanced: whether object and surroundings weigh the same in all; if not, every pixel does.
         cost: what one unit of distance in Lab costs, in units of saliency; ten units cost a hundred times as much.
         num_steps: T.
         actions: names of the operations.
@@ -49,7 +50,8 @@ class SaliencyEditing(Task):
         self,
         saliency: str = "contrast",
         strength: tuple[float, float] = (0.2, 1.0),
-        cost: float = 0.05,
+        balanced: bool = True,
+        cost: float = 0.03,
         num_steps: int = 10,
         actions: tuple[str, ...] = ACTIONS,
     ) -> None:
@@ -60,12 +62,14 @@ class SaliencyEditing(Task):
             raise UsageError(f"cost = {cost} is negative; give 0 or more")
         self.levels = (0.3, 0.6, 1.0)
         self.saliency, self.strength, self.cost = find_model(saliency), (low, high), cost
+        self.balanced = balanced
         self.num_steps, self.action_names = checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Emphasise a random object of each image with strength ``level``; the images themselves are as they are."""
         masks = torch.stack([random_object(image, generator) for image in clean])[:, None].to(clean)
-        return self._episode(clean, wanted(masks, clean.new_full((len(clean), 1), level)))
+        strength = clean.new_full((len(clean), 1), level)
+        return self._episode(clean, wanted(masks, strength) if self.balanced else level * (2 * masks - 1))
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets an object, a direction and a strength of its own."""
