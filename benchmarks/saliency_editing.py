@@ -3,13 +3,17 @@
     python benchmarks/saliency_editing.py PHOTOS [--policy FILE] [--limit N]
 
 PHOTOS are the colour test photographs. The object of photograph number i is `random_object` with seed i. Baselines are
-given, for each photograph, exactly the distance in Lab that the policy moved it, if they can go so far.
+given, for each photograph, exactly the distance in Lab that the policy moved it (the mean over the pixels, or the root
+mean square), if they can go so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import fmean
 
@@ -27,16 +31,24 @@ from pixelrl.saliency import MODELS
 from pixelrl.tasks.saliency import random_object
 from pixelrl.types import Image
 
-Edit = Callable[[Image, torch.Tensor, float], Image]
-STRENGTHS = (1.0, 0.5, -1.0)
+Pair = tuple[Image, Image, torch.Tensor]
+STRENGTHS = (1.0, -1.0)
 
 
-def moved(image: Image, other: Image) -> float:
+def mean_moved(image: Image, other: Image) -> float:
     return lab_distance(srgb_to_lab(image), srgb_to_lab(other)).mean().item()
 
 
-def more_colour(image: Image, inside: torch.Tensor, amount: float) -> Image:
-    """Saturation and brightness up inside (down for negative amounts)."""
+def rms_moved(image: Image, other: Image) -> float:
+    return lab_distance(srgb_to_lab(image), srgb_to_lab(other)).square().mean().sqrt().item()
+
+
+DISTANCES = {"mean": mean_moved, "root mean square": rms_moved}
+
+
+def more_colour(image: Image, inside: torch.Tensor, way: int, amount: float) -> Image:
+    """Saturation and brightness up inside (way = 1), or down (-1)."""
+    amount = way * amount
     value = image.amax(1, keepdim=True)
     edited = torch.lerp(value.expand_as(image), image, max(0.0, 1 + 2 * amount)) + 0.5 * amount
     return torch.where(inside, edited, image).clamp(0, 1)
@@ -51,16 +63,56 @@ def blur(image: Image, where: torch.Tensor, amount: float) -> Image:
     return torch.where(where, array_to_tensor(blurred), image)
 
 
-def as_far(edit: Callable[[float], Image], image: Image, distance: float) -> Image:
+def as_far(
+    edit: Callable[[float], Image], image: Image, distance: Callable[[Image, Image], float], goal: float
+) -> Image:
     """The edit with the amount in [0, 1] that moves the image so far in Lab; with 1 if it cannot."""
     low, high = 0.0, 1.0
-    for _ in range(14):
+    for _ in range(9):
         middle = (low + high) / 2
-        if moved(edit(middle), image) < distance:
+        if distance(edit(middle), image) < goal:
             low = middle
         else:
             high = middle
     return edit((low + high) / 2)
+
+
+def measure(strength: float, photos: Path, policy: str, limit: int | None) -> tuple[str, list[Pair]]:
+    """The table for a strength, and pairs to look at."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    agent = pixelrl.load(policy, "cpu")
+    pairs: list[Pair] = []
+    found: dict[str, list[list[float]]] = {}
+    for i, path in enumerate(sorted(photos.iterdir())[:limit]):
+        image = array_to_tensor(read_picture(path).pixels)
+        inside = random_object(image[0], torch.Generator().manual_seed(i)) > 0
+        ours = agent.run(image, agent.condition(image, {"strength": strength}, inside))[1].clamp(0, 1)
+        way, soft = (1, ~inside) if strength > 0 else (-1, inside)
+        edits: dict[str, Callable[[float], Image]] = {
+            "saturation and brightness": functools.partial(more_colour, image, inside, way),
+            "blur": functools.partial(blur, image, soft),
+        }
+        results = {"original": image, "saliency-edit": ours}
+        for name, edit in edits.items():
+            for kind, distance in DISTANCES.items():
+                results[f"{name}, same {kind}"] = as_far(edit, image, distance, distance(ours, image))
+        if i % 5 == 0 and len(pairs) < 12:
+            pairs.append((image, ours, inside))
+        for name, result in results.items():
+            row = []
+            for model in MODELS.values():
+                map_ = model(result)[0, 0]
+                row += [map_[inside].mean().item(), map_[~inside].mean().item()]
+            found.setdefault(name, []).append([*row, *(distance(result, image) for distance in DISTANCES.values())])
+    header = ["", *(f"{model}, {where}" for model in MODELS for where in ("object", "rest"))]
+    header += [*(f"{kind} distance" for kind in DISTANCES), *(f"ratio, {model}" for model in MODELS)]
+    rows = []
+    for name, lines in found.items():
+        means = [fmean(column) for column in zip(*lines, strict=True)]
+        ratios = [fmean(line[2 * m] / max(line[2 * m + 1], 1e-6) for line in lines) for m in range(len(MODELS))]
+        rows.append([name, *(f"{value:.2f}" for value in (*means, *ratios))])
+    return f"Strength {strength:g}:\n\n" + table(header, rows), pairs
 
 
 def main() -> None:
@@ -69,55 +121,19 @@ def main() -> None:
     parser.add_argument("--policy", default="saliency-edit")
     parser.add_argument("--limit", type=int)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    agent = pixelrl.load(given.policy, "cpu")
-    pairs = []
-    sections = []
-    for strength in STRENGTHS:
-        found: dict[str, list[list[float]]] = {}
-        for i, path in enumerate(sorted(given.photos.iterdir())[: given.limit]):
-            image = array_to_tensor(read_picture(path).pixels)
-            inside = random_object(image[0], torch.Generator().manual_seed(i)) > 0
-            told = agent.condition(image, {"strength": strength}, inside)
-            ours = agent.run(image, told)[1].clamp(0, 1)
-            distance = moved(ours, image)
-            sign = 1 if strength > 0 else -1
-            soft = ~inside if strength > 0 else inside
-            results = {
-                "original": image,
-                "saliency-edit": ours,
-                "saturation and brightness": as_far(
-                    lambda a, image=image, inside=inside, sign=sign: more_colour(image, inside, sign * a),
-                    image,
-                    distance,
-                ),
-                "blur": as_far(lambda a, image=image, soft=soft: blur(image, soft, a), image, distance),
-            }
-            if strength == 1.0 and i % 5 == 0 and len(pairs) < 12:
-                pairs.append((image, ours, inside))
-            for name, result in results.items():
-                row = []
-                for model in MODELS.values():
-                    map_ = model(result)[0, 0]
-                    row += [map_[inside].mean().item(), map_[~inside].mean().item()]
-                found.setdefault(name, []).append([*row, moved(result, image)])
-        header = ["", *(f"{model}, {where}" for model in MODELS for where in ("object", "rest")), "distance in Lab"]
-        header += [f"ratio, {model}" for model in MODELS]
-        rows = []
-        for name, lines in found.items():
-            means = [fmean(column) for column in zip(*lines, strict=True)]
-            ratios = [fmean(line[2 * m] / max(line[2 * m + 1], 1e-6) for line in lines) for m in range(len(MODELS))]
-            rows.append([name, *(f"{value:.2f}" for value in (*means, *ratios))])
-            print(strength, rows[-1], flush=True)
-        sections.append(f"Strength {strength:g}:\n\n" + table(header, rows))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=len(STRENGTHS), mp_context=context) as pool:
+        waiting = [pool.submit(measure, s, given.photos, given.policy, given.limit) for s in STRENGTHS]
+        results = [each.result() for each in waiting]
+    text = "\n\n".join(section for section, _ in results)
     if given.limit is None:
-        write_section("saliency.md", "tables", "\n\n".join(sections))
-    if pairs:
-        save_sheet(pairs, DOCS / "saliency.jpg" if given.limit is None else Path("runs/saliency.jpg"))
+        write_section("saliency.md", "tables", text)
+    else:
+        print(text)
+    save_sheet(results[0][1], DOCS / "saliency.jpg" if given.limit is None else Path("runs/saliency.jpg"))
 
 
-def save_sheet(pairs: list[tuple[Image, Image, torch.Tensor]], path: Path) -> None:
+def save_sheet(pairs: list[Pair], path: Path) -> None:
     """Before with the object's outline, and after, two pairs a row."""
     tiles = []
     for image, ours, inside in pairs:
