@@ -27,9 +27,10 @@ class SaliencyEditing(Task):
     """Raise the saliency of an object and lower that of its surroundings, or the other way round.
 
     Every pixel is told what is wanted of it, ``Episode.condition`` ``(b, 1, h, w)``: strength times the weight of its
-    side, positive where saliency is to rise, negative where it is to fall (`pixelrl.saliency.wanted`). It earns that times the change of the saliency map,
-    less the square of what it moves away from the original in Lab: so a strength is a price that may be paid, a little
-    is cheap, and one set of weights serves all strengths. The saliency model is a black box; it needs no gradient.
+    side, positive where saliency is to rise, negative where it is to fall (`pixelrl.saliency.wanted`). It earns that
+    times the change of the saliency map, less the square of what it moves away from the original in Lab: so a strength
+    is a price that may be paid, a little is cheap, and one set of weights serves all strengths. The saliency model is a
+    black box; it needs no gradient.
 
     Args:
         saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
