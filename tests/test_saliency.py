@@ -100,8 +100,8 @@ def test_episodes_go_both_ways(generator: torch.Generator) -> None:
     ways = set()
     for told in start.condition:
         low, high = told.min().item(), told.max().item()
-        assert -3 <= low < -0.25
-        assert 0.25 < high <= 3
+        assert -6 <= low < -0.25
+        assert 0.25 < high <= 6
         ways.add(high > -low)
     assert ways == {True, False}
     plain = SaliencyEditing(balanced=False).degrade(scene(), 0.7, generator).condition
@@ -115,7 +115,7 @@ def test_object_and_surroundings_weigh_the_same() -> None:
     told = wanted(mask, torch.tensor([[1.0], [-0.5]]))
     assert told[0].sum().item() == pytest.approx(0, abs=1e-4)
     assert told[0].max().item() == pytest.approx(0.5 / 0.3)
-    assert told[1].min().item() == -1.5  # three times a half
+    assert told[1].min().item() == -3  # six times a half
     assert told[1].max().item() == pytest.approx(0.25 / 0.98)
 
 

@@ -98,7 +98,7 @@ def wanted(mask: Float[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"]) -> Fl
     return strength[:, :, None, None] * torch.where(mask > 0, inside, -outside)
 
 
-MOST = 3.0
+MOST = 6.0
 
 
 def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
