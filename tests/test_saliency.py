@@ -104,7 +104,7 @@ def test_episodes_go_both_ways(generator: torch.Generator) -> None:
         assert 0.25 < high <= 6
         ways.add(high > -low)
     assert ways == {True, False}
-    plain = SaliencyEditing(balanced=False).degrade(scene(), 0.7, generator).condition
+    plain = SaliencyEditing(most=0).degrade(scene(), 0.7, generator).condition
     assert plain.unique().tolist() == pytest.approx([-0.7, 0.7])
 
 
@@ -177,7 +177,7 @@ def test_what_does_not_fit_is_refused(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"strength": (0.0, 1.0)}, {"strength": (1.0, 0.5)}, {"cost": -1.0}, {"num_steps": 0}]
+    "arguments", [{"strength": (0.0, 1.0)}, {"strength": (1.0, 0.5)}, {"cost": -1.0}, {"most": -1.0}, {"num_steps": 0}]
 )
 def test_bad_settings_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError):

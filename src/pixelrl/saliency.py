@@ -83,22 +83,25 @@ def find_model(name: str) -> SaliencyModel:
     return _one_by_one(plugin)
 
 
-def wanted(mask: Float[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"]) -> Float[Tensor, "b 1 h w"]:
+MOST = 6.0
+"""How many times more a pixel of a small side may weigh than one of two equal halves."""
+
+
+def wanted(
+    mask: Float[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"], most: float = MOST
+) -> Float[Tensor, "b 1 h w"]:
     """What is wanted of every pixel: more saliency where positive, less where negative.
 
-    Object and surroundings weigh the same, whatever their areas, but no pixel more than `MOST` times a pixel of two
-    equal halves.
+    Object and surroundings weigh the same in all, whatever their areas, as far as ``most`` allows.
 
     Args:
         mask: 1 inside the object, 0 outside.
         strength: positive to emphasise the object, negative to attenuate it.
+        most: as `MOST`.
     """
     area = mask.mean((2, 3), keepdim=True)
-    inside, outside = (0.5 / share.clamp_min(0.5 / MOST) for share in (area, 1 - area))
+    inside, outside = (0.5 / share.clamp_min(0.5 / most) for share in (area, 1 - area))
     return strength[:, :, None, None] * torch.where(mask > 0, inside, -outside)
-
-
-MOST = 6.0
 
 
 def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.color import lab_distance, srgb_to_lab
 from pixelrl.errors import UsageError
-from pixelrl.saliency import find_model, superpixels, wanted
+from pixelrl.saliency import MOST, find_model, superpixels, wanted
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
@@ -35,13 +35,13 @@ class SaliencyEditing(Task):
     Args:
         saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
         strength: range of the strengths in training.
-        balanced: whether object and surroundings weigh the same in all; if not, every pixel does.
+        most: see `pixelrl.saliency.MOST`; with 0 every pixel weighs the same.
         cost: what one unit of distance in Lab costs, in units of saliency; ten units cost a hundred times as much.
         num_steps: T.
         actions: names of the operations.
 
     Raises:
-        UsageError: an unknown model, a range that is none, a negative cost, or less than one step.
+        UsageError: an unknown model, a range that is none, a negative cost or weight, or less than one step.
     """
 
     condition_name = "strength"
@@ -51,7 +51,7 @@ class SaliencyEditing(Task):
         self,
         saliency: str = "contrast",
         strength: tuple[float, float] = (0.2, 1.0),
-        balanced: bool = True,
+        most: float = MOST,
         cost: float = 0.03,
         num_steps: int = 10,
         actions: tuple[str, ...] = ACTIONS,
@@ -59,18 +59,18 @@ class SaliencyEditing(Task):
         low, high = strength
         if not 0 < low <= high:
             raise UsageError(f"strength = {list(strength)} is not a range; give two numbers, 0 < low <= high")
-        if not cost >= 0:
-            raise UsageError(f"cost = {cost} is negative; give 0 or more")
+        if not (cost >= 0 and most >= 0):
+            raise UsageError(f"cost = {cost} or most = {most} is negative; give 0 or more")
         self.levels = (0.3, 0.6, 1.0)
         self.saliency, self.strength, self.cost = find_model(saliency), (low, high), cost
-        self.balanced = balanced
+        self.most = most
         self.num_steps, self.action_names = checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Emphasise a random object of each image with strength ``level``; the images themselves are as they are."""
         masks = torch.stack([random_object(image, generator) for image in clean])[:, None].to(clean)
         strength = clean.new_full((len(clean), 1), level)
-        return self._episode(clean, wanted(masks, strength) if self.balanced else level * (2 * masks - 1))
+        return self._episode(clean, wanted(masks, strength, self.most) if self.most else level * (2 * masks - 1))
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets an object, a direction and a strength of its own."""
