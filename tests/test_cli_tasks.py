@@ -129,13 +129,13 @@ def test_saliency_with_and_without_a_mask(run: Run, editor: Path, photo: Path, t
     code, _, err = run(*saliency, tmp_path / "a.png", "--mask", tmp_path / "mask.png", "--trace", tmp_path / "t.npz")
     assert (code, err) == (0, "")
     trace = load_trace(tmp_path / "t.npz")
-    assert trace.condition == {"strength": 1.0}
+    assert trace.condition == {"strength": 0.4}
     assert np.array_equal(trace.mask, mask > 0)
     code, _, err = run("explain", tmp_path / "t.npz", "-o", tmp_path / "r.html", "--policy", editor)
     assert (code, err) == (0, "")
-    code, _, err = run(*saliency, tmp_path / "b.png", "--attenuate", "--strength", 0.4, "--trace", tmp_path / "u.npz")
+    code, _, err = run(*saliency, tmp_path / "b.png", "--attenuate", "--strength", 0.7, "--trace", tmp_path / "u.npz")
     assert (code, err) == (0, "")
-    assert load_trace(tmp_path / "u.npz").condition == {"strength": -0.4}
+    assert load_trace(tmp_path / "u.npz").condition == {"strength": -0.7}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
 what it changes (rounding at most)."""
 
+STRENGTH = 0.4
+"""What saliency policies are told if nothing is said: much, and the picture stays natural."""
+
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor)
 Level = float | Literal["auto"]
 
@@ -115,7 +118,8 @@ class Agent:
             tile: side in pixels of the tiles for the network; None for the whole image at once.
             edits: a person's edits (`pixelrl.load_edits`), live: the policy sees what comes of them, and reacts.
             watch: told of every step, see `run`.
-            strength: for saliency policies, how much to emphasise the object, up to 1; negative to attenuate it.
+            strength: for saliency policies, how much to emphasise the object, up to 1; negative to attenuate it;
+                `STRENGTH` for "auto".
             mask: for saliency policies, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out, the
                 most salient object is taken (`pixelrl.saliency.salient_object`).
 
@@ -165,7 +169,7 @@ class Agent:
         number = not isinstance(value, bool) and isinstance(value, (int, float))
         if name == "strength":
             if value == "auto":
-                return {name: 1.0}
+                return {name: STRENGTH}
             if not number or not 0 < abs(float(value)) <= 1:
                 raise UsageError(
                     f"strength = {value!r} is not a strength; give a number up to 1, negative to attenuate"

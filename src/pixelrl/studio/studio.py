@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast, final
 
 from pixelrl.actions import ACTIONS
-from pixelrl.agent import TILE, Agent, Level, load
+from pixelrl.agent import STRENGTH, TILE, Agent, Level, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, PixelRLError, UsageError
@@ -204,7 +204,7 @@ def _condition(name: str | None) -> Json | None:
     if name is None:
         return None
     if name not in NOISE_LEVELS:
-        return {"name": name, "unit": "from -1 to 1", "low": -1, "high": 1}
+        return {"name": name, "unit": "from -1 to 1", "low": -1, "high": 1, "usual": STRENGTH}
     return {"name": name, "unit": NOISE_LEVELS[name].unit, "low": 0, "high": None}
 
 

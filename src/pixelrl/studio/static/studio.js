@@ -164,10 +164,10 @@ function levelField() {
   if (condition) {
     $("#level-name").textContent = condition.name;
     const noise = condition.high === null;
-    $("#level-field").title = noise ? `In ${condition.unit}; left empty, it is estimated.` : `A number ${condition.unit}; left empty, 1.`;
+    $("#level-field").title = noise ? `In ${condition.unit}; left empty, it is estimated.` : `A number ${condition.unit}; left empty, ${condition.usual}.`;
     $("#level").min = condition.low;
     $("#level").max = condition.high ?? "";
-    $("#level").placeholder = noise ? "auto" : "1";
+    $("#level").placeholder = noise ? "auto" : condition.usual;
   }
   const told = session?.policy === $("#policy").value && condition ? session.condition?.[condition.name] : undefined;
   $("#level-said").textContent = told !== undefined && session.level === "auto" && $("#level").value === "" ? `${$("#level").max ? "" : "estimated "}${told < 100 ? told.toFixed(1) : Math.round(told)}` : "";
