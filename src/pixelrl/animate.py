@@ -11,12 +11,12 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from pixelrl.actions import ACTIONS
-from pixelrl.arrays import Array, array_to_tensor
+from pixelrl.arrays import Array
 from pixelrl.atomic import written_whole
-from pixelrl.errors import InputError, UsageError
+from pixelrl.errors import UsageError
 from pixelrl.images import Picture, write_picture
 from pixelrl.metrics import to_8_bit
-from pixelrl.show import action_map_image, caption, majority, shares, strip
+from pixelrl.show import action_map_image, caption, clean_target, majority, shares, strip
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -66,9 +66,7 @@ def frames(trace: Trace, reference: Array | None = None) -> list[Frame]:
     Raises:
         InputError: the reference has another shape, or is not an image.
     """
-    if reference is not None and reference.shape != trace.pixels.shape:
-        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
-    target = None if reference is None else array_to_tensor(reference)
+    target = clean_target(trace, reference)
     steps, agents, height, width = trace.actions.shape
     panel = _PANEL if agents == 1 else 360
     shrink = -(-max(height, width) // panel)

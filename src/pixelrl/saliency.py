@@ -8,7 +8,7 @@ no download: ``contrast`` is centre-surround contrast over scales (Itti, Koch an
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -112,12 +112,10 @@ def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
     middle; what is above Otsu's threshold is cut into connected pieces, and the one with the largest sum is the object.
     """
     segments = superpixels(image[0], 200)
-    number = int(segments.max()) + 1
-    counts = np.bincount(segments.ravel(), minlength=number)
     height, width = segments.shape
     rows, columns = np.mgrid[:height, :width]
     planes = [*(100 * srgb_to_lab(image)[0].cpu().numpy()), rows / height - 0.5, columns / width - 0.5]
-    means = np.stack([np.bincount(segments.ravel(), plane.ravel(), number) for plane in planes], 1) / counts[:, None]
+    means = means_of(planes, segments)
     border = np.unique(np.concatenate([segments[0], segments[-1], segments[:, 0], segments[:, -1]]))
     distances = np.linalg.norm(means[:, None, :3] - means[None, border, :3], axis=-1)
     unlike = np.sort(distances, 1)[:, :5].mean(1)
@@ -133,6 +131,14 @@ def superpixels(image: Float[Tensor, "3 h w"], number: int) -> npt.NDArray[np.in
     pixels = image.clamp(0, 1).movedim(0, -1).cpu().numpy()
     found: npt.NDArray[np.int64] = slic(pixels, n_segments=number, compactness=10, start_label=0)
     return found
+
+
+def means_of(planes: Iterable[npt.NDArray[np.floating]], segments: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The mean of every plane ``(h, w)`` over every superpixel: ``(superpixels, planes)``."""
+    flat = segments.ravel()
+    sums = np.stack([np.bincount(flat, plane.ravel()) for plane in planes], 1)
+    means: npt.NDArray[np.float64] = sums / np.bincount(flat)[:, None].clip(1)
+    return means
 
 
 def _even(image: Tensor) -> Tensor:

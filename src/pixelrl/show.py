@@ -73,6 +73,19 @@ def most_diverse_window(trace: Trace, half: int) -> tuple[int, int, int, int]:
     return left, top, left + wide, top + high
 
 
+def clean_target(trace: Trace, reference: Array | None) -> Image | None:
+    """The clean picture as a tensor, where there is one.
+
+    Raises:
+        InputError: it has another shape than the trace's picture, or is not an image.
+    """
+    if reference is None:
+        return None
+    if reference.shape != trace.pixels.shape:
+        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
+    return array_to_tensor(reference)
+
+
 def caption(label: str, image: Image, target: Image | None) -> str:
     """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.metrics.psnr`); ``b`` = 1."""
     return label if target is None else f"{label}   {psnr(image, target).item():.2f} dB"
@@ -94,9 +107,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
     Raises:
         InputError: the reference has another shape, or is not an image.
     """
-    if reference is not None and reference.shape != trace.pixels.shape:
-        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
-    target = None if reference is None else array_to_tensor(reference)
+    target = clean_target(trace, reference)
     steps, _, h, w = trace.actions.shape
     num_rows = max(1, -(-steps // _STEPS_PER_ROW))
     per_row = -(-steps // num_rows)

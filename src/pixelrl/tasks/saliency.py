@@ -15,7 +15,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.color import lab_distance, srgb_to_lab
 from pixelrl.errors import UsageError
-from pixelrl.saliency import MOST, find_model, superpixels, wanted
+from pixelrl.saliency import MOST, find_model, means_of, superpixels, wanted
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
@@ -118,9 +118,8 @@ def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> 
     height, width = image.shape[-2:]
     segments = superpixels(image, max(4, height * width // 400))
     number = int(segments.max()) + 1
-    lab = srgb_to_lab(image).flatten(1).cpu().numpy()
-    counts = np.bincount(segments.ravel(), minlength=number)
-    means = np.stack([np.bincount(segments.ravel(), plane, number) for plane in lab], 1) / counts[:, None].clip(1)
+    counts = np.bincount(segments.ravel())
+    means = means_of(srgb_to_lab(image).cpu().numpy(), segments)
     draws = torch.rand(3, generator=generator, device=generator.device).tolist()
     first = min(int(draws[0] * number), number - 1)
     alike = np.linalg.norm(means - means[first], axis=1) < 0.05 + 0.15 * draws[1]
