@@ -10,7 +10,7 @@ import { View } from "./view.js";
 const view = new View($("#canvas")), film = new Film();
 const timeline = new TimeLine((step) => goTo(step));
 let policies = [], session = null, state = null, revision = 0;
-let step = 0, tool = "hand", deed = "protect", extent = "touching", compare = "off", pixel = null, busy = false;
+let step = 0, tool = "hand", deed = "protect", extent = "touching", compare = "off", pixel = null, aim = null, busy = false;
 let chosenSteps = new Set(), brushed = null, polling = 0;
 const hidden = new Set(), tools = new Tools(view, { done: drawn, look, ready: () => Boolean(session?.ran) && !busy });
 
@@ -72,7 +72,7 @@ async function take(next, fresh = false) {
   if (state !== next) return; // meanwhile something newer came
   if (anew && session.ran) {
     thumbsSoon();
-    if (pixel) attempt(() => look(pixel));
+    if (aim) attempt(() => look(aim));
   }
   poll();
 }
@@ -113,7 +113,7 @@ function opened() {
   view.base = view.other = view.map = null;
   view.width = session.width;
   view.height = session.height;
-  view.pin = pixel = null;
+  view.pin = pixel = aim = null;
   revision = session.revision;
   step = 0;
   tools.choose(tool);
@@ -288,12 +288,14 @@ setInterval(() => {
 }, 700);
 
 async function look(at) {
-  if (!at || !session?.ran) {
+  aim = session?.ran ? at : null;
+  if (!aim) {
     pixel = view.pin = null;
     story(session, null);
     return view.draw();
   }
   const told = await get(`/api/pixel?x=${at.x}&y=${at.y}`);
+  if (aim !== at) return; // meanwhile another pixel was chosen: an answer may come late
   pixel = told;
   view.pin = { x: told.x, y: told.y };
   $("#pixel-x").value = told.x;
@@ -305,7 +307,7 @@ for (const id of ["#pixel-x", "#pixel-y"])
   $(id).onchange = () => attempt(async () => {
     const clip = (value, most) => Math.max(0, Math.min(most - 1, Math.round(Number(value) || 0)));
     await look({ x: clip($("#pixel-x").value, session.width), y: clip($("#pixel-y").value, session.height) });
-    view.reveal(pixel.x, pixel.y);
+    if (pixel) view.reveal(pixel.x, pixel.y);
   });
 
 view.moved = () => {
@@ -535,9 +537,9 @@ keys({
   open: () => $("#file").click(), save: () => session?.ran && save("picture"), undo: () => history("/api/undo"), redo: () => history("/api/redo"),
   walk: (dx, dy, by) => attempt(async () => {
     if (!session?.ran) return;
-    const from = pixel ?? { x: Math.floor(session.width / 2) - dx * by, y: Math.floor(session.height / 2) - dy * by };
+    const from = aim ?? { x: Math.floor(session.width / 2) - dx * by, y: Math.floor(session.height / 2) - dy * by };
     await look({ x: Math.max(0, Math.min(session.width - 1, from.x + dx * by)), y: Math.max(0, Math.min(session.height - 1, from.y + dy * by)) });
-    view.reveal(pixel.x, pixel.y);
+    if (pixel) view.reveal(pixel.x, pixel.y);
   }),
   step: goTo, by: (n) => goTo(step + n), brush: (n) => setSize(tools.size + n * Math.max(1, Math.round(tools.size / 8))),
   zoom: (n) => view.zoomTo(view.scale * 1.5 ** n), fit: () => (view.fitted ? view.zoomTo(1) : view.fit()), help: () => $("#help").showModal(),
