@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check bench parity results results-tasks clean
+.PHONY: demo test test-slow check bench parity results clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -30,15 +30,14 @@ bench: $(SETUP)  ## time and memory; prints a table
 parity: $(SETUP)  ## measure the paper's released models; writes docs/parity.md
 	$(BIN)/python benchmarks/parity.py $(WEIGHTS) $(DATA)
 
-# DATA=FOLDER make results, where FOLDER holds gray/test and color/test; OPTIONS="--only poisson-gray" and the like
-results: $(SETUP)  ## measure policies and baselines, what is missing or stale; writes docs/results.md
-	$(BIN)/python benchmarks/results.py $(DATA) $(OPTIONS)
-
-# BSD=FOLDER TEXT=FOLDER ENHANCE=FOLDER make results-tasks; each is measured if its folders are given
-results-tasks: $(SETUP)  ## measure text removal, looks and saliency; writes their pages in docs/
-	$(if $(TEXT),$(BIN)/python benchmarks/restoration.py $(BSD) $(TEXT))
+# DATA=FOLDER TEXT=FOLDER ENHANCE=FOLDER make results; what needs a folder that is not given is left out. DATA holds
+# gray/test and color/test, TEXT the authors' test, ENHANCE input, the looks and two lists. OPTIONS are those of the
+# first, "--only poisson-gray" and the like
+results: $(SETUP)  ## measure all policies and baselines; writes the tables in docs/
+	$(if $(DATA),$(BIN)/python benchmarks/results.py $(DATA) $(OPTIONS))
+	$(if $(DATA),$(if $(TEXT),$(BIN)/python benchmarks/restoration.py $(DATA) $(TEXT)))
 	$(if $(ENHANCE),$(BIN)/python benchmarks/enhancement.py $(ENHANCE))
-	$(if $(BSD),$(BIN)/python benchmarks/saliency_editing.py $(BSD)/color/test)
+	$(if $(DATA),$(BIN)/python benchmarks/saliency_editing.py $(DATA)/color/test)
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -92,8 +92,10 @@ def main() -> None:
             agent = pixelrl.load(file, "cpu")
             none = torch.zeros(1, 1)
             methods[name] = lambda image, agent=agent, none=none: agent.run(image, none)[1]
-            if name == "restore-gray":
-                methods[f"{name}, x8"] = lambda image, agent=agent, none=none: agent.ensembled(image, none)
+            if name == stem:
+                methods[f"{name}, x8 self-ensemble"] = lambda image, agent=agent, none=none: agent.ensembled(
+                    image, none
+                )
         rows = rows_of(pairs, methods)
         if channels == 1:
             rows += [[f"{name} (published)", *values, "-"] for name, values in PUBLISHED.items()]
