@@ -113,8 +113,8 @@ def test_unknown_looks_are_named(run: Run, photo: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def editor(tmp_path: Path, randomise) -> Path:
-    arguments = {**SMALL, "estimates": False}
-    card = PolicyCard("my-editor", "lookahead", arguments, ACTIONS, 2, "strength", {})
+    arguments = dict(SMALL)
+    card = PolicyCard("my-editor", "steering", arguments, ACTIONS, 2, "strength", {})
     network = card.build()
     randomise(network)
     save_policy(tmp_path / "editor.safetensors", network, card)

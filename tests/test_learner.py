@@ -145,6 +145,20 @@ def test_two_steps_by_hand(gradient: str, t_max: int) -> None:
     assert losses == pytest.approx(expected if t_max == 1 else [sum(expected)], rel=1e-4)
 
 
+def test_without_a_future_nothing_is_sampled() -> None:
+    """With gamma 0 the policy's loss is minus the expected rewards, whatever value and chance say."""
+    learner = Learner(Table((0.0, 0.0, math.log(2)), value=7.0).train(), Levels(3), settings(gamma=0.0))
+    begun = ten()
+    _, logged = next(learner.updates(begun, torch.Generator().manual_seed(0)))
+    memory = learner.policy.perceive(begun.image, begun.condition)
+    actor = Actor(learner.policy, sampler(torch.Generator().manual_seed(0)), memory)
+    expected = 0.0
+    for step in episode(begun.image, learner.actions, actor, 3):
+        rewards = learner.task.action_rewards(begun, step.before, step.outcomes)
+        expected += (rewards * torch.tensor([0.25, 0.25, 0.5]).view(1, 3, 1, 1, 1)).sum(1).mean().item()
+    assert logged["policy_loss"] == pytest.approx(-expected, rel=1e-5)
+
+
 def test_the_sampled_loss_by_hand() -> None:
     """One agent, three equally likely actions: -log pi(a) A, whose gradient is A (pi - one_hot(a))."""
     policy = Table((0.0, 0.0, 0.0), value=-1.0)

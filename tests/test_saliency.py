@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
 from skimage.color import rgb2lab
+from skimage.measure import label
 
 from pixelrl import load
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
+from pixelrl.color import lab_distance, length, opponent, srgb_to_lab
 from pixelrl.errors import InputError, UsageError
 from pixelrl.policies import build_policy
-from pixelrl.saliency import MODELS, find_model, salient_object, wanted
-from pixelrl.tasks import SaliencyEditing
+from pixelrl.saliency import MODELS, find_model, salient_object, told
+from pixelrl.tasks import Episode, SaliencyEditing
 from pixelrl.tasks.saliency import ACTIONS, random_object
 from pixelrl.trace import load_trace, save_trace
 
@@ -67,67 +70,109 @@ def test_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
         find_model("itti")
 
 
+def test_a_model_in_onnx(tmp_path: Path) -> None:
+    """Its map is the red channel: a slice of the input, ``(1, 1, h, w)``."""
+    bounds = [helper.make_tensor(n, TensorProto.INT64, [1], [v]) for n, v in (("from", 0), ("to", 1), ("axis", 1))]
+    graph = helper.make_graph(
+        [helper.make_node("Slice", ["rgb", "from", "to", "axis"], ["map"])],
+        "red",
+        [helper.make_tensor_value_info("rgb", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 1, "h", "w"])],
+        bounds,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "red.onnx").write_bytes(model.SerializeToString())
+    image = scene().repeat(2, 1, 1, 1)[..., :50]
+    torch.testing.assert_close(find_model(f"onnx:{tmp_path / 'red.onnx'}")(image), image[:, :1].clamp(0, 1))
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(UsageError, match=r"broken\.onnx cannot be read as ONNX"):
+        find_model(f"onnx:{tmp_path / 'broken.onnx'}")
+    with pytest.raises(UsageError, match=r"none\.onnx does not exist"):
+        find_model(f"onnx:{tmp_path / 'none.onnx'}")
+    task = SaliencyEditing(saliency=f"onnx:{tmp_path / 'red.onnx'}")
+    start = task.degrade(image, 0.5, torch.Generator().manual_seed(0))
+    assert task.action_rewards(start, image, image[:, None]).abs().max() < 1e-6
+
+
 def test_random_objects_are_connected_patches(generator: torch.Generator) -> None:
     for _ in range(4):
         mask = random_object(scene()[0], generator)
-        assert set(mask.unique().tolist()) == {0.0, 1.0}
-        assert 0.005 < mask.mean() < 0.6
+        assert mask.shape == (64, 64)
+        assert 0.005 < mask.double().mean() < 0.6
+        assert label(mask.numpy(), connectivity=1).max() == 1
 
 
-def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab(generator: torch.Generator) -> None:
-    task = SaliencyEditing(cost=0.5)
+def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab() -> None:
+    task = SaliencyEditing(least=0.2, cost=0.05)
     image = scene()
-    told = wanted(INSIDE.float()[None, None], torch.tensor([[0.8]]))
-    start = task._episode(image, told)
+    planes = told(image, INSIDE[None, None], torch.tensor([[-0.8]]))
+    start = Episode(image, image, planes, torch.ones(1, 1))
     after = (image - 0.5) * 1.1 + 0.5
     model = MODELS["contrast"]
     one, other = (rgb2lab(x[0].movedim(0, -1).double().numpy()) for x in (after, image))
-    moved = np.linalg.norm(one - other, axis=-1)
-    expected = told * (model(after) - model(image)) - 0.5 * torch.from_numpy(moved).square()[None, None]
-    torch.testing.assert_close(task.step_reward(start, image, after), expected.float(), rtol=1e-3, atol=5e-3)
+    moved = torch.from_numpy(np.linalg.norm(one - other, axis=-1))[None, None]
+    gained = planes[:, :1] * (model(after) - model(image))
+    expected = (gained - 0.8 * 0.2 * moved - 0.05 * moved.square()) / 10
+    torch.testing.assert_close(task.step_reward(start, image, after), expected.float(), rtol=1e-3, atol=5e-4)
     assert task.metric(image, start).item() == 0
     # Each action is tried on one side at a time.
     rewards = task.action_rewards(start, image, torch.stack([image, after], 1))
     assert rewards.shape == (1, 2, 1, 64, 64)
-    assert rewards[:, 0].abs().max() < 1e-4
+    assert rewards[:, 0].abs().max() < 1e-5
     inner = torch.where(INSIDE, after, image)
     torch.testing.assert_close(rewards[0, 1][:, INSIDE], task.step_reward(start, image, inner)[0][:, INSIDE])
+    outer = torch.where(INSIDE, image, after)
+    torch.testing.assert_close(rewards[0, 1][:, ~INSIDE], task.step_reward(start, image, outer)[0][:, ~INSIDE])
 
 
 def test_episodes_go_both_ways(generator: torch.Generator) -> None:
     start = SaliencyEditing(strength=(0.5, 1.0)).begin(scene().repeat(12, 1, 1, 1), generator)
-    assert start.condition.shape == (12, 1, 64, 64)
+    assert start.condition.shape == (12, 8, 64, 64)
     ways = set()
-    for told in start.condition:
-        low, high = told.min().item(), told.max().item()
-        assert -6 <= low < -0.25
-        assert 0.25 < high <= 6
+    for wanted, strength in start.condition[:, :2]:
+        low, high = wanted.min().item(), wanted.max().item()
+        assert -1 <= low < 0 < high <= 1
+        assert 0.5 <= max(-low, high) == strength[0, 0]
+        assert strength.unique().numel() == 1
         ways.add(high > -low)
     assert ways == {True, False}
-    plain = SaliencyEditing(most=0).degrade(scene(), 0.7, generator).condition
-    assert plain.unique().tolist() == pytest.approx([-0.7, 0.7])
 
 
-def test_object_and_surroundings_weigh_the_same() -> None:
-    mask = torch.zeros(2, 1, 10, 10)
-    mask[0, :, :5, :6] = 1  # 30 %
-    mask[1, :, 0, :2] = 1  # 2 %
-    told = wanted(mask, torch.tensor([[1.0], [-0.5]]))
-    assert told[0].sum().item() == pytest.approx(0, abs=1e-4)
-    assert told[0].max().item() == pytest.approx(0.5 / 0.3)
-    assert told[1].min().item() == -3  # six times a half
-    assert told[1].max().item() == pytest.approx(0.25 / 0.98)
+def test_surroundings_weigh_no_more_than_the_object() -> None:
+    image = torch.rand((3, 3, 10, 10), generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(3, 1, 10, 10, dtype=torch.bool)
+    mask[0, :, :5, :6] = True  # 30 %
+    mask[1, :, 0, :2] = True  # 2 %
+    mask[2, :, :8] = True  # 80 %
+    planes = told(image, mask, torch.tensor([[1.0], [-0.5], [1.0]]))
+    assert planes[0, 0].sum().item() == pytest.approx(0, abs=1e-4)
+    assert planes[0, 0, 0, 0] == 1
+    assert planes[1, 0, 0, 0] == -0.5
+    assert planes[1, 0, 9, 9].item() == pytest.approx(0.5 * 2 / 98)
+    assert planes[2, 0, 9, 9] == -1  # not more than the object's pixels, though there are fewer
+    assert planes[:, 1, 0, 0].tolist() == [1, 0.5, 1]
+    colors = opponent(image)
+    for i in range(3):
+        sides = torch.cat([colors[i][:, side].mean(1) for side in (~mask[i, 0], mask[i, 0])])
+        torch.testing.assert_close(planes[i, 2:], sides[:, None, None].expand(6, 10, 10))
+
+
+def test_opponent_colours_are_near_lab() -> None:
+    patches = torch.rand((3, 400, 1), generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    near = patches + 0.05 * torch.randn((3, 400, 1), generator=torch.Generator().manual_seed(1))
+    ours = 100 * length(opponent(patches) - opponent(near)).flatten()
+    exact = lab_distance(srgb_to_lab(patches), srgb_to_lab(near)).flatten()
+    assert torch.corrcoef(torch.stack([ours, exact]))[0, 1] > 0.85
+    assert 0.5 < (ours.mean() / exact.mean()).item() < 2
 
 
 @pytest.fixture(scope="module")
 def agent() -> Agent:
-    arguments = {
-        "num_channels": 3, "estimates": False, "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4,
-    }  # fmt: skip
+    arguments = {"num_channels": 3, "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
     torch.manual_seed(0)
-    policy = build_policy("lookahead", {**arguments, "num_actions": len(ACTIONS)}).eval()
+    policy = build_policy("steering", {**arguments, "num_actions": len(ACTIONS)}).eval()
     torch.nn.init.normal_(policy.get_parameter("to_logits.weight"))
-    card = PolicyCard("tiny", "lookahead", dict(arguments), ACTIONS, 3, "strength", {})
+    card = PolicyCard("tiny", "steering", dict(arguments), ACTIONS, 3, "strength", {})
     return Agent(policy, card, torch.device("cpu"))
 
 
@@ -177,7 +222,7 @@ def test_what_does_not_fit_is_refused(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"strength": (0.0, 1.0)}, {"strength": (1.0, 0.5)}, {"cost": -1.0}, {"most": -1.0}, {"num_steps": 0}]
+    "arguments", [{"strength": (0.0, 1.0)}, {"strength": (1.0, 0.5)}, {"cost": -1.0}, {"least": -1.0}, {"num_steps": 0}]
 )
 def test_bad_settings_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -22,7 +22,8 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.noise import NOISE_LEVELS
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
-from pixelrl.saliency import salient_object, wanted
+from pixelrl.saliency import salient_object
+from pixelrl.saliency import told as told_of_pixels
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
@@ -30,7 +31,7 @@ TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
 what it changes (rounding at most)."""
 
-STRENGTH = 0.4
+STRENGTH = 0.5
 """What saliency policies are told if nothing is said: much, and the picture stays natural."""
 
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor)
@@ -211,8 +212,8 @@ class Agent:
             mask: as in `Result.mask`.
         """
         if mask is not None:
-            masks = mask.to(image).expand(len(image), 1, -1, -1)
-            return wanted(masks, image.new_full((len(image), 1), told["strength"]))
+            masks = mask.to(image.device).expand(len(image), 1, -1, -1)
+            return told_of_pixels(image, masks, image.new_full((len(image), 1), told["strength"]))
         for name, value in told.items():
             return image.new_full((len(image), 1), NOISE_LEVELS[name].encode(value))
         return image.new_zeros((len(image), 1))

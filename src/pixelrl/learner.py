@@ -37,7 +37,7 @@ class Learner:
         self.actions = ActionSet(task.action_names)
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
-        """L1 distance of the policy's estimate to the target: the supervised warm start."""
+        """The distance of the policy's estimate to the target: the supervised warm start."""
         memory = self.policy.perceive(start.image, start.condition)
         loss = self._estimate_loss(start, memory)
         return loss, {"estimate_loss": loss.item()}
@@ -76,10 +76,10 @@ class Learner:
         if estimate is None:
             raise UsageError("this policy forms no estimate; set warm_start.iterations and learner.estimate_coef to 0")
         weight = start.reward_scale[:, :, None, None]
-        miss = self.task.compared(estimate) - self.task.compared(start.target)
+        miss = self.task.distance(estimate, start.target)
         if self.settings.estimate_norm == 2:
             return 255 * (weight * miss.square()).mean()
-        return (weight.sqrt() * miss.abs()).mean()  # the reward scale weighs squares, so its root weighs distances
+        return (weight.sqrt() * miss).mean()  # the reward scale weighs squares, so its root weighs distances
 
     def _segment_loss(self, steps: list[Step], start: Episode, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
         settings = self.settings
@@ -100,7 +100,7 @@ class Learner:
                 all_rewards = self.task.action_rewards(start, step.before, step.outcomes)
                 all_rewards = _per_agent(scale[:, None] * all_rewards, logits.shape[2])
                 future = None
-                if t + 1 < len(steps) or bootstrap is not None:
+                if settings.gamma and (t + 1 < len(steps) or bootstrap is not None):
                     future = (returns[t] - rewards[t]) - (value - expected_reward(logits, all_rewards))
                 policy_loss = policy_loss + all_action_policy_loss(logits, actions, all_rewards, future)
             value_part = value_part + value_loss(value, returns[t])

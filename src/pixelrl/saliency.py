@@ -21,30 +21,34 @@ from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelrl.color import lab_distance, srgb_to_lab
+from pixelrl.color import lab_distance, opponent, srgb_to_lab
 from pixelrl.errors import UsageError
 
 SaliencyMap = Float[Tensor, "b 1 h w"]
 SaliencyModel = Callable[[Tensor], SaliencyMap]
 """Images ``(b, 3, h, w)`` in sRGB to their maps."""
 
-CENTRES, DEEPER = (0, 1, 2, 3), (2, 3)
-"""Levels of the pyramid whose contrast counts, and by how many levels their surroundings are coarser."""
+CENTRES, DEEPER = (2, 3, 4), (3, 4)
+"""Levels of the pyramid whose contrast counts, and by how many levels their surroundings are coarser (Itti et al.)."""
 
 
 def contrast(image: Tensor) -> SaliencyMap:
-    """Centre-surround contrast: distances in Lab between levels of a pyramid, averaged over pairs of levels."""
-    size = image.shape[-2:]
-    levels = [srgb_to_lab(image)]
+    """Centre-surround contrast: distances in Lab between levels of a pyramid, averaged over pairs of levels.
+
+    A centre is 4 to 16 pixels wide, so the texture of single pixels has no part in it.
+    """
+    pyramid = [image]
     for _ in range(max(CENTRES) + max(DEEPER)):
-        levels.append(F.avg_pool2d(_even(levels[-1]), 2))
-    total = torch.zeros_like(image[:, :1])
+        pyramid.append(F.avg_pool2d(_even(pyramid[-1]), 2))
+    levels = {i: srgb_to_lab(level) for i, level in enumerate(pyramid) if i >= min(CENTRES)}
+    finest = levels[min(CENTRES)]
+    total = torch.zeros_like(finest[:, :1])
     for centre in CENTRES:
         for deeper in DEEPER:
             around = F.interpolate(levels[centre + deeper], levels[centre].shape[-2:], mode="bilinear")
             distance = lab_distance(levels[centre], around)
-            total += F.interpolate(distance, size, mode="bilinear") if centre else distance
-    return total / (len(CENTRES) * len(DEEPER))
+            total += F.interpolate(distance, finest.shape[-2:], mode="bilinear")
+    return F.interpolate(total / (len(CENTRES) * len(DEEPER)), image.shape[-2:], mode="bilinear")
 
 
 def frequency_tuned(image: Tensor) -> SaliencyMap:
@@ -83,25 +87,30 @@ def find_model(name: str) -> SaliencyModel:
     return _one_by_one(plugin)
 
 
-MOST = 6.0
-"""How many times more a pixel of a small side may weigh than one of two equal halves."""
+def told(
+    image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"]
+) -> Float[Tensor, "b 8 h w"]:
+    """What is told of every pixel: what is wanted of it, and of what colours the two sides are.
 
-
-def wanted(
-    mask: Float[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"], most: float = MOST
-) -> Float[Tensor, "b 1 h w"]:
-    """What is wanted of every pixel: more saliency where positive, less where negative.
-
-    Object and surroundings weigh the same in all, whatever their areas, as far as ``most`` allows.
+    The first plane is the strength inside the object and, the other way round, outside; there times the object's area
+    over that of the rest if that is the larger one, so that the rest weighs no more in all than the object. The others
+    are the same for all pixels of an image: the strength without its sign, and the mean colours of the surroundings and
+    of the object, as `pixelrl.color.opponent`.
 
     Args:
-        mask: 1 inside the object, 0 outside.
+        image: sRGB.
+        mask: where the object is; no image's is empty or full.
         strength: positive to emphasise the object, negative to attenuate it.
-        most: as `MOST`.
     """
-    area = mask.mean((2, 3), keepdim=True)
-    inside, outside = (0.5 / share.clamp_min(0.5 / most) for share in (area, 1 - area))
-    return strength[:, :, None, None] * torch.where(mask > 0, inside, -outside)
+    inside = mask.to(image)
+    area = inside.mean((2, 3), keepdim=True)
+    strength = strength[:, :, None, None]
+    wanted = strength * torch.where(mask, 1.0, -(area / (1 - area)).clamp_max(1))
+    colors = opponent(image)
+    sides = (1 - inside, inside)
+    means = [(colors * side).mean((2, 3), keepdim=True) / side.mean((2, 3), keepdim=True) for side in sides]
+    planes = (wanted, strength.abs(), *means)
+    return torch.cat([plane.expand(-1, -1, *image.shape[-2:]) for plane in planes], 1)
 
 
 def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:

@@ -28,5 +28,5 @@ ActionMap = Integer[Tensor, "b g h w"]
 AgentMap = Float[Tensor, "b g h w"]
 """One number per agent: a reward, a value, a return, an advantage."""
 
-Condition = Float[Tensor, "b 1"] | Float[Tensor, "b 1 h w"]
-"""What is known of the degradation, e.g. sigma / 255: one number per image. Or what is wanted of every pixel."""
+Condition = Float[Tensor, "b 1"] | Float[Tensor, "b k h w"]
+"""What is known of the degradation, e.g. sigma / 255: one number per image. Or k planes, told of every pixel."""

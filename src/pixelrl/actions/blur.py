@@ -1,4 +1,4 @@
-"""Smoothing actions, all of them 5x5: the paper's (Furuta et al. 2020), and two that fill.
+"""Smoothing actions: the paper's (Furuta et al. 2020), which are 5x5 like two that fill, and a wide blur.
 
 In action maps the linear ones are green, the others purple, and filling is turquoise.
 """
@@ -13,6 +13,7 @@ from pixelrl.actions.base import Action
 ROWS: tuple[Action, ...] = (
     Action("Gaussian 0.5", partial(filters.gaussian, sigma=0.5), reach=2, color="#94ff96"),
     Action("Gaussian 1.5", partial(filters.gaussian, sigma=1.5), reach=2, color="#34945b"),
+    Action("Gaussian 8", partial(filters.gaussian, sigma=8.0, size=33), reach=16, color="#1eb14d"),
     Action("box", filters.box, reach=2, color="#122e00"),
     Action("median", filters.median, reach=2, color="#821962"),
     Action(

@@ -13,7 +13,9 @@ from pixelrl.actions.base import Action
 from pixelrl.errors import UsageError
 from pixelrl.types import Image, Outcomes
 
-ACTIONS: dict[str, Action] = {action.name: action for action in (*arithmetic.ROWS, *blur.ROWS, *tone.ROWS)}
+ACTIONS: dict[str, Action] = {
+    action.name: action for action in (*arithmetic.ROWS, *blur.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
+}
 """Every action by name."""
 
 PAPER_NINE: tuple[str, ...] = (
@@ -29,7 +31,7 @@ PAPER_NINE: tuple[str, ...] = (
 )
 """The paper's actions for grey images (Furuta et al. 2020), in the order of its released weights' outputs."""
 
-PAPER_THIRTEEN: tuple[str, ...] = ("do nothing", *(action.name for action in tone.ROWS))
+PAPER_THIRTEEN: tuple[str, ...] = ("do nothing", *(action.name for action in tone.PAPER_TWELVE))
 """The paper's actions for colour enhancement."""
 
 

@@ -1,4 +1,4 @@
-"""Tone and colour actions, the paper's twelve for colour enhancement: small steps of contrast, saturation and the like.
+"""Tone and colour actions: the paper's twelve for colour enhancement, which are small steps, and six larger ones.
 
 Each works on the values of a pixel's three channels, in whatever RGB space they are; nothing is clipped. In action maps
 what raises something is darker than what lowers it.
@@ -36,7 +36,7 @@ def _channels(image: Image, which: list[int], factor: float) -> Image:
 
 
 # Colours: see actions/arithmetic.py.
-ROWS: tuple[Action, ...] = (
+PAPER_TWELVE: tuple[Action, ...] = (
     Action("contrast x0.95", partial(_contrast, factor=0.95), reach=0, color="#f1a67f"),
     Action("contrast x1.05", partial(_contrast, factor=1.05), reach=0, color="#7a2d0b"),
     Action("saturation x0.95", partial(_saturation, factor=0.95), reach=0, color="#ee819d"),
@@ -49,4 +49,13 @@ ROWS: tuple[Action, ...] = (
     Action("green and blue x1.05", partial(_channels, which=[1, 2], factor=1.05), reach=0, color="#066b8a"),
     Action("red and blue x0.95", partial(_channels, which=[0, 2], factor=0.95), reach=0, color="#b38ae0"),
     Action("red and blue x1.05", partial(_channels, which=[0, 2], factor=1.05), reach=0, color="#1c064f"),
+)
+
+LARGER: tuple[Action, ...] = (
+    Action("contrast x0.8", partial(_contrast, factor=0.8), reach=0, color="#b86f69"),
+    Action("contrast x1.25", partial(_contrast, factor=1.25), reach=0, color="#744b38"),
+    Action("saturation x0.8", partial(_saturation, factor=0.8), reach=0, color="#dc3aa7"),
+    Action("saturation x1.25", partial(_saturation, factor=1.25), reach=0, color="#450b43"),
+    Action("brightness -0.1", partial(_brightness, step=-0.1), reach=0, color="#34336c"),
+    Action("brightness +0.1", partial(_brightness, step=0.1), reach=0, color="#fef333"),
 )

@@ -56,7 +56,7 @@ def enhance(work: Work, style: str) -> int:
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1, min_open=True),
-    default=0.4,
+    default=0.5,
     show_default=True,
     help="How much the picture may change for it.",
 )

@@ -6,10 +6,11 @@ from pixelrl.errors import UsageError
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.policies.fcn import FCN
 from pixelrl.policies.lookahead import Lookahead
+from pixelrl.policies.steering import Steering
 
-__all__ = ["FCN", "POLICIES", "Lookahead", "Memory", "Policy", "PolicyOutput", "build_policy"]
+__all__ = ["FCN", "POLICIES", "Lookahead", "Memory", "Policy", "PolicyOutput", "Steering", "build_policy"]
 
-POLICIES: dict[str, type[Policy]] = {"fcn": FCN, "lookahead": Lookahead}
+POLICIES: dict[str, type[Policy]] = {"fcn": FCN, "lookahead": Lookahead, "steering": Steering}
 
 
 def build_policy(kind: str, arguments: dict[str, object]) -> Policy:

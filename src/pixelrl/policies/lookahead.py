@@ -87,9 +87,6 @@ class Lookahead(Policy):
             estimate is then a quadratic function of the pixel's own colour, whose coefficients the encoder chooses for
             each place from a `REDUCTION` times smaller image (as in Gharbi et al., SIGGRAPH 2017): a look asks for a
             wide view more than for detail, and the pixel brings its own.
-        estimates: form an estimate of the target. Without (for tasks that have no target) the outcomes are compared
-            with the image of step 0, logits start near equal, each pixel has one agent, and the encoder learns from the
-            policy's gradient.
     """
 
     stride = 2
@@ -106,27 +103,25 @@ class Lookahead(Policy):
         reward_map_convolution: bool = False,
         impulses: bool = False,
         lab: bool = False,
-        estimates: bool = True,
     ) -> None:
         super().__init__()
-        self.impulses, self.lab, self.estimates = impulses, lab, estimates
+        self.impulses, self.lab = impulses, lab
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         before, deep, after = depths
         self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
-        self.num_agents = 1 if lab or not estimates else num_channels
+        self.num_agents = 1 if lab else num_channels
         cells, agents = 4 * num_channels, 4 * self.num_agents
         self.encoder = Encoder((3 if impulses else 1) * cells + 1, width, deep_width, (before, deep, after))
-        self.to_residual = nn.Conv2d(width, 3 * QUADRATIC if lab else cells, 3, padding=1) if estimates else None
+        self.to_residual = nn.Conv2d(width, 3 * QUADRATIC if lab else cells, 3, padding=1)
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
         self.to_logits = nn.Conv2d(head_width, agents * num_actions, 3, padding=1)
         self.to_value = nn.Conv2d(head_width, agents, 3, padding=1)
-        self.log_sharpness = nn.Parameter(torch.tensor(0.0 if estimates else -7.0))
+        self.log_sharpness = nn.Parameter(torch.tensor(0.0))
         for layer in (self.to_residual, self.to_logits, self.to_value):
-            if layer is not None:
-                nn.init.zeros_(layer.weight)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
         # 3x3 at half resolution reaches 2 pixels, at a quarter 4; a cell itself spans up to `alignment` pixels.
         self.alignment = 4 * REDUCTION if lab else 4
         encoder = (2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep) * (REDUCTION if lab else 1)
@@ -141,24 +136,18 @@ class Lookahead(Policy):
         if self.lab:
             return self._perceive_colors(image, condition)[:, :, : (height + 1) // 2, : (width + 1) // 2]
         cells = F.pixel_unshuffle(filled(image) if self.impulses else image, 2)
-        if condition.ndim == 4:
-            plane = F.avg_pool2d(pad_to_multiple(condition, self.alignment), 2)
-        else:
-            plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
+        plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
         seen = [cells, plane]
         if self.impulses:
             missing = F.pixel_unshuffle(((image <= 0) | (image >= 1)).float(), 2)
             seen += [missing, F.pixel_unshuffle(image, 2)]
         features = self.encoder(torch.cat(seen, 1).contiguous(memory_format=torch.channels_last))
-        estimate = cells
-        if self.to_residual is not None:
-            residual = self.to_residual(features)
-            estimate = cells - (residual * missing if self.impulses else residual)
-            # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
-            # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
-            features = features.detach()
+        residual = self.to_residual(features)
+        estimate = cells - (residual * missing if self.impulses else residual)
         clock = torch.zeros_like(plane)
-        noted = self.to_memory(features)
+        # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
+        # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
+        noted = self.to_memory(features.detach())
         memory = torch.cat([noted.to(estimate.dtype), estimate, clock], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
 
@@ -167,7 +156,6 @@ class Lookahead(Policy):
         small = F.pixel_unshuffle(F.avg_pool2d(prophoto_to_lab(image), REDUCTION), 2)
         plane = condition[:, :, None, None].expand(-1, 1, *small.shape[-2:])
         features = self.encoder(torch.cat([small, plane], 1).contiguous(memory_format=torch.channels_last))
-        assert self.to_residual is not None, "with lab goes an estimate"
         coefficients = F.interpolate(self.to_residual(features).float(), image.shape[-2:], mode="bilinear")
         coefficients = coefficients.view(len(image), 3, QUADRATIC, *image.shape[-2:])
         change = (coefficients * quadratic_terms(image)[:, None]).sum(2)
@@ -175,18 +163,15 @@ class Lookahead(Policy):
         clock = torch.zeros_like(noted[:, :1])
         return torch.cat([noted, F.pixel_unshuffle(image - change, 2), clock], 1)
 
-    def estimate(self, memory: Memory, image: Image) -> Image | None:
+    def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
-        return self._goal(memory, image) if self.estimates else None
-
-    def _goal(self, memory: Memory, image: Image) -> Image:
         cells = memory[:, self.head_width : -1]
         return F.pixel_shuffle(cells.float(), 2)[..., : image.shape[-2], : image.shape[-1]]
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Compare every outcome with the estimate; the step number is the memory's last channel."""
         height, width = image.shape[-2:]
-        goal, clock = self._goal(memory, image), memory[:, -1:]
+        goal, clock = self.estimate(memory, image), memory[:, -1:]
         miss = self._seen(outcomes) - self._seen(goal.detach())[:, None]
         # Squashed, so that one grey level and a hundred are both told apart: 4 levels map to a half.
         squashed = (miss / (miss.abs() + 4 / 255)).flatten(1, 2)

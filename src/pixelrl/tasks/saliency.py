@@ -9,39 +9,54 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.color import lab_distance, srgb_to_lab
 from pixelrl.errors import UsageError
-from pixelrl.saliency import MOST, find_model, means_of, superpixels, wanted
+from pixelrl.saliency import find_model, means_of, superpixels, told
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
-ACTIONS = (*PAPER_THIRTEEN, "Gaussian 0.5", "Gaussian 1.5", "sharpen")
+ACTIONS = (
+    *PAPER_THIRTEEN,
+    "brightness -0.1",
+    "brightness +0.1",
+    "saturation x0.8",
+    "saturation x1.25",
+    "contrast x0.8",
+    "contrast x1.25",
+    "Gaussian 8",
+    "sharpen",
+)
 
 
 @final
 class SaliencyEditing(Task):
     """Raise the saliency of an object and lower that of its surroundings, or the other way round.
 
-    Every pixel is told what is wanted of it, ``Episode.condition`` ``(b, 1, h, w)``: strength times the weight of its
-    side, positive where saliency is to rise, negative where it is to fall (`pixelrl.saliency.wanted`). It earns that
-    times the change of the saliency map, less the square of what it moves away from the original in Lab: so a strength
-    is a price that may be paid, a little is cheap, and one set of weights serves all strengths. The saliency model is a
+    Every pixel is told what is wanted of it (`pixelrl.saliency.told`, ``Episode.condition`` ``(b, 8, h, w)``). An edit
+    that moves it by d in Lab and changes the mean saliency of its side, object or surroundings, by s is worth ::
+
+        wanted * s - |strength| * least * d - cost * d^2
+
+    to it, in tens of units. So an edit must bring ``least`` of what it moves, and of what does, strength times as much
+    is done: one set of weights serves all strengths. Saliency is shared out, for it is made together: a pixel that went
+    its own way, dark where its neighbours go bright, would be salient as well, but a speckle. The saliency model is a
     black box; it needs no gradient.
 
     Args:
         saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
         strength: range of the strengths in training.
-        most: see `pixelrl.saliency.MOST`; with 0 every pixel weighs the same.
-        cost: what one unit of distance in Lab costs, in units of saliency; ten units cost a hundred times as much.
+        least: units of saliency that a unit of distance in Lab must bring at least.
+        cost: what the square of a unit of distance costs. A pixel that gains a unit for each is best moved by
+            ``strength * (1 - least) / (2 * cost)``.
         num_steps: T.
         actions: names of the operations.
 
     Raises:
-        UsageError: an unknown model, a range that is none, a negative cost or weight, or less than one step.
+        UsageError: an unknown model, a range that is none, a negative cost, or less than one step.
     """
 
     condition_name = "strength"
@@ -50,71 +65,82 @@ class SaliencyEditing(Task):
     def __init__(
         self,
         saliency: str = "contrast",
-        strength: tuple[float, float] = (0.2, 1.0),
-        most: float = MOST,
-        cost: float = 0.03,
-        num_steps: int = 10,
+        strength: tuple[float, float] = (0.1, 1.0),
+        least: float = 0.15,
+        cost: float = 0.008,
+        num_steps: int = 5,
         actions: tuple[str, ...] = ACTIONS,
     ) -> None:
         low, high = strength
         if not 0 < low <= high:
             raise UsageError(f"strength = {list(strength)} is not a range; give two numbers, 0 < low <= high")
-        if not (cost >= 0 and most >= 0):
-            raise UsageError(f"cost = {cost} or most = {most} is negative; give 0 or more")
-        self.levels = (0.3, 0.6, 1.0)
-        self.saliency, self.strength, self.cost = find_model(saliency), (low, high), cost
-        self.most = most
+        if not (cost >= 0 and least >= 0):
+            raise UsageError(f"cost = {cost} or least = {least} is negative; give 0 or more")
+        self.levels = (-1.0, -0.5, 0.5, 1.0)
+        self.saliency, self.strength, self.least, self.cost = find_model(saliency), (low, high), least, cost
         self.num_steps, self.action_names = checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
-        """Emphasise a random object of each image with strength ``level``; the images themselves are as they are."""
-        masks = torch.stack([random_object(image, generator) for image in clean])[:, None].to(clean)
-        strength = clean.new_full((len(clean), 1), level)
-        return self._episode(clean, wanted(masks, strength, self.most) if self.most else level * (2 * masks - 1))
+        """Give each image a random object, to be treated with strength ``level``; the images are as they are."""
+        return self._episode(clean, clean.new_full((len(clean), 1), level), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets an object, a direction and a strength of its own."""
         low, high = self.strength
-        which, way = torch.rand((2, len(clean)), generator=generator, device=clean.device)
+        which, way = torch.rand((2, len(clean), 1), generator=generator, device=clean.device)
         strength = (low + (high - low) * which) * torch.where(way < 0.5, -1.0, 1.0)
-        start = self.degrade(clean, 1.0, generator)
-        return self._episode(clean, start.condition * strength[:, None, None, None])
+        return self._episode(clean, strength, generator)
 
     @staticmethod
-    def _episode(image: Image, told: Float[Tensor, "b 1 h w"]) -> Episode:
-        return Episode(image, image, told, image.new_ones((len(image), 1)))
+    def _episode(image: Image, strength: Float[Tensor, "b 1"], generator: torch.Generator) -> Episode:
+        masks = torch.stack([random_object(each, generator) for each in image])[:, None]
+        return Episode(image, image, told(image, masks, strength), image.new_ones((len(image), 1)))
 
     def metric(self, image: Image, start: Episode) -> Float[Tensor, " b"]:
         """What the whole episode earned a pixel in the mean."""
         return self.step_reward(start, start.image, image).mean((1, 2, 3))
 
     def step_reward(self, start: Episode, before: Image, after: Image) -> Float[Tensor, "b 1 h w"]:
-        """Strength times the measured change of saliency in the wanted direction, less that of the cost in Lab."""
+        """What the image after the step is worth more than that before."""
         return self._worth(start, after) - self._worth(start, before)
 
     def action_rewards(self, start: Episode, before: Image, outcomes: Float[Tensor, "b n c h w"]) -> Tensor:
         """What an action earns a pixel if its whole side, object or surroundings, takes it and the other one waits.
 
-        Saliency is contrast: alone, no pixel can do anything for it. So each action is tried out twice for the whole
-        image, once inside and once outside the object.
+        Alone, no pixel can do anything for saliency. So each action is tried out twice for the whole image, once inside
+        and once outside the object.
         """
-        inside = start.condition > 0
-        now = self._worth(start, before)
-        rewards = []
-        for outcome in outcomes.unbind(1):
-            within, around = (self._worth(start, torch.where(side, outcome, before)) for side in (inside, ~inside))
-            rewards.append(torch.where(inside, within, around) - now)
-        return torch.stack(rewards, 1)
+        wanted, unchanged = start.condition[:, None, :1], before[:, None]
+        rising = wanted > 0
+        trials = torch.stack([torch.where(side, outcomes, unchanged) for side in (rising, ~rising)])
+        maps = self._saliency(trials.flatten(0, 2)).unflatten(0, trials.shape[:3])
+        gains = wanted * torch.where(rising, _mean_over(rising, maps[0]), _mean_over(~rising, maps[1]))
+        costs = self._costs(start.condition[:, None, 1:2], start.target[:, None], outcomes)
+        return (gains - costs) / 10 - self._worth(start, before)[:, None]
 
     def _worth(self, start: Episode, image: Image) -> Float[Tensor, "b 1 h w"]:
-        # As it will be seen: sharpening again and again would else earn without end.
-        image = image.clamp(0, 1)
-        moved = lab_distance(srgb_to_lab(image), srgb_to_lab(start.target))
-        return start.condition * self.saliency(image) - self.cost * moved.square()
+        wanted, map_ = start.condition[:, :1], self._saliency(image)
+        rising = wanted > 0
+        gains = wanted * torch.where(rising, _mean_over(rising, map_), _mean_over(~rising, map_))
+        return (gains - self._costs(start.condition[:, 1:2], start.target, image)) / 10
+
+    # Images are taken as they will be seen: sharpening again and again would else earn without end.
+
+    def _saliency(self, image: Image) -> Float[Tensor, "b 1 h w"]:
+        return self.saliency(image.clamp(0, 1))
+
+    def _costs(self, strength: Tensor, target: Tensor, image: Tensor) -> Tensor:
+        moved = lab_distance(srgb_to_lab(image.clamp(0, 1)), srgb_to_lab(target))
+        return strength * self.least * moved + self.cost * moved.square()
 
 
-def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "h w"]:
-    """A random patch of similar colour: a superpixel and those neighbours, and theirs, that look like it; 1 inside."""
+def _mean_over(side: Tensor, map_: Tensor) -> Tensor:
+    """The mean over a side's pixels, with the map's dimensions; 0 where a side has none."""
+    return (map_ * side).sum((-2, -1), keepdim=True) / side.sum((-2, -1), keepdim=True).clamp_min(1)
+
+
+def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> Bool[Tensor, "h w"]:
+    """A random patch of similar colour: a superpixel and those neighbours, and theirs, that look like it."""
     height, width = image.shape[-2:]
     segments = superpixels(image, max(4, height * width // 400))
     number = int(segments.max()) + 1
@@ -133,4 +159,4 @@ def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> 
         if not fresh or counts[inside].sum() >= most:
             break
         inside[fresh[0]] = True
-    return torch.from_numpy(inside[segments]).to(image)
+    return torch.from_numpy(inside[segments]).to(image.device)

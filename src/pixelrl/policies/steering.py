@@ -1,0 +1,127 @@
+"""A policy that is told of every pixel what is wanted of it, and has no target picture.
+
+Like the lookahead policy it perceives once and is shown what every action would do. There is no estimate to follow:
+outcomes are compared with the picture as it was, and with the direction in which an object is to leave the colour of
+its surroundings, or in which it is to approach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pixelrl.color import length, opponent
+from pixelrl.policies.base import Memory, Policy, PolicyOutput
+from pixelrl.policies.lookahead import Encoder, pad_to_multiple
+from pixelrl.returns import identity_kernel
+from pixelrl.types import Condition, Image, Outcomes
+
+TOLD = 8
+"""Planes of what the policy is told: what is wanted, the strength, and the mean colours of surroundings and object."""
+
+
+@final
+class Steering(Policy):
+    """The policy of saliency-driven editing, one agent per pixel of an RGB image.
+
+    A step's logits start as ``away * wanted * f - least * strength * m - most * m^2``, where f is how far an outcome
+    goes in the direction in which the object's mean colour differs from the surroundings', and m how far from the
+    picture as it was, with three learned factors; a small convolutional head that starts at zero corrects them. Colours
+    are compared as `pixelrl.color.opponent` values. The encoder learns from the policy's gradient alone.
+
+    Args:
+        num_actions: number of actions n.
+        num_channels: 3; grey pictures have no colour to change.
+        width: channels of the encoder at half resolution.
+        deep_width: channels of the encoder at a quarter of the resolution.
+        depths: residual blocks before, in and after the quarter-resolution part.
+        head_width: channels of the head that runs at every step.
+        reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+
+    Raises:
+        ValueError: another number of channels.
+    """
+
+    stride = 2
+    alignment = 4
+    takes_condition = True
+
+    def __init__(
+        self,
+        num_actions: int,
+        num_channels: int = 3,
+        width: int = 32,
+        deep_width: int = 64,
+        depths: Sequence[int] = (1, 3, 1),
+        head_width: int = 32,
+        reward_map_convolution: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_channels != 3:
+            raise ValueError(f"a steering policy sees 3 channels, not {num_channels}")
+        before, deep, after = depths
+        self.num_actions, self.head_width = num_actions, head_width
+        self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
+        self.encoder = Encoder(CELL * (3 + 1) + TOLD - 1, width, deep_width, (before, deep, after))
+        self.to_memory = nn.Conv2d(width, head_width, 1)
+        self.compare = nn.Conv2d(CELL * num_actions * (3 + 1) + 1, head_width, 3, padding=1)
+        self.to_logits = nn.Conv2d(head_width, CELL * num_actions, 3, padding=1)
+        self.to_value = nn.Conv2d(head_width, CELL, 3, padding=1)
+        self.log_factors = nn.Parameter(torch.tensor([600.0, 200.0, 1000.0]).log())  # away, least, most
+        for layer in (self.to_logits, self.to_value):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+        encoder = 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
+        self.reach = 4 * -(-(encoder + 2 * self.alignment) // 4)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU
+
+    def perceive(self, image: Image, condition: Condition) -> Memory:
+        """Encode the picture and what is wanted. ``condition`` is ``(b, 8, h, w)``, see `pixelrl.saliency.told`."""
+        height, width = image.shape[-2:]
+        image, condition = (pad_to_multiple(x, self.alignment) for x in (image, condition))
+        cells = F.pixel_unshuffle(torch.cat([opponent(image), condition[:, :1]], 1), 2)
+        seen = torch.cat([cells, condition[:, 1:, ::2, ::2]], 1)
+        features = self.encoder(seen.contiguous(memory_format=torch.channels_last))
+        clock = torch.zeros_like(seen[:, :1])
+        memory = torch.cat([self.to_memory(features).to(seen.dtype), seen, clock], 1)
+        return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
+
+    def estimate(self, memory: Memory, image: Image) -> Image | None:
+        """None: there is no target to estimate."""
+        return None
+
+    def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
+        """Compare every outcome with the picture as it was and with the direction that is wanted."""
+        height, width = image.shape[-2:]
+        noted, clock = memory[:, : self.head_width], memory[:, -1:]
+        told = memory[:, self.head_width : -1].float()
+        known = F.pixel_shuffle(told[:, : 4 * CELL], 2)[..., :height, :width]
+        start, wanted = known[:, :3], known[:, 3:]
+        everywhere = told[:, 4 * CELL :, :1, :1]
+        strength, difference = everywhere[:, :1], everywhere[:, 4:] - everywhere[:, 1:4]
+        direction = difference / (length(difference) + 0.02)  # of two sides much alike, none to speak of
+        colors = opponent(outcomes)
+        moved = colors - start[:, None]
+        farther = ((colors - opponent(image)[:, None]) * direction[:, None]).sum(2, keepdim=True) * wanted[:, None]
+        # Squashed, so that small moves and large ones are both told apart: 4 grey levels map to a half.
+        squashed = torch.cat([moved / (moved.abs() + 4 / 255), 10 * farther], 2).flatten(1, 2)
+        cells = F.pixel_unshuffle(pad_to_multiple(squashed, 2), 2)
+        inputs = torch.cat([cells, clock], 1).contiguous(memory_format=torch.channels_last)
+        hidden = F.relu(self.compare(inputs) + noted)
+        logits = F.pixel_shuffle(self.to_logits(hidden).float(), 2)[..., :height, :width]
+        away, least, most = self.log_factors.exp()
+        far = length(moved)
+        logits = logits[:, :, None] + away * farther - least * strength[:, None] * far - most * far.square()
+        value = None
+        if self.training:
+            value = F.pixel_shuffle(self.to_value(hidden).float(), 2)[..., :height, :width]
+        return PolicyOutput(logits, value, torch.cat([memory[:, :-1], clock + 0.1], 1))
+
+
+CELL = 4
+"""Pixels of a cell at half resolution."""

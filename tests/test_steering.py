@@ -1,0 +1,84 @@
+"""The policy that is told what is wanted of every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from pixelrl.actions import ActionSet
+from pixelrl.color import opponent
+from pixelrl.policies import Steering
+from pixelrl.rollout import rollout
+from pixelrl.saliency import told
+
+NAMES = ("do nothing", "brightness -0.1", "brightness +0.1")
+ARGUMENTS = {"width": 8, "deep_width": 8, "depths": (1, 1, 1), "head_width": 4}
+
+
+def fresh(names: tuple[str, ...] = NAMES) -> Steering:
+    torch.manual_seed(0)
+    return Steering(len(names), **ARGUMENTS).eval()
+
+
+def grey_square(height: int = 24, width: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    """A square a little brighter than what is around it, and where it is."""
+    mask = torch.zeros(1, 1, height, width, dtype=torch.bool)
+    mask[..., 5:13, 9:20] = True
+    return torch.where(mask, 0.55, 0.45).expand(1, 3, height, width).contiguous(), mask
+
+
+@pytest.mark.parametrize(("strength", "expected"), [(1.0, "brightness +0.1"), (-1.0, "brightness -0.1")])
+def test_starts_away_from_the_surroundings_or_towards_them(strength: float, expected: str) -> None:
+    image, mask = grey_square()
+    trajectory, _ = rollout(fresh(), ActionSet(NAMES), image, told(image, mask, torch.tensor([[strength]])), 1)
+    chosen = trajectory.actions[0, 0]
+    assert (chosen[mask[0]] == NAMES.index(expected)).all()
+    assert (chosen[~mask[0]] == 0).all()  # a small object: nothing is worth much outside
+
+
+def test_a_smaller_strength_goes_less_far() -> None:
+    image, mask = grey_square()
+    moved = []
+    for strength in (0.1, 0.4, 1.0):
+        _, final = rollout(fresh(), ActionSet(NAMES), image, told(image, mask, torch.tensor([[strength]])), 8)
+        moved.append((final - image)[mask.expand_as(image)].mean().item())
+    assert moved[0] < moved[1] < moved[2]
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (7, 4), (17, 23)])
+def test_every_size(height: int, width: int, randomise: Callable[[torch.nn.Module], None]) -> None:
+    policy = fresh()
+    randomise(policy)
+    image = torch.rand(2, 3, height, width)
+    condition = torch.rand(2, 8, height, width)
+    memory = policy.perceive(image, condition)
+    assert memory.shape[2:] == ((height + 1) // 2, (width + 1) // 2)
+    logits, value, after = policy(image, ActionSet(NAMES).outcomes(image), memory)
+    assert logits.shape == (2, 3, 1, height, width)
+    assert value is None
+    assert after.shape == memory.shape
+    assert policy.estimate(memory, image) is None
+    assert policy.train()(image, ActionSet(NAMES).outcomes(image), memory).value.shape == (2, 1, height, width)
+
+
+def test_logits_are_those_of_the_docstring_at_first() -> None:
+    image, mask = grey_square()
+    image = image + 0.1 * torch.rand(image.shape)
+    planes = told(image, mask, torch.tensor([[0.7]]))
+    policy, actions = fresh(), ActionSet(NAMES)
+    outcomes = actions.outcomes(image)
+    logits = policy(image, outcomes, policy.perceive(image, planes)).logits[0, :, 0]
+    away, least, most = policy.log_factors.exp()
+    around = planes[:, 2:5]
+    for n in range(len(NAMES)):
+        farther = (opponent(outcomes[:, n]) - around).norm(dim=1) - (opponent(image) - around).norm(dim=1)
+        far = (opponent(outcomes[:, n]) - opponent(image)).norm(dim=1)
+        expected = away * planes[:, 0] * farther - least * 0.7 * far - most * far.square()
+        torch.testing.assert_close(logits[n], expected[0], atol=1e-4, rtol=1e-4)
+
+
+def test_grey_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match="sees 3 channels, not 1"):
+        Steering(3, num_channels=1)
