@@ -10,6 +10,8 @@ import webbrowser
 from pathlib import Path
 
 import click
+import numpy as np
+import numpy.typing as npt
 import uvicorn
 
 from pixelrl.agent import choose_device
@@ -22,19 +24,27 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def serve(
-    image: Path | None, host: str, port: int, folder: Path | None, max_pixels: int, browser: bool, device: str
+    image: Path | None,
+    mask: npt.NDArray[np.bool_] | None,
+    host: str,
+    port: int,
+    folder: Path | None,
+    max_pixels: int,
+    browser: bool,
+    device: str,
 ) -> None:
     """Serve until Ctrl-C.
 
     Raises:
-        PixelRLError: a place that cannot be listened at or written to, or a picture that cannot be read.
+        PixelRLError: a place that cannot be listened at or written to, a picture that cannot be read, or a mask (the
+            object in it, ``(h, w)``) that does not suit.
     """
     choose_device(device)  # refused before anything else
     listener = listen(host, port)
     port = listener.getsockname()[1]
     studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
     if image is not None:
-        studio.open(_read(image, studio.limits.upload), image.name)
+        studio.open(_read(image, studio.limits.upload), image.name, mask)
     studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
     token = secrets.token_urlsafe(24)
     wildcard = host in ("0.0.0.0", "::", "")
