@@ -58,7 +58,7 @@ def trace(session: Session) -> Export:
 
 def object_mask(session: Session) -> Export:
     """The object of a saliency policy, white on black, as ``pixelrl saliency --mask`` takes it."""
-    mask = Picture(session.object_mask()[..., 0] * np.uint8(255))
+    mask = Picture(session.recorded_object() * np.uint8(255))
     data = _through_file(".png", lambda path: write_picture(path, mask))
     return Export(f"{session.folder.stem}-object.png", "image/png", data)
 

@@ -1,4 +1,4 @@
-"""Regions of a picture as they come from the page: painted, or grown around a pixel."""
+"""Regions of a picture as they come from the page: painted, grown around a pixel, or as edits name them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pixelrl.agent import object_mask
+from pixelrl.edits import parse_region
 from pixelrl.errors import UsageError
+from pixelrl.studio.store import Folder
 
 
 def painted(box: object, runs: object, height: int, width: int) -> npt.NDArray[np.bool_]:
@@ -34,6 +37,22 @@ def touching(actions: npt.NDArray[np.uint8], x: int, y: int) -> npt.NDArray[np.b
     _, labels = cv2.connectedComponents((actions == actions[y, x]).astype(np.uint8), connectivity=4)
     inside: npt.NDArray[np.bool_] = labels == labels[y, x]
     return inside
+
+
+def check_mask(folder: Folder, region: object) -> None:
+    """Raise UsageError for a region that names a mask which is not the session's own."""
+    if isinstance(region, dict) and "mask" in region and not folder.has_mask(region["mask"]):
+        raise UsageError("region.mask must be the name of a region that was painted or selected in this session")
+
+
+def chosen(folder: Folder, region: object, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The object, ``(height, width)``, that a person chose by a region as edits have it.
+
+    Raises:
+        PixelRLError: it is not valid, does not fit the picture, or is empty or all of it.
+    """
+    check_mask(folder, region)
+    return object_mask(parse_region(region, folder.path, height, width).numpy(), height, width).numpy()
 
 
 def _integers(value: object, count: int | None) -> bool:

@@ -101,14 +101,14 @@ class Screen:
         planes = to_8_bit(array_to_tensor(self.picture.pixels))[0].byte().numpy()
         return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
-    def object_mask(self) -> Bytes:
-        """The object that the recorded run was about: 1 inside, 0 outside, ``(h, w, 1)``."""
+    def recorded_object(self) -> npt.NDArray[np.bool_]:
+        """The object that the recorded run was told of, ``(h, w)``; raises UsageError if its policy takes none."""
         self._names()
         assert self.recorded is not None
         trace = self.recorded.trace
         if trace.mask is None:
             raise UsageError(f"policy {trace.policy} takes no object; run one that does, for instance saliency-edit")
-        return trace.mask[..., None].astype(np.uint8)
+        return trace.mask
 
     def action_map(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
         """Part of the action maps of a step (from 1), ``(g, h, w)``."""

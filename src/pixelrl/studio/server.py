@@ -68,7 +68,7 @@ class _Served:
             "/api/sessions": lambda request: JSONResponse(self.studio.offered()),
             "/api/frame/{step:int}": self.frame,
             "/api/map/{step:int}": self.map,
-            "/api/object": lambda request: _raw(self.studio.current().object_mask()),
+            "/api/object": lambda request: _raw(self.studio.current().wanted_object()[..., None].view(np.uint8)),
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
             "/api/export/{what}": self.export,

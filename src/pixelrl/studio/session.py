@@ -19,14 +19,14 @@ import torch
 from pixelrl.agent import Agent, Level, object_mask
 from pixelrl.arrays import Array, tensor_to_array
 from pixelrl.color import from_space
-from pixelrl.edits import Edit, Editor, parse_edits, parse_region
+from pixelrl.edits import Edit, Editor, parse_edits
 from pixelrl.errors import UsageError
 from pixelrl.image_formats import Picture
 from pixelrl.rollout import Trajectory
 from pixelrl.studio.exact import Settling
 from pixelrl.studio.notes import Change, Settings, check_level
 from pixelrl.studio.preview import Film, Preview, as_mask, bounds, difference
-from pixelrl.studio.regions import painted, touching
+from pixelrl.studio.regions import check_mask, chosen, painted, touching
 from pixelrl.studio.runs import Progress, play, replayed
 from pixelrl.studio.screen import Recorded, Screen
 from pixelrl.studio.store import Folder
@@ -73,7 +73,7 @@ class Session(Screen):
             self._checked(notes.edits, names)
             wanted = notes.settings()
         region = wanted["region"]
-        mask = self._object(region) if agent.takes_mask and region is not None else None
+        mask = chosen(self.folder, region, self.height, self.width) if agent.takes_mask and region is not None else None
         recorded = play(agent, self.picture, level, mask, (), progress)
         save_trace(self.folder.trace, recorded.trace)
         with self.lock:
@@ -93,9 +93,9 @@ class Session(Screen):
         with self.lock:
             self._names()
             if "region" in settings:
-                self.object_mask()  # refuses where there is none
+                self.recorded_object()  # refuses where there is none
             if settings.get("region") is not None:
-                self._object(settings["region"])
+                chosen(self.folder, settings["region"], self.height, self.width)
             if "level" in settings:
                 check_level(settings["level"])
             former = self.folder.notes.as_now(settings)
@@ -115,10 +115,14 @@ class Session(Screen):
             self.folder.notes.region = {"mask": self.folder.add_mask(inside.numpy())}
             self.folder.save()
 
-    def _object(self, region: object) -> npt.NDArray[np.bool_]:
-        self._check_mask(region)
-        inside = parse_region(region, self.folder.path, self.height, self.width)
-        return object_mask(inside.numpy(), self.height, self.width).numpy()
+    def wanted_object(self) -> npt.NDArray[np.bool_]:
+        """The object that is wanted, ``(h, w)``; nothing is inside while it is still to be found."""
+        with self.lock:
+            inside, notes = self.recorded_object(), self.folder.notes
+            region = notes.settings()["region"]
+            if region == notes.region:
+                return inside
+            return np.zeros_like(inside) if region is None else chosen(self.folder, region, self.height, self.width)
 
     def resume(self, progress: Progress) -> None:
         """Go on with what the folder holds."""
@@ -232,7 +236,7 @@ class Session(Screen):
         return tuple(edits)
 
     def _parse(self, entry: object) -> Edit:
-        self._check_mask(entry.get("region") if isinstance(entry, dict) else None)
+        check_mask(self.folder, entry.get("region") if isinstance(entry, dict) else None)
         key = json.dumps(entry, sort_keys=True)
         if key not in self._parsed:
             self._parsed[key] = as_mask(parse_edits([entry], self.folder.path)[0], self.height, self.width)
@@ -240,10 +244,6 @@ class Session(Screen):
         while len(self._parsed) > _REMEMBERED:
             self._parsed.popitem(last=False)
         return self._parsed[key]
-
-    def _check_mask(self, region: object) -> None:
-        if isinstance(region, dict) and "mask" in region and not self.folder.has_mask(region["mask"]):
-            raise UsageError("region.mask must be the name of a region that was painted or selected in this session")
 
     # --- Regions ----------------------------------------------------------------------------------
 

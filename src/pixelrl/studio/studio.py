@@ -142,10 +142,10 @@ class Studio:
 
         assert session.recorded is not None
         agent = self.agent(session.recorded.trace.policy)
-        if asked is None:
-            session.live(agent, watched)
-        else:
+        if asked is not None:
             session.run(agent, cast(Level, asked["level"]), watched)
+        elif session.must_react():
+            session.live(agent, watched)
 
     # --- Policies ---------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class Studio:
             return known | {
                 "policy": trace.policy,
                 "condition": dict(trace.condition),
-                "object": None if trace.mask is None else {"pixels": int(trace.mask.sum())},
+                "object": trace.mask is not None,
                 "runs": session.runs,
                 "steps": len(trace.actions),
                 "agents": trace.actions.shape[1],
