@@ -40,32 +40,32 @@ def serve(
             object in it, ``(h, w)``) that does not suit.
     """
     choose_device(device)  # refused before anything else
-    listener = listen(host, port)
-    port = listener.getsockname()[1]
-    studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
-    if image is not None:
-        studio.open(_read(image, studio.limits.upload), image.name, mask)
-    studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
-    token = secrets.token_urlsafe(24)
-    wildcard = host in ("0.0.0.0", "::", "")
-    hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
-    config = uvicorn.Config(
-        application(studio, token, hosts, wildcard),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        limit_concurrency=64,
-        timeout_graceful_shutdown=2,
-    )
-    name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{port}/?token={token}"
-    if not _is_loopback(host):
-        click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
-    click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
-    if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
-    uvicorn.Server(config).run(sockets=[listener])
+    with listen(host, port) as listener:
+        port = listener.getsockname()[1]
+        studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
+        if image is not None:
+            studio.open(_read(image, studio.limits.upload), image.name, mask)
+        studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
+        token = secrets.token_urlsafe(24)
+        wildcard = host in ("0.0.0.0", "::", "")
+        hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
+        config = uvicorn.Config(
+            application(studio, token, hosts, wildcard),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=64,
+            timeout_graceful_shutdown=2,
+        )
+        name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{port}/?token={token}"
+        if not _is_loopback(host):
+            click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
+        click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
+        if browser:
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:
