@@ -542,5 +542,6 @@ function setCompareButtons() { radio($("[aria-label=Comparison]"), compare); }
 attempt(async () => {
   offer();
   await ready;
-  if (!session) await take(await get("/api/state"), true);
+  const first = await get("/api/state");
+  if (!session) await take(first, true); // or else a picture was opened meanwhile
 });
