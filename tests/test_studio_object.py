@@ -290,7 +290,7 @@ def test_the_command_line_gives_the_same_bits(
     assert np.array_equal(decoded(export("picture")), result)  # nothing is lost
 
     post("/api/ask", level=0)  # only the policy knows that this is no strength
-    while (state := call(address, "GET", "/api/state").json())["error"] is None:
+    while (state := call(address, "GET", "/api/state").json())["session"]["waiting"]:
         time.sleep(0.05)
     assert state["error"] == "strength = 0 is not a strength; give a number up to 1, negative to attenuate"
     assert state["session"]["level"] == -0.55
