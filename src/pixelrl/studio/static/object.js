@@ -56,12 +56,18 @@ export class TheObject {
     const { width, height, data } = await bytes("/api/object");
     if (key !== this.key) return; // meanwhile there is another one
     const pixels = new Uint32Array(width * height);
-    let count = 0;
-    for (let i = 0; i < pixels.length; i++)
-      if (data[i]) {
-        pixels[i] = 0xffffffff;
-        count++;
-      }
+    let count = 0, x0 = width, y0 = height, x1 = 0, y1 = 0;
+    for (let y = 0, i = 0; y < height; y++)
+      for (let x = 0; x < width; x++, i++)
+        if (data[i]) {
+          pixels[i] = 0xffffffff;
+          count++;
+          x0 = Math.min(x0, x);
+          x1 = Math.max(x1, x + 1);
+          y0 = Math.min(y0, y);
+          y1 = y + 1;
+        }
+    this.box = [x0, y0, x1, y1];
     this.mask = document.createElement("canvas");
     this.mask.width = width;
     this.mask.height = height;
@@ -88,15 +94,21 @@ export class TheObject {
 
   // A line around the object, as wide at every zoom: the object moved about, less the object.
   line() {
-    const { width, height } = this.view.canvas, dpr = width / this.view.shownWidth;
-    const canvas = () => Object.assign(document.createElement("canvas"), { width, height });
-    const inside = canvas();
-    const c = inside.getContext("2d");
+    const { view, box } = this, { width, height } = view.canvas, dpr = width / view.shownWidth;
+    const [x0, y0, x1, y1] = box.map((n, i) => dpr * ((i % 2 ? view.y : view.x) + n * view.scale + (i < 2 ? -4 : 4)));
+    const canvas = () => {
+      const made = Object.assign(document.createElement("canvas"), { width, height });
+      const context = made.getContext("2d");
+      context.rect(x0, y0, x1 - x0, y1 - y0); // no more than the object needs: this is done at every move
+      context.clip();
+      return made;
+    };
+    const inside = canvas(), c = inside.getContext("2d");
     c.scale(dpr, dpr);
-    this.view.layer(this.mask, 1, c);
+    view.layer(this.mask, 1, c);
     const ring = (radius, ink) => {
       const made = canvas(), r = made.getContext("2d");
-      for (let turn = 0; turn < 2 * Math.PI; turn += Math.PI / 8) r.drawImage(inside, radius * dpr * Math.cos(turn), radius * dpr * Math.sin(turn));
+      for (let turn = 0; turn < 2 * Math.PI; turn += Math.PI / 4) r.drawImage(inside, radius * dpr * Math.cos(turn), radius * dpr * Math.sin(turn));
       r.globalCompositeOperation = "source-in";
       r.fillStyle = ink;
       r.fillRect(0, 0, width, height);
