@@ -21,7 +21,8 @@ from PIL import Image
 
 from browser import browser_page
 from pixelrl.cli import main
-from test_studio import served
+from pixelrl.trace import load_trace
+from test_studio import call, served
 
 SIDE = 64
 
@@ -273,6 +274,81 @@ def test_a_reload_and_a_new_start_lose_nothing(page: Any, address: str, folder: 
         assert page.locator("#edits li").count() == count
         page.goto(address)
         page.wait_for_selector("#timeline:visible")
+
+
+def download(page: Any, what: str, folder: Path) -> Path:
+    page.click("#save")
+    with page.expect_download() as waited:
+        page.click(f"[data-what={what}]")
+    waited.value.save_as(folder / waited.value.suggested_filename)
+    return folder / waited.value.suggested_filename
+
+
+def test_paint_the_object(page: Any, folder: Path, tmp_path: Path) -> None:
+    settled(page)
+    assert page.is_hidden("#object")  # nothing of it for policies that take none
+    assert page.locator("[data-deed=object]").get_attribute("hidden") is not None
+    outline = """ink => {
+        const {width, height} = document.querySelector("#canvas");
+        const {data} = document.querySelector("#canvas").getContext("2d").getImageData(0, 0, width, height);
+        let count = 0;
+        for (let i = 0; i < data.length; i += 4) if (ink.every((value, c) => data[i + c] === value)) count++;
+        return count;
+    }"""
+    found, chosen = [0x7D, 0xB8, 0xFF], [0xFF, 0xD1, 0x66]
+    with served(tmp_path / "sessions") as (base, token), page.context.browser.new_page(accept_downloads=True) as page:
+        page.goto(f"{base}/?token={token}")
+        page.set_input_files("#file", folder / "photo.png")
+        page.select_option("#policy", "saliency-edit")
+        page.wait_for_selector("#level:visible")
+        page.click("#run")
+        page.wait_for_selector("#object-said:has-text('found')")
+        assert page.is_hidden("#level")  # its place is in the panel now
+        settled(page)
+        until(page, f"({outline})({found}) > 100")
+        page.uncheck("#object-shown")
+        until(page, f"({outline})({found}) === 0")
+        page.check("#object-shown")
+
+        page.click("#object-choose")
+        page.fill("#size", "8")
+        drag(page, (12.5, 20.5), (40.5, 20.5))
+        page.wait_for_selector("#object-said:has-text('chosen')")
+        until(page, f"({outline})({chosen}) > 100")
+        settled(page)
+        drag(page, (40.5, 20.5), (40.5, 44.5))  # the second stroke belongs to the same object
+        until(page, "parseInt(document.querySelector('#object-said').textContent.split(' ')[1]) > 360")
+        settled(page)
+        used = load_trace(download(page, "trace", tmp_path)).mask
+        y, x = np.mgrid[:SIDE, :SIDE]
+        across = np.hypot(x - x.clip(12, 40), y - 20)  # from the two strokes, in pixels
+        down = np.hypot(x - 40, y - y.clip(20, 44))
+        assert used[np.minimum(across, down) <= 3].all()
+        assert not used[np.minimum(across, down) > 5].any()
+        assert np.array_equal(np.asarray(Image.open(download(page, "object", tmp_path))), 255 * used)
+
+        page.focus("#strength")
+        page.keyboard.press("Home")
+        while call(base, "GET", "/api/state").json()["session"]["condition"] != {"strength": -1}:
+            page.wait_for_timeout(50)
+        settled(page)
+        assert page.inner_text("#strength-name") == "Attenuate"
+        trace = load_trace(download(page, "trace", tmp_path))
+        assert trace.condition == {"strength": -1.0}
+        assert np.array_equal(trace.mask, used)
+
+        page.click("#numbers summary")
+        page.click("#whole")
+        page.wait_for_selector("#message[class=error]:has-text('the mask is the whole image')")
+        assert np.array_equal(load_trace(download(page, "trace", tmp_path)).mask, used)
+
+        page.click("#undo")  # of the strength, and of the second stroke
+        page.click("#undo")
+        until(page, "parseInt(document.querySelector('#object-said').textContent.split(' ')[1]) < 300")
+        settled(page)
+        page.click("#object-found")
+        page.wait_for_selector("#object-said:has-text('found,')")
+        assert page.is_disabled("#object-found")
 
 
 @pytest.mark.parametrize("width", [1280, 820])

@@ -95,6 +95,11 @@ class Agent:
         """Channels that the policy sees together: 3 for colour, 1 for one that runs on each channel by itself."""
         return int(cast(int, self.card.arguments.get("num_channels", 1)))
 
+    @property
+    def takes_mask(self) -> bool:
+        """Whether it is told of an object in the image, by a mask."""
+        return self.card.condition == "strength"
+
     def __call__(
         self,
         image: AnyImage,
@@ -186,22 +191,13 @@ class Agent:
 
     def _region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:
         """The mask as a tensor, or the most salient object, for a policy that takes one."""
-        if self.card.condition != "strength":
+        if not self.takes_mask:
             if mask is not None:
                 raise UsageError(f"a mask cannot be used: policy {self.name} takes none; leave it out")
             return None
         if image.shape[1] != self.num_channels:
             raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
-        if mask is None:
-            return salient_object(image[:1])
-        if mask.shape != image.shape[-2:]:
-            sizes = [" x ".join(map(str, reversed(shape))) for shape in (mask.shape, image.shape[-2:])]
-            raise InputError(f"the mask is {sizes[0]} pixels, the image {sizes[1]}; they must be of one size")
-        region = torch.from_numpy(np.asarray(mask) != 0)
-        if not region.any() or region.all():
-            whole = "empty" if not region.any() else "the whole image"
-            raise InputError(f"the mask is {whole}; it must leave something inside and something outside")
-        return region
+        return salient_object(image[:1]) if mask is None else object_mask(mask, *image.shape[-2:])
 
     def condition(self, image: Image, told: Mapping[str, float], mask: Mask | None = None) -> Condition:
         """What the policy is told, as it sees it: ``(b, 1)``, or with a mask what is wanted of every pixel.
@@ -276,6 +272,22 @@ class Agent:
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8
+
+
+def object_mask(mask: npt.NDArray[np.generic], height: int, width: int) -> Mask:
+    """A mask as saliency policies take it: bool ``(height, width)``, True where it is not 0.
+
+    Raises:
+        InputError: it is of another size, empty or full.
+    """
+    if mask.shape != (height, width):
+        sizes = [" x ".join(map(str, reversed(shape))) for shape in (mask.shape, (height, width))]
+        raise InputError(f"the mask is {sizes[0]} pixels, the image {sizes[1]}; they must be of one size")
+    region = torch.from_numpy(np.asarray(mask) != 0)
+    if not region.any() or region.all():
+        whole = "empty" if not region.any() else "the whole image"
+        raise InputError(f"the mask is {whole}; it must leave something inside and something outside")
+    return region
 
 
 def load(policy: str | Path, device: str = "auto") -> Agent:

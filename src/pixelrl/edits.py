@@ -190,25 +190,40 @@ def parse_edits(content: object, folder: Path) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
+def parse_region(content: object, folder: Path, height: int, width: int) -> Mask:
+    """The pixels of what an edit may have as its ``region``, bool ``(height, width)``; ``folder`` as in `parse_edits`.
+
+    Raises:
+        UsageError: it is not valid, or does not fit the picture.
+    """
+    return Edit(**_region(content, folder)).region(height, width)  # type: ignore[arg-type]
+
+
 EXAMPLE = '[{"steps": "all", "region": {"box": [0, 0, 8, 8]}, "do": {"force": "do nothing"}}]'
 
 
 def _edit(entry: object, folder: Path) -> Edit:
     fields = _table(entry, "an edit", ("steps", "region", "where", "do"))
-    region = _table(fields.get("region", {}), "region", ("box", "polygon", "mask"))
-    if len(region) > 1:
-        raise UsageError(f"region has {' and '.join(region)}; give one of box, polygon and mask, or no region")
     where = _table(fields.get("where", {}), "where", ("action", "brightness"))
     actions = where.get("action")
     return Edit(
         steps=_steps(fields.get("steps", "all")),
-        box=_box(region["box"]) if "box" in region else None,
-        polygon=_polygon(region["polygon"]) if "polygon" in region else None,
-        mask=_mask(region["mask"], folder) if "mask" in region else None,
+        **_region(fields.get("region", {}), folder),  # type: ignore[arg-type]
         actions=None if actions is None else _names([actions] if isinstance(actions, str) else actions, "where.action"),
         brightness=_range(where["brightness"]) if "brightness" in where else None,
         **_deed(fields.get("do")),  # type: ignore[arg-type]
     )
+
+
+def _region(content: object, folder: Path) -> dict[str, object]:
+    region = _table(content, "region", ("box", "polygon", "mask"))
+    if len(region) > 1:
+        raise UsageError(f"region has {' and '.join(region)}; give one of box, polygon and mask, or no region")
+    return {
+        "box": _box(region["box"]) if "box" in region else None,
+        "polygon": _polygon(region["polygon"]) if "polygon" in region else None,
+        "mask": _mask(region["mask"], folder) if "mask" in region else None,
+    }
 
 
 def _steps(value: object) -> tuple[int, ...] | Literal["all"]:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 EXIT_USAGE, EXIT_INPUTS, EXIT_INTERRUPTED = 2, 3, 130
 
@@ -34,3 +39,14 @@ def parse_level(context: click.Context, parameter: click.Parameter, value: str) 
     if not 0 <= number < float("inf"):
         raise click.BadParameter(f"{value!r} is not a noise level; give a number of at least 0, or auto")
     return number
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """A picture as a mask ``(h, w)``: inside where it is at least half white. Raises InputError if it is no picture."""
+    from pixelrl.arrays import SCALES
+    from pixelrl.images import read_picture
+
+    pixels = read_picture(path).pixels
+    grey = pixels if pixels.ndim == 2 else pixels[..., :3].mean(-1)
+    inside: npt.NDArray[np.bool_] = grey >= SCALES[str(pixels.dtype)] / 2
+    return inside

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import PATH
+from pixelrl.cli.common import PATH, read_mask
 from pixelrl.cli.work import Settings, Work, chooser, picture_options, run
 from pixelrl.errors import UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 @click.command()
@@ -70,16 +65,5 @@ def saliency(work: Work, mask: Path | None, emphasize: bool, strength: float, po
     if work.ensemble:
         raise UsageError("--ensemble is for restoration; leave it out")
     wanted = strength if emphasize else -strength
-    region = None if mask is None else _mask(mask)
+    region = None if mask is None else read_mask(mask)
     return run(work, Settings(chooser(policy, "saliency", work.device), {"strength": wanted}, region))
-
-
-def _mask(path: Path) -> npt.NDArray[np.bool_]:
-    """A picture as a mask: inside where it is at least half white."""
-    from pixelrl.arrays import SCALES
-    from pixelrl.images import read_picture
-
-    pixels = read_picture(path).pixels
-    grey = pixels if pixels.ndim == 2 else pixels[..., :3].mean(-1)
-    inside: npt.NDArray[np.bool_] = grey >= SCALES[str(pixels.dtype)] / 2
-    return inside

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH
+from pixelrl.cli.common import DEVICE_OPTION, PATH, read_mask
 from pixelrl.errors import UsageError
 
 
 @click.command()
 @click.argument("image", type=PATH, required=False)
+@click.option("--mask", type=PATH, help="A picture, white where the object for `saliency-edit` is.  [default: found]")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this computer may come."
 )
@@ -22,6 +23,7 @@ from pixelrl.errors import UsageError
 @DEVICE_OPTION
 def studio(
     image: Path | None,
+    mask: Path | None,
     host: str,
     port: int,
     folder: Path | None,
@@ -41,4 +43,7 @@ def studio(
         raise UsageError('the studio needs starlette and uvicorn: pip install "pixelrl[studio]"') from error
     from pixelrl.studio.serve import serve
 
-    serve(image, host, port, folder, round(1e6 * max_megapixels), not no_browser, device)
+    if mask is not None and image is None:
+        raise UsageError(f"--mask {mask} needs the picture that it belongs to; give it as IMAGE")
+    region = None if mask is None else read_mask(mask)
+    serve(image, region, host, port, folder, round(1e6 * max_megapixels), not no_browser, device)

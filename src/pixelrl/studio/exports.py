@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pixelrl.errors import UsageError
+from pixelrl.image_formats import Picture
 from pixelrl.images import write_picture
 from pixelrl.studio.session import Session
-from pixelrl.trace import save_trace
+from pixelrl.trace import Trace, save_trace
 
 
 class Export(NamedTuple):
@@ -52,21 +56,40 @@ def trace(session: Session) -> Export:
     return Export(f"{session.folder.stem}.npz", "application/octet-stream", data)
 
 
+def object_mask(session: Session) -> Export:
+    """The object of a saliency policy, white on black, as ``pixelrl saliency --mask`` takes it."""
+    mask = Picture(session.recorded_object() * np.uint8(255))
+    data = _through_file(".png", lambda path: write_picture(path, mask))
+    return Export(f"{session.folder.stem}-object.png", "image/png", data)
+
+
 HOW_TO = """These edits were made in pixelrl studio. To apply them again, unpack this file beside the trace and run
 
     pixelrl edit {trace} edits.json -o result.png
 
 (replay: everything that the edits do not touch stays as recorded), or let the policy react to them (live):
 
-    pixelrl denoise {picture} --policy {policy} -o result.png --edits edits.json
+    {live}
 """
 
 
+def _command(trace: Trace, picture: str, mask: str) -> str:
+    """What does the same as the studio in *live*, with the picture and the mask beside it."""
+    words = ["pixelrl", "denoise" if trace.mask is None else "saliency", picture, "--policy", trace.policy]
+    for name, value in trace.condition.items():
+        words += [f"--{name}", repr(abs(value))]
+        words += ["--attenuate"] if value < 0 else []
+    words += [] if trace.mask is None else ["--mask", mask]
+    return shlex.join([*words, "-o", "result.png", "--edits", "edits.json"])
+
+
 def edits(session: Session) -> Export:
-    """The edits with their masks, as ``pixelrl edit`` takes them."""
+    """The edits with their masks, as ``pixelrl edit`` takes them, and the object if there is one."""
     with session.lock:
-        content = list(session.folder.notes.edits)
-        policy = session.folder.notes.policy or "POLICY"
+        if session.recorded is None:
+            raise UsageError("there are no edits yet; run a policy first")
+        content, recorded = list(session.folder.notes.edits), session.recorded.trace
+        inside = None if recorded.mask is None else object_mask(session)
     masks = {
         entry["region"]["mask"] for entry in content if isinstance(entry, dict) and "mask" in entry.get("region", {})
     }
@@ -74,9 +97,10 @@ def edits(session: Session) -> Export:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("edits.json", json.dumps(content, indent=2) + "\n")
         stem = session.folder.stem
-        archive.writestr(
-            "how-to.txt", HOW_TO.format(trace=f"{stem}.npz", picture=session.folder.notes.name, policy=policy)
-        )
+        live = _command(recorded, session.folder.notes.name, f"{stem}-object.png")
+        archive.writestr("how-to.txt", HOW_TO.format(trace=f"{stem}.npz", live=live))
+        if inside is not None:
+            archive.writestr(inside.name, inside.data)
         for name in sorted(masks):
             archive.write(session.folder.path / name, name)
     return Export(f"{session.folder.stem}-edits.zip", "application/zip", file.getvalue())
@@ -98,6 +122,7 @@ EXPORTS: dict[str, Callable[[Session], Export]] = {
     "png": png,
     "trace": trace,
     "edits": edits,
+    "object": object_mask,
     "report": report,
 }
 

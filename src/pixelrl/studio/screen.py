@@ -51,6 +51,8 @@ class Screen:
         """The live run with the edits at hand; None if it is still to be done."""
         self.revision = 0
         """Grows with every change of what is shown."""
+        self.runs = 0
+        """Grows with every run that is recorded."""
         self.changes: list[tuple[int, Box]] = []
         self.lock = threading.RLock()
 
@@ -98,6 +100,15 @@ class Screen:
         """The picture itself, as `frame` gives it, before there is a run."""
         planes = to_8_bit(array_to_tensor(self.picture.pixels))[0].byte().numpy()
         return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+    def recorded_object(self) -> npt.NDArray[np.bool_]:
+        """The object that the recorded run was told of, ``(h, w)``; raises UsageError if its policy takes none."""
+        self._names()
+        assert self.recorded is not None
+        trace = self.recorded.trace
+        if trace.mask is None:
+            raise UsageError(f"policy {trace.policy} takes no object; run one that does, for instance saliency-edit")
+        return trace.mask
 
     def action_map(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
         """Part of the action maps of a step (from 1), ``(g, h, w)``."""

@@ -10,6 +10,8 @@ import webbrowser
 from pathlib import Path
 
 import click
+import numpy as np
+import numpy.typing as npt
 import uvicorn
 
 from pixelrl.agent import choose_device
@@ -22,40 +24,48 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def serve(
-    image: Path | None, host: str, port: int, folder: Path | None, max_pixels: int, browser: bool, device: str
+    image: Path | None,
+    mask: npt.NDArray[np.bool_] | None,
+    host: str,
+    port: int,
+    folder: Path | None,
+    max_pixels: int,
+    browser: bool,
+    device: str,
 ) -> None:
     """Serve until Ctrl-C.
 
     Raises:
-        PixelRLError: a place that cannot be listened at or written to, or a picture that cannot be read.
+        PixelRLError: a place that cannot be listened at or written to, a picture that cannot be read, or a mask (the
+            object in it, ``(h, w)``) that does not suit.
     """
     choose_device(device)  # refused before anything else
-    listener = listen(host, port)
-    port = listener.getsockname()[1]
-    studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
-    if image is not None:
-        studio.open(_read(image, studio.limits.upload), image.name)
-    studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
-    token = secrets.token_urlsafe(24)
-    wildcard = host in ("0.0.0.0", "::", "")
-    hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
-    config = uvicorn.Config(
-        application(studio, token, hosts, wildcard),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        limit_concurrency=64,
-        timeout_graceful_shutdown=2,
-    )
-    name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{port}/?token={token}"
-    if not _is_loopback(host):
-        click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
-    click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
-    if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
-    uvicorn.Server(config).run(sockets=[listener])
+    with listen(host, port) as listener:
+        port = listener.getsockname()[1]
+        studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
+        if image is not None:
+            studio.open(_read(image, studio.limits.upload), image.name, mask)
+        studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
+        token = secrets.token_urlsafe(24)
+        wildcard = host in ("0.0.0.0", "::", "")
+        hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
+        config = uvicorn.Config(
+            application(studio, token, hosts, wildcard),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=64,
+            timeout_graceful_shutdown=2,
+        )
+        name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{port}/?token={token}"
+        if not _is_loopback(host):
+            click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
+        click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
+        if browser:
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _is_loopback(host: str) -> bool:

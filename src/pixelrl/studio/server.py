@@ -68,6 +68,7 @@ class _Served:
             "/api/sessions": lambda request: JSONResponse(self.studio.offered()),
             "/api/frame/{step:int}": self.frame,
             "/api/map/{step:int}": self.map,
+            "/api/object": lambda request: _raw(self.studio.current().wanted_object()[..., None].view(np.uint8)),
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
             "/api/export/{what}": self.export,
@@ -76,7 +77,8 @@ class _Served:
             "/api/resume": lambda body: self.studio.resume(body.get("id")),
             "/api/forget": lambda body: self.studio.forget(body.get("id")),
             "/api/run": lambda body: self.studio.run(body.get("policy"), body.get("level")),
-            "/api/cancel": lambda body: self.studio.worker.cancel(),
+            "/api/ask": lambda body: self.studio.current().ask({k: body[k] for k in ("level", "region") if k in body}),
+            "/api/cancel": lambda body: self.studio.cancel(),
             "/api/mask": lambda body: self.studio.current().add_mask(body.get("box"), body.get("runs")),
             "/api/same": lambda body: self.studio.current().same_action(
                 body.get("step"), body.get("x"), body.get("y"), body.get("channel")

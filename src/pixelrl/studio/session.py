@@ -9,38 +9,36 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from pixelrl.actions import ActionSet
-from pixelrl.agent import Agent, Level
+from pixelrl.agent import Agent, Level, object_mask
 from pixelrl.arrays import Array, tensor_to_array
-from pixelrl.color import from_space, to_space
+from pixelrl.color import from_space
 from pixelrl.edits import Edit, Editor, parse_edits
 from pixelrl.errors import UsageError
 from pixelrl.image_formats import Picture
-from pixelrl.rollout import Decision, Step, Trajectory, episode
+from pixelrl.rollout import Trajectory
+from pixelrl.studio.exact import Settling
+from pixelrl.studio.notes import Change, Settings, check_level
 from pixelrl.studio.preview import Film, Preview, as_mask, bounds, difference
+from pixelrl.studio.regions import check_mask, chosen, painted, touching
+from pixelrl.studio.runs import Progress, play, replayed
 from pixelrl.studio.screen import Recorded, Screen
 from pixelrl.studio.store import Folder
 from pixelrl.trace import Trace, load_trace, save_trace
-from pixelrl.types import Image, Outcomes
 
 MOST_EDITS = 300
-MOST_UNDO = 200
 SOON = 0.15
 """Seconds of work on the preview before an edit is answered; the rest of it comes while it is looked at."""
 _REMEMBERED = 64
 _QUIET = 0.5
 """Seconds after an edit in which the exact result is not begun: the next edit may come."""
 
-Progress = Callable[[float, str], None]
-"""Told the share that is done and what is being done; what it raises ends the work."""
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -55,8 +53,7 @@ class Session(Screen):
     def __init__(self, folder: Folder, picture: Picture) -> None:
         super().__init__(folder, picture)
         self.edits: tuple[Edit, ...] = ()
-        self._settling: Iterator[Step] | None = None
-        self._settled: Film | None = None
+        self._settling: Settling | None = None
         self._exact = True
         self._failed = False
         self._edited_at = 0.0
@@ -66,18 +63,66 @@ class Session(Screen):
     # --- Runs -------------------------------------------------------------------------------------
 
     def run(self, agent: Agent, level: Level, progress: Progress) -> None:
-        """Let a policy work on the picture. Edits stay; they must fit its operations.
+        """Let a policy work on the picture, with the object that is wanted. Edits stay; they must fit its operations.
 
         Raises:
-            PixelRLError: the picture or the level do not suit the policy.
+            PixelRLError: the picture, the level or the object do not suit the policy.
         """
-        edits = self._checked(self.folder.notes.edits, agent.actions.names)
-        recorded = self._play(agent, level, (), progress)
+        notes, names = self.folder.notes, agent.actions.names
+        with self.lock:
+            self._checked(notes.edits, names)
+            wanted = notes.settings()
+        region = wanted["region"]
+        mask = chosen(self.folder, region, self.height, self.width) if agent.takes_mask and region is not None else None
+        recorded = play(agent, self.picture, level, mask, (), progress)
         save_trace(self.folder.trace, recorded.trace)
         with self.lock:
-            self.folder.notes.policy, self.folder.notes.level = agent.name, level
+            notes.done(agent.name, level, wanted)
             self.folder.save()
-            self._take(recorded, edits)
+            self._take(recorded, self._checked(notes.edits, names))
+
+    def ask(self, settings: Settings) -> None:
+        """Have the policy do it again with other settings: `must_react` until `run` has done it.
+
+        Args:
+            settings: those that change.
+
+        Raises:
+            PixelRLError: nothing was run yet, or the policy takes no object, or not this one.
+        """
+        with self.lock:
+            self._names()
+            if "region" in settings:
+                self.recorded_object()  # refuses where there is none
+            if settings.get("region") is not None:
+                chosen(self.folder, settings["region"], self.height, self.width)
+            if "level" in settings:
+                check_level(settings["level"])
+            former = self.folder.notes.as_now(settings)
+            if former != settings:
+                self.folder.notes.remember(former)
+                self._ask(settings)
+
+    def _ask(self, settings: Settings) -> None:
+        self.folder.notes.ask(settings)
+        self.folder.save()
+        self._failed = False
+
+    def begin_with(self, mask: npt.NDArray[np.bool_]) -> None:
+        """Take this object, ``(h, w)``, in the first run of a policy that takes one; raises InputError."""
+        inside = object_mask(mask, self.height, self.width)
+        with self.lock:
+            self.folder.notes.region = {"mask": self.folder.add_mask(inside.numpy())}
+            self.folder.save()
+
+    def wanted_object(self) -> npt.NDArray[np.bool_]:
+        """The object that is wanted, ``(h, w)``; nothing is inside while it is still to be found."""
+        with self.lock:
+            inside, notes = self.recorded_object(), self.folder.notes
+            region = notes.settings()["region"]
+            if region == notes.region:
+                return inside
+            return np.zeros_like(inside) if region is None else chosen(self.folder, region, self.height, self.width)
 
     def resume(self, progress: Progress) -> None:
         """Go on with what the folder holds."""
@@ -85,56 +130,27 @@ class Session(Screen):
         if trace.pixels.shape != self.picture.pixels.shape:
             raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
         edits = self._checked(self.folder.notes.edits, trace.action_names)
-        images = []
-        recorded = trace.trajectory()
-        start = to_space(recorded.initial, trace.space)
-        # As if it were sRGB: images as the operations see them, not as people do.
-        for t, image in enumerate(Trajectory(start, recorded.actions, recorded.action_names).images()):
-            images.append(image)
-            progress(t / max(1, len(trace.actions)), "replaying the recorded steps")
-        film = Film(images, torch.from_numpy(trace.actions)[:, None])
+        recorded = replayed(trace, progress)
         with self.lock:
-            self._take(Recorded(trace, film), edits)
+            self._take(recorded, edits)
 
     def live(self, agent: Agent, progress: Progress) -> None:
         """Let the policy react to the edits. If they change meanwhile, the result is dropped."""
         with self.lock:
             assert self.recorded is not None
-            edits, level = self.edits, self._told()
-        reaction = self._play(agent, level, edits, progress) if edits else self.recorded
+            edits, recorded = self.edits, self.recorded
+        # Told the same as the recorded run: it must not guess again.
+        level = next(iter(recorded.trace.condition.values()), None)
+        told: Level = "auto" if level is None else level
+        reaction = play(agent, self.picture, told, recorded.trace.mask, edits, progress) if edits else recorded
         with self.lock:
             if edits is self.edits:
                 self.reaction = reaction
                 self._note(None)
 
-    def _told(self) -> Level:
-        """The level that the recorded run was told: the live run must not guess another one."""
-        assert self.recorded is not None
-        values = list(self.recorded.trace.condition.values())
-        return values[0] if values else "auto"
-
-    def _play(self, agent: Agent, level: Level, edits: Sequence[Edit], progress: Progress) -> Recorded:
-        channels = 1 if self.picture.pixels.ndim == 2 else self.picture.pixels.shape[2]
-        steps, done = agent.card.num_steps, 0
-        planes: list[list[Image]] = [[] for _ in range(steps + 1)]
-
-        def watch(t: int, step: Step) -> None:
-            nonlocal done
-            if t == 0:
-                planes[0].append(step.before)
-            planes[t + 1].append(step.after)
-            done += step.before.shape[0] * step.before.shape[1]
-            progress(done / (steps * channels), f"step {t + 1} of {steps}")
-
-        progress(0.0, "looking at the picture")
-        told = {} if agent.card.condition is None else {agent.card.condition: level}
-        result = agent(self.picture.pixels, edits=edits, watch=watch, **told)  # type: ignore[arg-type]
-        shape = (1, channels, self.height, self.width)
-        images = [torch.cat(group).reshape(shape) for group in planes]
-        return Recorded(result.trace(), Film(images, result.trajectory.actions))
-
     def _take(self, recorded: Recorded, edits: tuple[Edit, ...]) -> None:
         self.recorded, self.reaction = recorded, None
+        self.runs += 1
         self.preview = Preview(recorded.film, recorded.trace.action_names)
         self.edits = edits
         self.preview.change(edits, edits)
@@ -156,25 +172,32 @@ class Session(Screen):
             edits = self._checked(content, self._names())
             if content == notes.edits:
                 return
-            notes.undo = [*notes.undo, notes.edits][-MOST_UNDO:]
-            notes.redo = []
+            notes.remember(notes.edits)
             self._change(content, edits, near, seconds)
 
     def undo(self, seconds: float = SOON) -> None:
-        """The list of edits as it was before the last change."""
+        """The list of edits, or what the policy is told, as before the last change."""
         self._go(self.folder.notes.undo, self.folder.notes.redo, seconds)
 
     def redo(self, seconds: float = SOON) -> None:
         """Take back the last `undo`."""
         self._go(self.folder.notes.redo, self.folder.notes.undo, seconds)
 
-    def _go(self, source: list[list[object]], target: list[list[object]], seconds: float) -> None:
+    def _go(self, source: list[Change], target: list[Change], seconds: float) -> None:
         with self.lock:
+            as_now = self.folder.notes.as_now
+            while source and source[-1] == as_now(source[-1]):
+                source.pop()  # settings that were asked for and then given up
             if not source:
                 return
-            edits = self._checked(source[-1], self._names())
-            target.append(self.folder.notes.edits)
-            self._change(source.pop(), edits, None, seconds)
+            change, former = source[-1], as_now(source[-1])
+            edits = self._checked(change, self._names()) if isinstance(change, list) else ()
+            target.append(former)
+            source.pop()
+            if isinstance(change, list):
+                self._change(change, edits, None, seconds)
+            else:
+                self._ask(change)
 
     def _change(
         self, content: list[object], edits: tuple[Edit, ...], near: tuple[float, float] | None, seconds: float
@@ -213,10 +236,7 @@ class Session(Screen):
         return tuple(edits)
 
     def _parse(self, entry: object) -> Edit:
-        region = entry.get("region") if isinstance(entry, dict) else None
-        mask = region.get("mask") if isinstance(region, dict) else None
-        if isinstance(region, dict) and "mask" in region and not self.folder.has_mask(mask):
-            raise UsageError("region.mask must be the name of a region that was painted or selected in this session")
+        check_mask(self.folder, entry.get("region") if isinstance(entry, dict) else None)
         key = json.dumps(entry, sort_keys=True)
         if key not in self._parsed:
             self._parsed[key] = as_mask(parse_edits([entry], self.folder.path)[0], self.height, self.width)
@@ -233,18 +253,7 @@ class Session(Screen):
         Raises:
             UsageError: they do not fit the picture or each other.
         """
-        if not _integers(box, 4):
-            raise UsageError("box must be [x0, y0, x1, y1] in whole pixels")
-        x0, y0, x1, y1 = (int(n) for n in box)  # type: ignore[attr-defined]
-        if not (0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height):
-            raise UsageError(f"box = {box} does not lie inside the picture of {self.width}x{self.height}")
-        if not _integers(runs, None) or sum(runs) != (x1 - x0) * (y1 - y0):  # type: ignore[call-overload]
-            raise UsageError("runs must be a list of lengths that add up to the pixels of the box")
-        lengths = np.array(runs, dtype=np.int64)
-        inside = np.zeros((self.height, self.width), bool)
-        flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-        inside[y0:y1, x0:x1] = flat.reshape(y1 - y0, x1 - x0)
-        return self._keep(inside)
+        return self._keep(painted(box, runs, self.height, self.width))
 
     def same_action(self, step: object, x: object, y: object, channel: object) -> dict[str, object]:
         """Keep the region around a pixel whose agents do the same as its own at a step, as far as they touch."""
@@ -259,11 +268,7 @@ class Session(Screen):
             raise UsageError(f"channel = {channel!r} must be 0 to {agents - 1}")
         with self.lock:
             actions = film.actions[step - 1, 0, channel].numpy().copy()
-        value = int(actions[y, x])
-        same = (actions == value).astype(np.uint8)
-        _, labels = cv2.connectedComponents(same, connectivity=4)
-        kept = self._keep(labels == labels[y, x])
-        return {**kept, "action": self._names()[value]}
+        return {**self._keep(touching(actions, x, y)), "action": self._names()[int(actions[y, x])]}
 
     def _keep(self, inside: npt.NDArray[np.bool_]) -> dict[str, object]:
         box = bounds(inside)
@@ -278,19 +283,22 @@ class Session(Screen):
     def exact(self) -> bool:
         """Whether what is shown is the result itself, not a preview of it."""
         with self.lock:
+            if self.folder.notes.asked is not None:
+                return False
             return self.reaction is not None if self.mode == "live" else self._exact
 
     def _unsettle(self) -> None:
-        self._settling, self._settled, self._failed = None, None, False
+        self._settling, self._failed = None, False
         self._exact = not self.edits and not self._pending()
 
     def _pending(self) -> bool:
         return self.preview is not None and bool(self.preview.todo)
 
     def must_react(self) -> bool:
-        """Whether the policy has yet to react to the edits (*live*)."""
+        """Whether the policy has yet to do it again with what was asked, or to react to the edits (*live*)."""
         with self.lock:
-            return self.mode == "live" and self.recorded is not None and self.reaction is None and not self._failed
+            reacts = self.mode == "live" and self.reaction is None
+            return (self.folder.notes.asked is not None or reacts) and self.recorded is not None and not self._failed
 
     def waiting(self) -> bool:
         """Whether the exact result is still to come."""
@@ -298,9 +306,16 @@ class Session(Screen):
             return self.preview is not None and self.mode == "replay" and not (self._exact or self._failed)
 
     def give_up(self) -> None:
-        """After a fault, or when a person does not want to wait: try no more before the next change."""
+        """After a fault, or when a person does not want to wait: what was asked is asked no more.
+
+        Where that was the exact result or a reaction to edits, nothing more is tried before the next change.
+        """
         with self.lock:
-            self._settling, self._settled, self._failed = None, None, True
+            if self.folder.notes.asked is not None:
+                self.folder.notes.asked = None
+                self.folder.save()
+                return
+            self._settling, self._failed = None, True
 
     def advance(self) -> bool:
         """Do a slice of what is left to do in *replay*; returns whether there is more."""
@@ -315,35 +330,17 @@ class Session(Screen):
             if self._exact or time.monotonic() - self._edited_at < _QUIET:
                 return False
             if self._settling is None:
-                self._settling, self._settled = self._begin()
-            settling, settled = self._settling, self._settled
-        step = next(settling, None)
+                assert self.recorded is not None
+                self._settling = Settling(self.recorded.film, self._names(), self.edits)
+            settling = self._settling
+        more = settling.step()
         with self.lock:
-            if settling is not self._settling or settled is None:
+            if settling is not self._settling or more:
                 return True
-            if step is not None:
-                settled.images.append(step.after)
-                settled.actions = torch.cat([settled.actions, step.decision.actions[None]])
-                return True
-            self._compare(settled)
-            self.preview.become(settled)
-            self._settling, self._settled, self._exact = None, None, True
+            self._compare(settling.film)
+            self.preview.become(settling.film)
+            self._settling, self._exact = None, True
             return False
-
-    def _begin(self) -> tuple[Iterator[Step], Film]:
-        """The replay with the edits, from the first step that they name: before it, everything is as recorded."""
-        assert self.recorded is not None
-        film = self.recorded.film
-        steps = len(film.actions)
-        first = min((0 if edit.steps == "all" else min(edit.steps) - 1 for edit in self.edits), default=steps)
-        first = min(first, steps)
-        editor = Editor(self.edits, self._names(), self.height, self.width)
-
-        def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
-            return Decision(editor.replay(first + t, image, film.actions[first + t]))
-
-        start = Film(film.images[: first + 1], film.actions[:first])
-        return episode(film.images[first], ActionSet(self._names()), act, steps - first), start
 
     def _compare(self, exact: Film) -> None:
         """Tell the screen where the exact result looks different from the preview."""
@@ -365,6 +362,8 @@ class Session(Screen):
         """
         with self.lock:
             self._names()
+            if self.folder.notes.asked is not None:
+                raise UsageError("the policy is still at work with what you changed; wait until it is done")
             recorded, reaction, edits, exact = self.recorded, self.reaction, self.edits, self._exact
             film = self.preview.film if self.preview is not None else None
             if exact and film is not None and edits:
@@ -386,9 +385,3 @@ class Session(Screen):
     def _pixels(self, film: Film) -> Array:
         final = from_space(film.images[-1], self.space)
         return tensor_to_array(final, str(self.picture.pixels.dtype), self.picture.pixels.ndim)
-
-
-def _integers(value: object, count: int | None) -> bool:
-    if not isinstance(value, list) or (count is not None and len(value) != count):
-        return False
-    return all(type(n) is int and 0 <= n < 2**40 for n in value)

@@ -1,7 +1,7 @@
 """Session folders on disk: what lets a crash or a reload lose no edit. All names in them are made here.
 
 A folder holds the picture as it came (``input.*``), the recorded run (``trace.npz``), the masks of the edits
-(``masks/*.png``) and, written anew after every change, ``session.json``.
+and of the object (``masks/*.png``) and, written anew after every change, ``session.json``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import struct
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import final
 
@@ -26,6 +26,7 @@ from pixelrl.atomic import written_whole
 from pixelrl.errors import InputError, UsageError
 from pixelrl.image_formats import PNG_HEAD, Picture, check_size
 from pixelrl.images import read_picture
+from pixelrl.studio.notes import Notes
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
@@ -44,22 +45,6 @@ def default_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return base / "pixelrl" / "studio"
-
-
-@final
-@dataclass
-class Notes:
-    """What ``session.json`` holds beside its format."""
-
-    name: str
-    suffix: str
-    policy: str | None = None
-    level: float | str = "auto"
-    mode: str = "replay"
-    edits: list[object] = field(default_factory=list)
-    undo: list[list[object]] = field(default_factory=list)
-    redo: list[list[object]] = field(default_factory=list)
-    changed: float = 0.0
 
 
 @final
@@ -169,10 +154,10 @@ class Store:
         return folder, picture
 
     def branch(self, folder: Folder) -> Folder:
-        """A new session on the same picture, without edits."""
+        """A new session on the same picture, with the same object, without edits."""
         path = self.root / secrets.token_hex(8)
         path.mkdir(mode=0o700)
-        new = Folder(path, Notes(folder.notes.name, folder.notes.suffix))
+        new = Folder(path, Notes(folder.notes.name, folder.notes.suffix, region=folder.notes.settings()["region"]))
         shutil.copyfile(folder.input, new.input)
         if (folder.path / "masks").is_dir():
             shutil.copytree(folder.path / "masks", path / "masks")

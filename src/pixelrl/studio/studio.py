@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, final
 
+import numpy as np
+import numpy.typing as npt
+
 from pixelrl.actions import ACTIONS
 from pixelrl.agent import STRENGTH, TILE, Agent, Level, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, PixelRLError, UsageError
 from pixelrl.noise import NOISE_LEVELS
+from pixelrl.studio.notes import check_level
 from pixelrl.studio.preview import Box, bounds
-from pixelrl.studio.session import Progress, Session
+from pixelrl.studio.runs import Progress
+from pixelrl.studio.session import Session
 from pixelrl.studio.store import Folder, Store
 from pixelrl.studio.work import CancelledError, Worker
 
@@ -54,10 +59,17 @@ class Studio:
 
     # --- Sessions ---------------------------------------------------------------------------------
 
-    def open(self, data: bytes, name: str) -> None:
-        """Begin with the bytes of a picture file; raises InputError."""
+    def open(self, data: bytes, name: str, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        """Begin with the bytes of a picture file, and perhaps an object ``(h, w)`` in it; raises InputError."""
         folder, picture = self.store.create(data, name, self.limits.pixels)
-        self._set(Session(folder, picture))
+        session = Session(folder, picture)
+        if mask is not None:
+            try:
+                session.begin_with(mask)
+            except InputError:
+                self.store.forget(folder.id)
+                raise
+        self._set(session)
         self.store.tidy(keep=folder.id)
 
     def resume(self, identity: object) -> None:
@@ -82,8 +94,7 @@ class Studio:
         session = self.current()
         if not isinstance(policy, str) or policy not in shipped_policies():
             raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(shipped_policies())}")
-        if level != "auto" and (isinstance(level, bool) or not isinstance(level, (int, float))):
-            raise UsageError(f'level = {level!r} must be a number, or "auto"')
+        check_level(level)
 
         def do(progress: Progress) -> None:
             progress(0.0, "loading the policy")
@@ -102,6 +113,13 @@ class Studio:
 
         self.worker.submit("running a policy", do)
 
+    def cancel(self) -> None:
+        """What is being done is no longer wanted."""
+        session, job = self.session, self.worker.job
+        if session is not None and job is not None and job.kind == "live":
+            session.give_up()
+        self.worker.cancel()
+
     def current(self) -> Session:
         """The session at hand; raises UsageError if there is none."""
         if self.session is None:
@@ -114,15 +132,20 @@ class Studio:
         self.worker.wake()
 
     def _react(self, session: Session, progress: Progress) -> None:
-        edits = session.edits
+        edits, asked = session.edits, session.folder.notes.asked
 
         def watched(share: float, label: str) -> None:
-            if session.edits is not edits or session is not self.session:
+            other = session.folder.notes.asked is not asked or (asked is None and session.edits is not edits)
+            if other or session is not self.session:
                 raise CancelledError
             progress(share, label)
 
         assert session.recorded is not None
-        session.live(self.agent(session.recorded.trace.policy), watched)
+        agent = self.agent(session.recorded.trace.policy)
+        if asked is not None:
+            session.run(agent, cast(Level, asked["level"]), watched)
+        elif session.must_react():
+            session.live(agent, watched)
 
     # --- Policies ---------------------------------------------------------------------------------
 
@@ -143,7 +166,8 @@ class Studio:
                 continue
             condition = _condition(agent.card.condition)
             channels, steps = agent.num_channels, agent.card.num_steps
-            found.append({"name": name, "condition": condition, "channels": channels, "steps": steps})
+            takes: Json = {"condition": condition, "object": agent.takes_mask, "channels": channels}
+            found.append({"name": name, "steps": steps, **takes})
         return found
 
     # --- What the page shows ----------------------------------------------------------------------
@@ -171,7 +195,7 @@ class Studio:
                 "depth": {"uint8": "8 bit", "uint16": "16 bit"}.get(str(pixels.dtype), "float"),
                 "notes": list(session.picture.notes),
                 "policy": notes.policy,
-                "level": notes.level,
+                **notes.settings(),
                 "mode": notes.mode,
                 "revision": session.revision,
                 "undo": len(notes.undo),
@@ -184,6 +208,8 @@ class Studio:
             return known | {
                 "policy": trace.policy,
                 "condition": dict(trace.condition),
+                "object": trace.mask is not None,
+                "runs": session.runs,
                 "steps": len(trace.actions),
                 "agents": trace.actions.shape[1],
                 "actions": [_action(name) for name in trace.action_names],

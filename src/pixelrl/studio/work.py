@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import final
 
 from pixelrl.errors import PixelRLError
-from pixelrl.studio.session import Progress, Session
+from pixelrl.studio.runs import Progress
+from pixelrl.studio.session import Session
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Worker(threading.Thread):
 
     Args:
         session: gives the session at hand, or None.
-        react: lets the policy react to the session's edits (*live*).
+        react: lets the policy do what the session still wants of it (`Session.must_react`).
     """
 
     def __init__(self, session: Callable[[], Session | None], react: Callable[[Session, Progress], None]) -> None:
@@ -115,7 +116,7 @@ class Worker(threading.Thread):
                 return
             job = self.job = Job("live", lambda progress: self.react(session, progress))
         self._do(job)
-        if self.error is not None or job.cancelled.is_set():
+        if self.error is not None:
             session.give_up()
 
     def _advance(self, session: Session | None) -> bool:

@@ -37,7 +37,7 @@ export function keys(acts) {
       }
       return;
     }
-    if (typing || e.altKey) return;
+    if (typing || e.altKey || (e.target.type === "range" && /^(Home|End)$/.test(e.key))) return;
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (arrows[e.key] && e.target.id === "canvas") {
       e.preventDefault();

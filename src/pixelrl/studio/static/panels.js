@@ -47,7 +47,8 @@ export function radios(group, chosen) {
     if (!by) return;
     e.preventDefault();
     e.stopPropagation();
-    const next = buttons[(buttons.indexOf(document.activeElement) + by + buttons.length) % buttons.length];
+    const shown = buttons.filter((button) => !button.hidden);
+    const next = shown[(shown.indexOf(document.activeElement) + by + shown.length) % shown.length];
     next.focus();
     next.click();
   });

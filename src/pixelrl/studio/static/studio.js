@@ -1,18 +1,23 @@
 // The studio: what the page knows, and what happens when.
 
-import { download, get, Gone, post, upload } from "./api.js";
+import { get, Gone, post, Refused, upload } from "./api.js";
 import { Film } from "./film.js";
 import { keys } from "./keys.js";
+import { TheObject } from "./object.js";
 import { $, edits, element, inkOn, legend, radio, radios, story, TimeLine } from "./panels.js";
+import { Saving } from "./saving.js";
 import { hints, runs, Tools } from "./tools.js";
 import { View } from "./view.js";
 
 const view = new View($("#canvas")), film = new Film();
 const timeline = new TimeLine((step) => goTo(step));
 let policies = [], session = null, state = null, revision = 0;
-let step = 0, tool = "hand", deed = "protect", extent = "touching", compare = "off", pixel = null, aim = null, busy = false;
+let step = 0, tool = "hand", deed = "protect", extent = "touching", compare = "off", pixel = null, aim = null;
 let chosenSteps = new Set(), brushed = null, polling = 0;
-const hidden = new Set(), tools = new Tools(view, { done: drawn, look, ready: () => Boolean(session?.ran) && !busy });
+const hidden = new Set(), tools = new Tools(view, { done: drawn, look, ready: () => Boolean(session?.ran) });
+const object = new TheObject(view, { ask: (settings) => { letGo(); return send("/api/ask", settings); }, choose: () => chooseDeed("object") });
+const saving = new Saving({ session: () => session, say, attempt });
+view.extras = (c) => { object.draw(c); tools.draw(c); };
 
 const ready = attempt(async () => (policies = await get("/api/policies")));
 
@@ -46,7 +51,8 @@ async function take(next, fresh = false) {
   session = next.session;
   for (const action of session?.actions ?? []) action.ink = inkOn(action.color);
   const other = fresh || before?.id !== session?.id || before?.width !== session?.width;
-  const ranAnew = session?.ran && (other || !before?.ran || before.policy !== session.policy || before.runs !== session.runs);
+  const ranAnew = session?.ran && (other || !before?.ran || before.policy !== session.policy);
+  const ranAgain = session?.ran && !ranAnew && before.runs !== session.runs;
   document.body.classList.toggle("loaded", Boolean(session));
   $("#empty").hidden = Boolean(session);
   for (const id of ["#canvas", "#tools", "#run-form", "#view-tools", "#session-tools"]) $(id).hidden = !session;
@@ -55,13 +61,14 @@ async function take(next, fresh = false) {
   if (!session) return poll();
   if (other) opened();
   if (ranAnew) ran();
-  const changed = next.changed?.length && !ranAnew ? next.changed : [];
+  const changed = next.changed?.length && !ranAnew && !ranAgain ? next.changed : [];
   const moved = session.revision !== revision;
   revision = session.revision;
   if (changed.length) film.changed(changed);
   else if (moved && !other && !ranAnew) film.clear();
   if (next.error) say(next.error);
   controls();
+  attempt(() => object.take(session));
   if (session.ran) {
     timeline.shares(session);
     legend(session, step, hidden, toggle);
@@ -130,8 +137,9 @@ function ran() {
   timeline.build(session.steps);
   step = session.steps;
   chosenSteps = new Set(Array.from({ length: session.steps }, (_, i) => i + 1));
-  brushed = null;
-  tools.forget();
+  letGo();
+  if (deed === "object" && !session.object) deed = "protect";
+  deedFields();
   const options = () => session.actions.map(({ name }) => element("option", { value: name }, name));
   const former = $("#operation").value;
   $("#operation").replaceChildren(...options());
@@ -152,14 +160,18 @@ function fillPolicies() {
   const choice = $("#policy"), colours = session.channels;
   choice.replaceChildren(...policies.map((p) => element("option", { value: p.name, disabled: p.channels > 1 && p.channels !== colours }, `${p.name.replaceAll("-", " ")}${p.channels > 1 && p.channels !== colours ? " (colour pictures)" : ""}`)));
   const fitting = policies.filter((p) => p.channels === colours || p.channels === 1);
-  const best = session.policy ?? (fitting.find((p) => p.channels === colours && p.condition) ?? fitting.find((p) => p.condition) ?? fitting[0])?.name;
+  const fit = (...tests) => tests.map((test) => fitting.find(test)).find(Boolean)?.name;
+  const best = session.policy ?? fit((p) => session.region && p.object, (p) => p.channels === colours && p.condition, (p) => p.condition, () => true);
   choice.value = best ?? "";
   $("#level").value = typeof session.level === "number" && session.policy ? session.level : "";
   levelField();
 }
 
+// Of the policy that ran, the panel of its object holds the level.
+const levelInPanel = () => Boolean(session?.object) && $("#policy").value === session.policy;
+
 function levelField() {
-  const condition = policies.find((p) => p.name === $("#policy").value)?.condition;
+  const condition = levelInPanel() ? null : policies.find((p) => p.name === $("#policy").value)?.condition;
   $("#level-field").hidden = !condition;
   if (condition) {
     $("#level-name").textContent = condition.name;
@@ -183,9 +195,9 @@ function controls() {
   $("#run").classList.toggle("primary", !session.ran || $("#policy").value !== session.policy);
   $("#run").disabled = Boolean(state.job && state.job.kind !== "live");
   if (session.ran) {
-    const reacting = session.mode === "live" && state.job?.kind === "live";
+    const reacting = state.job?.kind === "live";
     $("#truth").textContent = session.exact ? (session.edits.length ? (session.mode === "live" ? "The policy's reaction to your edits." : "The exact result with your edits.") : "As the policy did it.")
-      : reacting ? "The policy is reacting to your edits…" : session.waiting ? "A preview; the exact result follows." : "A preview; saving computes the exact result.";
+      : reacting ? "The policy is reacting to what you changed…" : session.waiting ? "A preview; the exact result follows." : "A preview; saving computes the exact result.";
     $("#truth").classList.toggle("exact", session.exact);
   }
 }
@@ -338,21 +350,19 @@ function deedFields() {
   radio($(".deeds"), deed);
   radio($("#extent-field"), extent);
   $("#operation-field").hidden = deed !== "force" && deed !== "forbid";
-  $("#steps-field").hidden = deed === "protect";
-  $("#condition").hidden = deed === "protect" || tool === "same";
+  $("#steps-field").hidden = deed === "protect" || deed === "object";
+  $("#condition").hidden = deed === "protect" || deed === "object" || tool === "same";
   $("#size-field").hidden = tool !== "brush";
-  $("#extent-field").hidden = tool !== "same";
+  $("#extent-field").hidden = tool !== "same" || deed === "protect" || deed === "object";
   $("#tool-hint").textContent = tool === "hand" ? "Choose a tool on the left, and draw where it should be done." : hints[tool];
-  brushed = null;
-  tools.forget();
+  letGo();
 }
 
 function pickStep(n) {
   if (n) chosenSteps[chosenSteps.has(n) && chosenSteps.size > 1 ? "delete" : "add"](n);
   else chosenSteps = new Set(Array.from({ length: session.steps }, (_, i) => i + 1));
   for (const button of $("#steps").querySelectorAll("[data-n]")) button.setAttribute("aria-pressed", chosenSteps.has(Number(button.dataset.n)));
-  brushed = null;
-  tools.forget();
+  letGo();
 }
 
 // The edit that the panel describes, but for its region.
@@ -370,47 +380,51 @@ function described(action = null) {
   return edit;
 }
 
+const everywhere = () => extent === "everywhere" && deed !== "protect" && deed !== "object";
 const list = () => session.edits.map(({ edit }) => edit);
 
-async function drawn(region) {
-  if (!session?.ran) return;
-  say(null);
-  const edit = described();
-  let next = null, near = null;
-  if (region.box) {
-    edit.region = { box: region.box };
-    near = [(region.box[0] + region.box[2]) / 2, (region.box[1] + region.box[3]) / 2];
-  } else if (region.polygon) {
-    edit.region = { polygon: region.polygon };
-    near = region.polygon[0];
-  } else if (region.painted) {
-    const { mask, box } = region.painted;
-    const kept = await attempt(() => post("/api/mask", { box, runs: runs(mask, session.width, box) }));
-    if (!kept) return;
-    edit.region = { mask: kept.mask };
-    near = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
-    // Further strokes of the same brush belong to the same edit, if that is still the last one.
-    const last = list().at(-1);
-    if (brushed && last?.region?.mask === brushed) next = [...list().slice(0, -1), { ...edit }];
-    brushed = kept.mask;
-  } else if (region.pixel) {
-    if (step === 0) return say("Choose a step first: no operation led to the input.");
-    const { x, y, part } = region.pixel;
-    const channel = session.agents === 1 ? 0 : view.channel >= 0 ? view.channel : view.overlay ? Math.min(session.agents - 1, Math.floor(part * session.agents)) : 0;
-    const same = await attempt(() => post("/api/same", { step, x, y, channel }));
-    if (!same) return;
-    Object.assign(edit, described(same.action));
-    if (extent === "touching" || deed === "protect") edit.region = { mask: same.mask };
-    near = [x, y];
+// What was drawn, as a region that edits may have (none: the whole picture), and where its middle is.
+async function regionOf({ box, polygon, painted, pixel: start }) {
+  const middle = ([x0, y0, x1, y1]) => [(x0 + x1) / 2, (y0 + y1) / 2];
+  if (box) return { region: { box }, near: middle(box) };
+  if (polygon) return { region: { polygon }, near: polygon[0] };
+  if (painted) {
+    const kept = await post("/api/mask", { box: painted.box, runs: runs(painted.mask, session.width, painted.box) });
+    return { region: { mask: kept.mask }, near: middle(painted.box) };
   }
-  const sent = await send("/api/edits", { edits: next ?? [...list(), edit], near });
-  if (!sent) {
-    brushed = null;
-    tools.forget();
-  } else if (region.painted) view.draw();
+  if (!start) return {};
+  const { x, y, part } = start;
+  if (step === 0) throw new Refused("Choose a step first: no operation led to the input.");
+  const channel = session.agents === 1 ? 0 : view.channel >= 0 ? view.channel : view.overlay ? Math.min(session.agents - 1, Math.floor(part * session.agents)) : 0;
+  const same = await post("/api/same", { step, x, y, channel });
+  return { region: { mask: same.mask }, near: [x, y], action: same.action };
 }
 
-const replaceEdits = (next) => { brushed = null; tools.forget(); tools.shownEdit = null; return send("/api/edits", { edits: next }); };
+async function drawn(shape) {
+  if (!session?.ran) return;
+  say(null);
+  const found = await attempt(() => regionOf(shape));
+  if (!found) return;
+  const { region, near, action } = found, edit = described(action);
+  if (region && (!action || !everywhere())) edit.region = region;
+  let next = [...list(), edit];
+  if (shape.painted && deed !== "object") {
+    // Further strokes of the same brush belong to the same edit, if that is still the last one.
+    if (brushed && list().at(-1)?.region?.mask === brushed) next = [...list().slice(0, -1), edit];
+    brushed = region.mask;
+  }
+  const sent = await (deed === "object" ? send("/api/ask", { region: region ?? {} }) : send("/api/edits", { edits: next, near }));
+  if (!sent) letGo();
+  else if (shape.painted) view.draw();
+}
+
+// The next stroke of the brush begins something new.
+function letGo() {
+  brushed = null;
+  tools.forget();
+}
+
+const replaceEdits = (next) => { letGo(); tools.shownEdit = null; return send("/api/edits", { edits: next }); };
 const remove = (index) => replaceEdits(list().filter((_, i) => i !== index));
 function reorder(from, to) {
   const next = list();
@@ -419,8 +433,7 @@ function reorder(from, to) {
 }
 async function history(path) {
   if (!session?.ran) return;
-  brushed = null;
-  tools.forget();
+  letGo();
   await send(path);
 }
 
@@ -438,31 +451,11 @@ async function open(file) {
 }
 
 async function run() {
-  const level = $("#level").value === "" ? "auto" : Number($("#level").value);
+  const level = levelInPanel() ? session.level : $("#level-field").hidden || $("#level").value === "" ? "auto" : Number($("#level").value);
   say(null);
   sent++;
-  const next = await attempt(() => post("/api/run", { policy: $("#policy").value, level: $("#level-field").hidden ? "auto" : level, since: revision }));
+  const next = await attempt(() => post("/api/run", { policy: $("#policy").value, level, since: revision }));
   if (next) await take(next);
-}
-
-async function save(what) {
-  menu(false);
-  say("Computing the exact result…", "note");
-  const name = await attempt(() => download(`/api/export/${what}`));
-  if (name) say(`Saved ${name}.`, "note");
-}
-
-function menu(on) {
-  const box = $("#save-menu");
-  if (on && session) {
-    const lossy = session.format === "jpg";
-    const items = [["picture", "Picture", `${session.format.toUpperCase()}, ${session.depth}, as the input`], ...(lossy ? [["png", "Picture, lossless", "PNG"]] : []),
-      ["trace", "Trace", "every operation of every pixel"], ["edits", "Edits", "for pixelrl edit TRACE EDITS"], ["report", "Report", "one page that explains it all"]];
-    box.replaceChildren(...items.map(([what, name, detail]) => element("button", { role: "menuitem", "data-what": what, onclick: () => save(what) }, element("b", {}, name), element("small", {}, detail))));
-  }
-  box.hidden = !on;
-  $("#save").setAttribute("aria-expanded", on);
-  if (on) box.firstChild?.focus();
 }
 
 async function offer() {
@@ -493,13 +486,6 @@ $("#level").oninput = levelField;
 $("#cancel").onclick = () => send("/api/cancel");
 $("#undo").onclick = () => history("/api/undo");
 $("#redo").onclick = () => history("/api/redo");
-$("#save").onclick = () => menu($("#save-menu").hidden);
-document.addEventListener("pointerdown", (e) => { if (!e.target.closest(".menu")) menu(false); });
-$("#save-menu").addEventListener("keydown", (e) => {
-  const items = [...e.currentTarget.children], by = { ArrowDown: 1, ArrowUp: -1 }[e.key];
-  if (by) { e.preventDefault(); items[(items.indexOf(document.activeElement) + by + items.length) % items.length].focus(); }
-  if (e.key === "Escape") { menu(false); $("#save").focus(); }
-});
 $("#help-open").onclick = () => $("#help").showModal();
 $("#zoom").onclick = () => (view.fitted ? view.zoomTo(1) : view.fit());
 $("#zoom-in").onclick = () => view.zoomTo(view.scale * 1.5);
@@ -511,9 +497,9 @@ $("#channel").onchange = (e) => { view.channel = Number(e.target.value); view.dr
 $("#all").onclick = () => { hidden.clear(); legend(session, step, hidden, toggle); palette(); view.draw(); };
 $("#none").onclick = () => { for (const a of session.actions) hidden.add(a.name); legend(session, step, hidden, toggle); palette(); view.draw(); };
 $("#size").oninput = (e) => setSize(Number(e.target.value));
-for (const id of ["#operation", "#where-action", "#low", "#high"]) $(id).onchange = () => { brushed = null; tools.forget(); };
+for (const id of ["#operation", "#where-action", "#low", "#high"]) $(id).onchange = letGo;
 $("#box-form").onsubmit = (e) => { e.preventDefault(); const form = new FormData(e.target); drawn({ box: ["x0", "y0", "x1", "y1"].map((n) => Number(form.get(n))) }); };
-$("#whole").onclick = () => replaceEdits([...list(), described()]);
+$("#whole").onclick = () => { letGo(); drawn({}); };
 for (const which of ["look", "change"]) $(`#tab-${which}`).onclick = () => { tab(which); if (which === "look" && tool !== "hand") chooseTool("hand"); };
 radios($("#tools"), chooseTool);
 radios($(".deeds"), chooseDeed);
@@ -534,7 +520,7 @@ window.addEventListener("dragover", (e) => e.preventDefault());
 window.addEventListener("drop", (e) => { e.preventDefault(); dragged = 0; $("#over").hidden = true; open(e.dataTransfer.files[0]); });
 
 keys({
-  open: () => $("#file").click(), save: () => session?.ran && save("picture"), undo: () => history("/api/undo"), redo: () => history("/api/redo"),
+  open: () => $("#file").click(), save: () => session?.ran && saving.save("picture"), undo: () => history("/api/undo"), redo: () => history("/api/redo"),
   walk: (dx, dy, by) => attempt(async () => {
     if (!session?.ran) return;
     const from = aim ?? { x: Math.floor(session.width / 2) - dx * by, y: Math.floor(session.height / 2) - dy * by };
@@ -543,7 +529,7 @@ keys({
   }),
   step: goTo, by: (n) => goTo(step + n), brush: (n) => setSize(tools.size + n * Math.max(1, Math.round(tools.size / 8))),
   zoom: (n) => view.zoomTo(view.scale * 1.5 ** n), fit: () => (view.fitted ? view.zoomTo(1) : view.fit()), help: () => $("#help").showModal(),
-  escape: () => { menu(false); if (!tools.escape()) { if (tool !== "hand") chooseTool("hand"); else attempt(() => look(null)); } },
+  escape: () => { saving.menu(false); if (!tools.escape()) { if (tool !== "hand") chooseTool("hand"); else attempt(() => look(null)); } },
   enter: () => tools.close(), space: (on) => { tools.space = on; tools.cursor(); }, tool: (t) => session?.ran && chooseTool(t), deed: (d) => session?.ran && chooseDeed(d),
   overlay: () => session?.ran && setOverlay(!view.overlay), compare: () => session?.ran && setCompare({ off: "split", split: "blink", blink: "off" }[compare]),
   peek, mode: () => setMode(session?.mode === "live" ? "replay" : "live"),
@@ -556,5 +542,6 @@ function setCompareButtons() { radio($("[aria-label=Comparison]"), compare); }
 attempt(async () => {
   offer();
   await ready;
-  if (!session) await take(await get("/api/state"), true);
+  const first = await get("/api/state");
+  if (!session) await take(first, true); // or else a picture was opened meanwhile
 });

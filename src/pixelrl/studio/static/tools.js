@@ -2,7 +2,7 @@
 
 export const hints = {
   hand: "Drag to move, scroll to zoom, click a pixel to read its story.",
-  brush: "Paint over what you mean. More strokes add to the same edit.",
+  brush: "Paint over what you mean. More strokes add to it.",
   box: "Drag a rectangle.",
   polygon: "Click corners; close with a double click, Enter, or on the first corner.",
   same: "Click a pixel: all that do the same at this step are taken.",
@@ -49,7 +49,6 @@ export class Tools {
       const box = canvas.getBoundingClientRect();
       view.zoomAt(e.clientX - box.left, e.clientY - box.top, Math.exp(-Math.max(-240, Math.min(240, e.deltaY)) * (e.ctrlKey ? 0.01 : 0.0022)));
     }, { passive: false });
-    view.extras = (c) => this.draw(c);
   }
 
   // The brush starts a new region.

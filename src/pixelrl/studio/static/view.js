@@ -133,8 +133,8 @@ export class View {
     return { x0, y0, x1, y1, empty: x1 <= x0 || y1 <= y0, factor };
   }
 
-  layer(source, across = 1) {
-    const { x0, y0, x1, y1, empty } = this.visible(), c = this.context, s = this.scale;
+  layer(source, across = 1, c = this.context) {
+    const { x0, y0, x1, y1, empty } = this.visible(), s = this.scale;
     if (empty) return;
     c.imageSmoothingEnabled = s < 1;
     c.imageSmoothingQuality = "high";

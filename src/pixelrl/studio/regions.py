@@ -1,0 +1,61 @@
+"""Regions of a picture as they come from the page: painted, grown around a pixel, or as edits name them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pixelrl.agent import object_mask
+from pixelrl.edits import parse_region
+from pixelrl.errors import UsageError
+from pixelrl.studio.store import Folder
+
+
+def painted(box: object, runs: object, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """``(height, width)``, True inside ``box`` where, row by row, ``runs`` of pixels are out, in, out, ...
+
+    Raises:
+        UsageError: they do not fit the picture or each other.
+    """
+    if not _integers(box, 4):
+        raise UsageError("box must be [x0, y0, x1, y1] in whole pixels")
+    x0, y0, x1, y1 = (int(n) for n in box)  # type: ignore[attr-defined]
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise UsageError(f"box = {box} does not lie inside the picture of {width}x{height}")
+    if not _integers(runs, None) or sum(runs) != (x1 - x0) * (y1 - y0):  # type: ignore[call-overload]
+        raise UsageError("runs must be a list of lengths that add up to the pixels of the box")
+    lengths = np.array(runs, dtype=np.int64)
+    inside = np.zeros((height, width), bool)
+    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    inside[y0:y1, x0:x1] = flat.reshape(y1 - y0, x1 - x0)
+    return inside
+
+
+def touching(actions: npt.NDArray[np.uint8], x: int, y: int) -> npt.NDArray[np.bool_]:
+    """Of an action map ``(h, w)``, the pixels around one that do the same as it, as far as they touch."""
+    _, labels = cv2.connectedComponents((actions == actions[y, x]).astype(np.uint8), connectivity=4)
+    inside: npt.NDArray[np.bool_] = labels == labels[y, x]
+    return inside
+
+
+def check_mask(folder: Folder, region: object) -> None:
+    """Raise UsageError for a region that names a mask which is not the session's own."""
+    if isinstance(region, dict) and "mask" in region and not folder.has_mask(region["mask"]):
+        raise UsageError("region.mask must be the name of a region that was painted or selected in this session")
+
+
+def chosen(folder: Folder, region: object, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The object, ``(height, width)``, that a person chose by a region as edits have it.
+
+    Raises:
+        PixelRLError: it is not valid, does not fit the picture, or is empty or all of it.
+    """
+    check_mask(folder, region)
+    return object_mask(parse_region(region, folder.path, height, width).numpy(), height, width).numpy()
+
+
+def _integers(value: object, count: int | None) -> bool:
+    if not isinstance(value, list) or (count is not None and len(value) != count):
+        return False
+    return all(type(n) is int and 0 <= n < 2**40 for n in value)

@@ -1,0 +1,74 @@
+"""From a policy, or from a trace, to a run with all its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pixelrl.agent import Agent, Level
+from pixelrl.color import to_space
+from pixelrl.edits import Edit
+from pixelrl.image_formats import Picture
+from pixelrl.rollout import Step, Trajectory
+from pixelrl.studio.preview import Film
+from pixelrl.studio.screen import Recorded
+from pixelrl.trace import Trace
+from pixelrl.types import Image
+
+Progress = Callable[[float, str], None]
+"""Told the share that is done and what is being done; what it raises ends the work."""
+
+
+def play(
+    agent: Agent,
+    picture: Picture,
+    level: Level,
+    mask: npt.NDArray[np.bool_] | None,
+    edits: Sequence[Edit],
+    progress: Progress,
+) -> Recorded:
+    """Let a policy work on a picture.
+
+    Args:
+        agent: the policy.
+        picture: in the file's depth.
+        level: what it is told, of whatever kind it takes; nothing if it takes none.
+        mask: bool ``(h, w)``, the object; None for the most salient one, or for policies that take none.
+        edits: to which it reacts.
+        progress: told of every step.
+
+    Raises:
+        PixelRLError: the picture, the level or the mask do not suit the policy.
+    """
+    height, width = picture.pixels.shape[:2]
+    channels = 1 if picture.pixels.ndim == 2 else picture.pixels.shape[2]
+    steps, done = agent.card.num_steps, 0
+    planes: list[list[Image]] = [[] for _ in range(steps + 1)]
+
+    def watch(t: int, step: Step) -> None:
+        nonlocal done
+        if t == 0:
+            planes[0].append(step.before)
+        planes[t + 1].append(step.after)
+        done += step.before.shape[0] * step.before.shape[1]
+        progress(done / (steps * channels), f"step {t + 1} of {steps}")
+
+    progress(0.0, "looking at the picture")
+    told = {} if agent.card.condition is None else {agent.card.condition: level}
+    result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, **told)  # type: ignore[arg-type]
+    images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
+    return Recorded(result.trace(), Film(images, result.trajectory.actions))
+
+
+def replayed(trace: Trace, progress: Progress) -> Recorded:
+    """A run that was saved, carried out again."""
+    recorded, images = trace.trajectory(), []
+    start = to_space(recorded.initial, trace.space)
+    # As if it were sRGB: images as the operations see them, not as people do.
+    for t, image in enumerate(Trajectory(start, recorded.actions, recorded.action_names).images()):
+        images.append(image)
+        progress(t / max(1, len(trace.actions)), "replaying the recorded steps")
+    return Recorded(trace, Film(images, torch.from_numpy(trace.actions)[:, None]))

@@ -1,0 +1,124 @@
+// The object of a policy that takes one: outlined over the picture, chosen or found, and how strongly it counts.
+
+import { bytes } from "./api.js";
+import { $ } from "./panels.js";
+
+const chosenInk = "#ffd166", foundInk = "#7db8ff", caseInk = "#000b";
+
+export class TheObject {
+  // ask(settings): have it done again; choose(): let the next region be the object.
+  constructor(view, { ask, choose }) {
+    this.view = view;
+    this.mask = null; // a canvas of the picture's size, opaque inside
+    this.key = null; // of which object that is
+    $("#object-shown").onchange = () => view.draw();
+    $("#object-choose").onclick = choose;
+    $("#object-found").onclick = () => ask({ region: null });
+    const slider = $("#strength");
+    slider.oninput = () => {
+      if (Number(slider.value) === 0) slider.value = this.strength > 0 ? -slider.step : slider.step; // 0 would be no wish at all
+      this.strength = Number(slider.value);
+      this.sliding = true;
+      this.say();
+    };
+    slider.onchange = () => {
+      this.sliding = false;
+      ask({ level: this.strength });
+    };
+  }
+
+  // Say what there is to say of a session. What was chosen is shown at once, what is found when the run has found it.
+  async take(session) {
+    const shown = Boolean(session?.object);
+    $("#object").hidden = !shown;
+    $("[data-deed=object]").hidden = !shown;
+    if (!shown) {
+      this.key = this.mask = null;
+      return;
+    }
+    $("#object-found").disabled = session.region === null;
+    if (!this.sliding) {
+      this.strength = session.level === "auto" ? session.condition.strength : session.level;
+      $("#strength").value = this.strength;
+      this.say();
+    }
+    const key = JSON.stringify([session.id, session.runs, session.region]);
+    if (key !== this.key) await this.fetch(key, session.region === null);
+  }
+
+  say() {
+    $("#strength-name").textContent = this.strength < 0 ? "Attenuate" : "Emphasize";
+    $("#strength-said").textContent = Math.abs(this.strength).toFixed(2);
+  }
+
+  async fetch(key, found) {
+    this.key = key;
+    const { width, height, data } = await bytes("/api/object");
+    if (key !== this.key) return; // meanwhile there is another one
+    const pixels = new Uint32Array(width * height);
+    let count = 0, x0 = width, y0 = height, x1 = 0, y1 = 0;
+    for (let y = 0, i = 0; y < height; y++)
+      for (let x = 0; x < width; x++, i++)
+        if (data[i]) {
+          pixels[i] = 0xffffffff;
+          count++;
+          x0 = Math.min(x0, x);
+          x1 = Math.max(x1, x + 1);
+          y0 = Math.min(y0, y);
+          y1 = y + 1;
+        }
+    this.box = [x0, y0, x1, y1];
+    this.mask = document.createElement("canvas");
+    this.mask.width = width;
+    this.mask.height = height;
+    this.mask.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height), 0, 0);
+    this.ink = found ? foundInk : chosenInk;
+    this.drawn = null;
+    const size = `${count.toLocaleString("en").replaceAll(",", " ")} px`;
+    $("#object-said").textContent = count ? `${found ? "found" : "chosen"}, ${size}` : "being found…";
+    this.view.draw();
+  }
+
+  draw(c) {
+    if (!this.mask || !$("#object-shown").checked) return;
+    const { view } = this, place = [view.x, view.y, view.scale, view.canvas.width, view.canvas.height].join();
+    if (this.drawn !== place) {
+      this.drawn = place;
+      this.outline = this.line();
+    }
+    c.save();
+    c.resetTransform();
+    c.drawImage(this.outline, 0, 0);
+    c.restore();
+  }
+
+  // A line around the object, as wide at every zoom: the object moved about, less the object.
+  line() {
+    const { view, box } = this, { width, height } = view.canvas, dpr = width / view.shownWidth;
+    const [x0, y0, x1, y1] = box.map((n, i) => dpr * ((i % 2 ? view.y : view.x) + n * view.scale + (i < 2 ? -4 : 4)));
+    const canvas = () => {
+      const made = Object.assign(document.createElement("canvas"), { width, height });
+      const context = made.getContext("2d");
+      context.rect(x0, y0, x1 - x0, y1 - y0); // no more than the object needs: this is done at every move
+      context.clip();
+      return made;
+    };
+    const inside = canvas(), c = inside.getContext("2d");
+    c.scale(dpr, dpr);
+    view.layer(this.mask, 1, c);
+    const ring = (radius, ink) => {
+      const made = canvas(), r = made.getContext("2d");
+      for (let turn = 0; turn < 2 * Math.PI; turn += Math.PI / 4) r.drawImage(inside, radius * dpr * Math.cos(turn), radius * dpr * Math.sin(turn));
+      r.globalCompositeOperation = "source-in";
+      r.fillStyle = ink;
+      r.fillRect(0, 0, width, height);
+      r.globalCompositeOperation = "destination-out";
+      r.drawImage(inside, 0, 0);
+      return made;
+    };
+    const line = ring(3, caseInk), l = line.getContext("2d");
+    l.globalCompositeOperation = "source-over";
+    l.drawImage(ring(2, this.ink), 0, 0);
+    return line;
+  }
+}
