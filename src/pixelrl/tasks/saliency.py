@@ -113,7 +113,7 @@ class SaliencyEditing(Task):
         wanted, unchanged = start.condition[:, None, :1], before[:, None]
         rising = wanted > 0
         trials = torch.stack([torch.where(side, outcomes, unchanged) for side in (rising, ~rising)])
-        maps = self._saliency(trials.flatten(0, 2)).unflatten(0, trials.shape[:3])
+        maps = self._saliency(trials.flatten(0, 2)).view(*trials.shape[:3], 1, *trials.shape[-2:])
         gains = wanted * torch.where(rising, _mean_over(rising, maps[0]), _mean_over(~rising, maps[1]))
         costs = self._costs(start.condition[:, None, 1:2], start.target[:, None], outcomes)
         return (gains - costs) / 10 - self._worth(start, before)[:, None]
