@@ -63,16 +63,6 @@ def test_a_crop_may_be_the_whole_photo(generator: torch.Generator) -> None:
     assert (crops.flatten(1).sort().values * 255).round().equal(torch.arange(36.0).repeat(3, 1))
 
 
-def test_up_stays_up_without_turns(generator: torch.Generator) -> None:
-    photo = torch.arange(5 * 7, dtype=torch.uint8).view(1, 5, 7)
-    ways = set()
-    for crop in Crops([photo], 4, 64, torch.device("cpu"), turns=False).sample(generator):
-        values = (crop[0] * 255).round()
-        assert (values[1:] - values[:-1] == 7).all()
-        ways.add((values[:, 1:] - values[:, :-1]).unique().item())
-    assert ways == {1, -1}
-
-
 def test_the_generator_decides() -> None:
     crops = Crops([unique_photo(15, 15)], size=4, batch=6, device=CPU)
     one, same, other = (crops.sample(torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))

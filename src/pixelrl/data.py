@@ -118,20 +118,17 @@ class Crops:
         size: side of a crop in pixels.
         batch: crops per batch.
         device: where batches are made. The photos are kept there.
-        turns: turn crops, too; if not, they are only mirrored left to right: up stays up.
 
     Raises:
         UsageError: a photo smaller than a crop.
     """
 
-    def __init__(
-        self, photos: Sequence[Photo], size: int, batch: int, device: torch.device, turns: bool = True
-    ) -> None:
+    def __init__(self, photos: Sequence[Photo], size: int, batch: int, device: torch.device) -> None:
         smallest = min(min(photo.shape[-2:]) for photo in photos)
         if smallest < size:
             raise UsageError(f"data.crop = {size} does not fit into a picture of {smallest} pixels; make it smaller")
         self.photos = [photo.to(device) for photo in photos]
-        self.size, self.batch, self.turns = size, batch, turns
+        self.size, self.batch = size, batch
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "b c size size"]:
         """A batch in [0, 1]. ``generator`` is on the CPU, whatever the device."""
@@ -143,6 +140,6 @@ class Crops:
             top = int(down * (photo.shape[-2] - size + 1))
             left = int(right * (photo.shape[-1] - size + 1))
             crop = photo[:, top : top + size, left : left + size]
-            symmetry = int(turn * 8) if self.turns else 4 * int(turn * 2)
+            symmetry = int(turn * 8)
             crops.append(torch.rot90(crop.flip(-1) if symmetry >= 4 else crop, symmetry % 4, (-2, -1)))
         return torch.stack(crops).float() / 255

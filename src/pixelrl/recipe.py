@@ -22,7 +22,7 @@ class DataSettings:
     ``folder`` holds clean pictures; tasks that learn from pairs take the folders ``before`` and ``after`` instead, and
     ``names``, a text file of the pictures to use, one name a line; "" for all. Crops are ``crop`` pixels a side;
     ``validation`` photos are set aside. ``batch`` is the whole batch, however many processes share it. ``scales`` are
-    the sizes at which every photo is used (1 and below). With ``turns`` crops are turned as well as mirrored.
+    the sizes at which every photo is used (1 and below).
     """
 
     folder: str = ""
@@ -33,7 +33,6 @@ class DataSettings:
     batch: int = 16
     validation: int = 16
     scales: tuple[float, ...] = (1.0,)
-    turns: bool = True
 
 
 @dataclass(frozen=True)
@@ -224,9 +223,7 @@ def _convert(hint: object, value: object, key: str, where: str) -> object:
         return float(typing.cast(float, value))
     if type(value) is hint:
         return value
-    expected = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[
-        typing.cast(type, hint)
-    ]
+    expected = {int: "a whole number", float: "a number", str: "a string"}[typing.cast(type, hint)]
     raise UsageError(f"{where}: {key} must be {expected}, not {value!r}")
 
 

@@ -79,7 +79,7 @@ class Trainer:
         train, validation = split(photos, recipe.data.validation)
         scaled, sizes = rescaled(train, recipe.data.scales), recipe.data
         self.crops = {
-            name: Crops(scaled, phase.crop or sizes.crop, sizes.batch, device, sizes.turns)
+            name: Crops(scaled, phase.crop or sizes.crop, sizes.batch, device)
             for name, phase in (("warm_start", recipe.warm_start), ("reinforcement", recipe.reinforcement))
         }
         self.validation = [_centre(photo, VALIDATION_SIDE).to(device) for photo in validation]

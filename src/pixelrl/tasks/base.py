@@ -21,7 +21,7 @@ class Episode:
     Attributes:
         image: what the agents see at step 0, ``(b, c, h, w)``.
         target: what they are rewarded for coming closer to, same shape.
-        condition: what the policy is told, ``(b, 1)``, or of every pixel, ``(b, k, h, w)``; of noise, sigma / 255.
+        condition: what the policy is told, ``(b, 1)``, or of every pixel, ``(b, 1, h, w)``; of noise, sigma / 255.
         reward_scale: a positive factor per image, ``(b, 1)``, on all its rewards. It changes no image's best policy,
             but keeps strong noise from drowning the gradient of weak noise.
     """
@@ -63,9 +63,9 @@ class Task(ABC):
         """How good results are, by the measure of the field: here the PSNR in dB (`pixelrl.metrics.psnr`)."""
         return psnr(image, start.target)
 
-    def distance(self, image: Image, target: Image) -> Float[Tensor, "b _ h w"]:
-        """How far an estimate is from the target at each pixel, for learning it: here by channel, of its values."""
-        return (image - target).abs()
+    def compared(self, image: Image) -> Image:
+        """The image as estimates of it are compared: here its values."""
+        return image
 
     def step_reward(self, start: Episode, before: Image, after: Image) -> Float[Tensor, "b _ h w"]:
         """What a step earned each pixel, by channel or in all."""

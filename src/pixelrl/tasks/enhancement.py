@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.actions import PAPER_THIRTEEN
-from pixelrl.color import SPACES, lab_distance, length, prophoto_to_lab, srgb_to_prophoto
+from pixelrl.color import SPACES, lab_distance, prophoto_to_lab, srgb_to_prophoto
 from pixelrl.errors import UsageError
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
@@ -51,9 +51,9 @@ class ColorEnhancement(Task):
         """Like `degrade`."""
         return self.degrade(clean, 0.0, generator)
 
-    def distance(self, image: Image, target: Image) -> Float[Tensor, "b 1 h w"]:
-        """In Lab, in hundreds of units."""
-        return length(prophoto_to_lab(image) - prophoto_to_lab(target))
+    def compared(self, image: Image) -> Image:
+        """In Lab / 100."""
+        return prophoto_to_lab(image)
 
     def metric(self, image: Image, start: Episode) -> Float[Tensor, " b"]:
         """The mean distance in Lab: the smaller, the better."""
