@@ -12,6 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from skimage.color import rgb2lab
 from skimage.measure import label
+from torch.nn import functional as F
 
 from pixelrl import load
 from pixelrl.agent import Agent
@@ -50,6 +51,18 @@ def test_what_differs_is_salient(name: str) -> None:
 def test_the_most_salient_object() -> None:
     found = salient_object(scene())
     assert (found == INSIDE).double().mean() > 0.95
+
+
+def test_contrast_depends_on_the_picture_not_on_its_pixels() -> None:
+    """Enlarged four times, and with noise in single pixels, a picture is as salient where it was."""
+    image = scene(128)
+    large = F.interpolate(image, scale_factor=4)
+    small = MODELS["contrast"](image)
+    again = F.avg_pool2d(MODELS["contrast"](large), 4)
+    assert torch.corrcoef(torch.stack([small.flatten(), again.flatten()]))[0, 1] > 0.99
+    assert (again.mean() / small.mean()).item() == pytest.approx(1, abs=0.02)
+    noisy = large + 0.04 * torch.randn(large.shape, generator=torch.Generator().manual_seed(0))
+    assert (MODELS["contrast"](noisy).mean() / again.mean()).item() == pytest.approx(1, abs=0.15)
 
 
 def test_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +115,11 @@ def test_random_objects_are_connected_patches(generator: torch.Generator) -> Non
         assert label(mask.numpy(), connectivity=1).max() == 1
 
 
+def shared(saliency: torch.Tensor) -> torch.Tensor:
+    """The mean saliency of the object for its pixels, and of the rest for the others."""
+    return torch.where(INSIDE, saliency[..., INSIDE].mean(), saliency[..., ~INSIDE].mean())
+
+
 def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab() -> None:
     task = SaliencyEditing(least=0.2, cost=0.05)
     image = scene()
@@ -111,7 +129,7 @@ def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab() -> None:
     model = MODELS["contrast"]
     one, other = (rgb2lab(x[0].movedim(0, -1).double().numpy()) for x in (after, image))
     moved = torch.from_numpy(np.linalg.norm(one - other, axis=-1))[None, None]
-    gained = planes[:, :1] * (model(after) - model(image))
+    gained = planes[:, :1] * shared(model(after) - model(image))
     expected = (gained - 0.8 * 0.2 * moved - 0.05 * moved.square()) / 10
     torch.testing.assert_close(task.step_reward(start, image, after), expected.float(), rtol=1e-3, atol=5e-4)
     assert task.metric(image, start).item() == 0

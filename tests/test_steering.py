@@ -71,12 +71,13 @@ def test_logits_are_those_of_the_docstring_at_first() -> None:
     outcomes = actions.outcomes(image)
     logits = policy(image, outcomes, policy.perceive(image, planes)).logits[0, :, 0]
     away, least, most = policy.log_factors.exp()
-    around = planes[:, 2:5]
+    difference = planes[0, 5:] - planes[0, 2:5]
+    direction = difference / (difference.norm(dim=0) + 0.02)
     for n in range(len(NAMES)):
-        farther = (opponent(outcomes[:, n]) - around).norm(dim=1) - (opponent(image) - around).norm(dim=1)
-        far = (opponent(outcomes[:, n]) - opponent(image)).norm(dim=1)
-        expected = away * planes[:, 0] * farther - least * 0.7 * far - most * far.square()
-        torch.testing.assert_close(logits[n], expected[0], atol=1e-4, rtol=1e-4)
+        farther = ((opponent(outcomes[0, n]) - opponent(image[0])) * direction).sum(0)
+        far = (opponent(outcomes[0, n]) - opponent(image[0])).norm(dim=0)
+        expected = away * planes[0, 0] * farther - least * 0.7 * far - most * far.square()
+        torch.testing.assert_close(logits[n], expected, atol=1e-3, rtol=1e-4)
 
 
 def test_grey_pictures_are_refused() -> None:

@@ -37,7 +37,7 @@ class Learner:
         self.actions = ActionSet(task.action_names)
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
-        """The distance of the policy's estimate to the target: the supervised warm start."""
+        """L1 distance of the policy's estimate to the target: the supervised warm start."""
         memory = self.policy.perceive(start.image, start.condition)
         loss = self._estimate_loss(start, memory)
         return loss, {"estimate_loss": loss.item()}
@@ -76,10 +76,10 @@ class Learner:
         if estimate is None:
             raise UsageError("this policy forms no estimate; set warm_start.iterations and learner.estimate_coef to 0")
         weight = start.reward_scale[:, :, None, None]
-        miss = self.task.distance(estimate, start.target)
+        miss = self.task.compared(estimate) - self.task.compared(start.target)
         if self.settings.estimate_norm == 2:
             return 255 * (weight * miss.square()).mean()
-        return (weight.sqrt() * miss).mean()  # the reward scale weighs squares, so its root weighs distances
+        return (weight.sqrt() * miss.abs()).mean()  # the reward scale weighs squares, so its root weighs distances
 
     def _segment_loss(self, steps: list[Step], start: Episode, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
         settings = self.settings
