@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -135,7 +136,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     given = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=2, mp_context=context) as pool:
+    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context) as pool:
         waiting = [pool.submit(measured, s, given.photos, given.policy, given.limit) for s in STRENGTHS]
         results = [each.result() for each in waiting]
     text = "\n\n".join(section for section, _ in results)
@@ -143,7 +144,9 @@ def main() -> None:
         write_section("saliency.md", "tables", text)
     else:
         print(text)
-    save_sheet(results[1][1], DOCS / "saliency.jpg" if given.limit is None else Path("runs/saliency.jpg"))
+    save_sheet(
+        results[STRENGTHS.index(1.0)][1], DOCS / "saliency.jpg" if given.limit is None else Path("runs/saliency.jpg")
+    )
 
 
 def save_sheet(pairs: list[Pair], path: Path) -> None:

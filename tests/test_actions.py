@@ -10,8 +10,9 @@ import torch
 from skimage.color import rgb2hsv, rgb2lab
 from torch import Tensor
 
-from pixelrl.actions import ACTIONS, PAPER_NINE, PAPER_THIRTEEN, Action, ActionSet
+from pixelrl.actions import ACTIONS, PAPER_NINE, Action, ActionSet
 from pixelrl.errors import UsageError
+from pixelrl.tasks.saliency import ACTIONS as SALIENCY
 
 every_action = pytest.mark.parametrize("name", ACTIONS)
 
@@ -222,8 +223,6 @@ VISION = {
 }
 
 FIFTEEN = (*PAPER_NINE, *(f"grey level {levels:+d}" for levels in (-64, -16, -4, 4, 16, 64)))
-
-SALIENCY = (*PAPER_THIRTEEN, "Gaussian 0.5", "Gaussian 1.5", "sharpen")
 
 
 @pytest.mark.parametrize("vision", VISION)

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from pixelrl.actions import PAPER_THIRTEEN
+from pixelrl.agent import STRENGTH
 from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.cli.edit_pictures import saliency
 from pixelrl.tasks.saliency import ACTIONS
 from pixelrl.text import text_mask
 from pixelrl.trace import load_trace
@@ -129,7 +131,7 @@ def test_saliency_with_and_without_a_mask(run: Run, editor: Path, photo: Path, t
     code, _, err = run(*saliency, tmp_path / "a.png", "--mask", tmp_path / "mask.png", "--trace", tmp_path / "t.npz")
     assert (code, err) == (0, "")
     trace = load_trace(tmp_path / "t.npz")
-    assert trace.condition == {"strength": 0.4}
+    assert trace.condition == {"strength": 0.5}
     assert np.array_equal(trace.mask, mask > 0)
     code, _, err = run("explain", tmp_path / "t.npz", "-o", tmp_path / "r.html", "--policy", editor)
     assert (code, err) == (0, "")
@@ -164,3 +166,8 @@ def test_a_mask_that_is_no_picture(run: Run, editor: Path, photo: Path, tmp_path
     assert "mask.png" in err
     code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", editor, "--ensemble")
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_one_default_strength() -> None:
+    (strength,) = (option for option in saliency.params if option.name == "strength")
+    assert strength.default == STRENGTH

@@ -10,11 +10,12 @@ import torch
 from pixelrl.actions import ActionSet
 from pixelrl.color import opponent
 from pixelrl.policies import Steering
-from pixelrl.rollout import rollout
+from pixelrl.policies.tiling import tiled_forward, tiled_perceive
+from pixelrl.rollout import greedy, rollout
 from pixelrl.saliency import told
 
 NAMES = ("do nothing", "brightness -0.1", "brightness +0.1")
-ARGUMENTS = {"width": 8, "deep_width": 8, "depths": (1, 1, 1), "head_width": 4}
+ARGUMENTS = {"num_channels": 3, "width": 8, "deep_width": 8, "depths": (1, 1, 1), "head_width": 4}
 
 
 def fresh(names: tuple[str, ...] = NAMES) -> Steering:
@@ -78,6 +79,36 @@ def test_logits_are_those_of_the_docstring_at_first() -> None:
         far = (opponent(outcomes[0, n]) - opponent(image[0])).norm(dim=0)
         expected = away * planes[0, 0] * farther - least * 0.7 * far - most * far.square()
         torch.testing.assert_close(logits[n], expected, atol=1e-3, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_tiles_change_nothing(randomise: Callable[[torch.nn.Module], None]) -> None:
+    policy, actions = fresh(), ActionSet(NAMES)
+    randomise(policy)
+    image, condition = torch.rand(1, 3, 119, 158), torch.rand(1, 8, 119, 158)
+    condition[:, 1:] = condition[:, 1:, :1, :1]  # the same everywhere
+    outcomes, memory = actions.outcomes(image), policy.perceive(image, condition)
+    torch.testing.assert_close(tiled_perceive(policy, image, condition, 32), memory, rtol=1e-5, atol=1e-5)
+    logits, _, after = policy(image, outcomes, memory)
+    assert logits.std() > 0.1
+    chosen, tiled = tiled_forward(policy, greedy, image, outcomes, memory, 32)
+    assert (chosen == greedy(logits)).double().mean() > 0.999  # ties may fall either way
+    torch.testing.assert_close(tiled, after, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("y", "x"), [(60, 60), (61, 63), (0, 2), (118, 119)])
+def test_nothing_beyond_the_reach_matters(randomise: Callable[[torch.nn.Module], None], y: int, x: int) -> None:
+    policy = fresh()
+    randomise(policy)
+    image, condition = torch.rand(1, 3, 119, 120), torch.rand(1, 8, 119, 120)
+    other, wanted = image.clone(), condition.clone()
+    other[..., y, x] += 1
+    wanted[:, :1, y, x] += 1
+    memories = [policy.perceive(image, condition), policy.perceive(other, wanted)]
+    changed = (memories[0] != memories[1]).any(1)[0].nonzero() * policy.stride
+    distance = (changed - torch.tensor([y, x])).abs().amax(1)
+    assert 8 < distance.max() <= policy.reach
 
 
 def test_grey_pictures_are_refused() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelrl.agent import Agent
+from pixelrl.agent import STRENGTH, Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.cli import main
 from pixelrl.errors import InputError, PixelRLError, UsageError
@@ -33,8 +33,8 @@ INSIDE[6:20, 5:25] = True
 
 @pytest.fixture(scope="module")
 def editor() -> Agent:
-    sizes = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 3, "estimates": False}
-    card = PolicyCard("editor", "lookahead", sizes, NAMES, 3, "strength", {})
+    sizes = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 3}
+    card = PolicyCard("editor", "steering", sizes, NAMES, 3, "strength", {})
     network = filled(card)
     with torch.no_grad():
         for weight in network.parameters():
@@ -105,7 +105,7 @@ def test_undo_brings_back_objects_strengths_and_edits_in_turn(session: Session, 
     last = settled(session).result()
     session.undo()
     done(session, editor)
-    assert session.recorded.trace.condition == {"strength": 0.4}
+    assert session.recorded.trace.condition == {"strength": STRENGTH}
     assert np.array_equal(used(session), INSIDE)
     session.undo()
     assert (session.edits, session.must_react()) == ((), False)

@@ -127,7 +127,7 @@ class Agent:
             strength: for saliency policies, how much to emphasise the object, up to 1; negative to attenuate it;
                 `STRENGTH` for "auto".
             mask: for saliency policies, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out, the
-                most salient object is taken (`pixelrl.saliency.salient_object`).
+                most salient object of a single image is taken (`pixelrl.saliency.salient_object`).
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
@@ -197,7 +197,11 @@ class Agent:
             return None
         if image.shape[1] != self.num_channels:
             raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
-        return salient_object(image[:1]) if mask is None else object_mask(mask, *image.shape[-2:])
+        if mask is not None:
+            return object_mask(mask, *image.shape[-2:])
+        if len(image) != 1:
+            raise InputError(f"{len(image)} images have no common object; give a mask")
+        return salient_object(image)
 
     def condition(self, image: Image, told: Mapping[str, float], mask: Mask | None = None) -> Condition:
         """What the policy is told, as it sees it: ``(b, 1)``, or with a mask what is wanted of every pixel.

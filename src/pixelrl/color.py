@@ -75,7 +75,7 @@ def opponent(image: Pixels) -> Pixels:
     return torch.stack([luma, 1.2 * (red - green), 1.2 * (luma - blue)], -3)
 
 
-def lab_distance(lab: Pixels, other: Pixels) -> Float[Tensor, "*b 1 h w"]:
+def lab_distance(lab: Float[Tensor, "*#b 3 h w"], other: Float[Tensor, "*#b 3 h w"]) -> Float[Tensor, "*b 1 h w"]:
     """How far apart the colours of each pixel are (CIE 1976's Delta E), of two images in Lab / 100."""
     return LAB_SCALE * length(lab - other)
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelrl.color import lab_distance, opponent, srgb_to_lab
-from pixelrl.errors import UsageError
+from pixelrl.errors import InputError, UsageError
 
 SaliencyMap = Float[Tensor, "b 1 h w"]
 SaliencyModel = Callable[[Tensor], SaliencyMap]
@@ -31,17 +31,18 @@ SaliencyModel = Callable[[Tensor], SaliencyMap]
 CENTRES, DEEPER = (0, 1, 2), (3, 4)
 """Levels of the pyramid whose contrast counts, and by how many levels their surroundings are coarser."""
 THUMBNAIL = 128
-"""About the longer side in pixels of the reduced image at which `contrast` begins."""
+"""The longer side in pixels of the reduced image at which `contrast` begins."""
 
 
 def contrast(image: Tensor) -> SaliencyMap:
     """Centre-surround contrast: distances in Lab between levels of a pyramid, averaged over pairs of levels.
 
     The scales are Itti's (of 640x480 pixels: centres of 4 to 16, surroundings of 32 to 256), but relative to the image:
-    where the eye goes depends neither on the number of pixels nor on the texture of single ones.
+    where the eye goes depends neither on the number of pixels nor on the texture of single ones. Images smaller than
+    `THUMBNAIL` are taken as they are.
     """
-    factor = max(1, round(max(image.shape[-2:]) / THUMBNAIL))
-    pyramid = [F.avg_pool2d(image, factor, ceil_mode=True)]
+    reduction = max(1.0, max(image.shape[-2:]) / THUMBNAIL)
+    pyramid = [F.interpolate(image, [max(1, round(side / reduction)) for side in image.shape[-2:]], mode="area")]
     for _ in range(max(CENTRES) + max(DEEPER)):
         pyramid.append(F.avg_pool2d(pyramid[-1], 2, ceil_mode=True))
     levels = [srgb_to_lab(level) for level in pyramid]
@@ -122,6 +123,9 @@ def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
     Photographs have their background at the border (Wei et al., ECCV 2012). So a superpixel's weight is its mean
     distance in Lab to those five superpixels at the border that are most like it, less the farther it is from the
     middle; what is above Otsu's threshold is cut into connected pieces, and the one with the largest sum is the object.
+
+    Raises:
+        InputError: the image is of one colour, so that nothing stands out.
     """
     segments = superpixels(image[0], 200)
     height, width = segments.shape
@@ -132,7 +136,10 @@ def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
     distances = np.linalg.norm(means[:, None, :3] - means[None, border, :3], axis=-1)
     unlike = np.sort(distances, 1)[:, :5].mean(1)
     weights = (unlike * np.exp(-4 * np.square(means[:, 3:]).sum(1)))[segments]
-    pieces = label(weights > threshold_otsu(weights), connectivity=1)
+    standing_out = weights > threshold_otsu(weights)
+    if not standing_out.any():
+        raise InputError("no object stands out in this picture; give a mask")
+    pieces = label(standing_out, connectivity=1)
     totals = np.bincount(pieces.ravel(), weights.ravel())
     totals[0] = -1
     return torch.from_numpy(pieces == int(totals.argmax()))
@@ -181,7 +188,12 @@ def _onnx(file: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floa
     name = session.get_inputs()[0].name
 
     def run(image: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
-        result = np.asarray(session.run(None, {name: np.moveaxis(image, -1, 0)[None]})[0])
-        return result.reshape(result.shape[-2:])
+        try:
+            result = np.asarray(session.run(None, {name: np.moveaxis(image, -1, 0)[None]})[0])
+        except Exception as error:  # kinds of its own again, for images that the model does not take
+            raise UsageError(f"saliency model {file} does not take an image of {image.shape[:2]}: {error}") from error
+        while result.ndim > 2 and result.shape[0] == 1:
+            result = result[0]
+        return result
 
     return run

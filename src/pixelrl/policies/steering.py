@@ -31,7 +31,7 @@ class Steering(Policy):
     A step's logits start as ``away * wanted * f - least * strength * m - most * m^2``, where f is how far an outcome
     goes in the direction in which the object's mean colour differs from the surroundings', and m how far from the
     picture as it was, with three learned factors; a small convolutional head that starts at zero corrects them. Colours
-    are compared as `pixelrl.color.opponent` values. The encoder learns from the policy's gradient alone.
+    are compared as `pixelrl.color.opponent` values. The encoder learns from reinforcement alone.
 
     Args:
         num_actions: number of actions n.
@@ -53,7 +53,7 @@ class Steering(Policy):
     def __init__(
         self,
         num_actions: int,
-        num_channels: int = 3,
+        num_channels: int,
         width: int = 32,
         deep_width: int = 64,
         depths: Sequence[int] = (1, 3, 1),

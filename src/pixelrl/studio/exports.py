@@ -58,6 +58,7 @@ def trace(session: Session) -> Export:
 
 def object_mask(session: Session) -> Export:
     """The object of a saliency policy, white on black, as ``pixelrl saliency --mask`` takes it."""
+    session.require_nothing_asked()
     mask = Picture(session.recorded_object() * np.uint8(255))
     data = _through_file(".png", lambda path: write_picture(path, mask))
     return Export(f"{session.folder.stem}-object.png", "image/png", data)
@@ -88,6 +89,7 @@ def edits(session: Session) -> Export:
     with session.lock:
         if session.recorded is None:
             raise UsageError("there are no edits yet; run a policy first")
+        session.require_nothing_asked()
         content, recorded = list(session.folder.notes.edits), session.recorded.trace
         inside = None if recorded.mask is None else object_mask(session)
     masks = {

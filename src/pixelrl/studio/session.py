@@ -355,15 +355,23 @@ class Session(Screen):
         if box is not None:
             self._note([box])
 
+    def require_nothing_asked(self) -> None:
+        """What is taken along belongs together: refuse while another object or strength is still being worked on.
+
+        Raises:
+            UsageError: it is.
+        """
+        if self.folder.notes.asked is not None:
+            raise UsageError("the policy is still at work with what you changed; wait until it is done")
+
     def result(self) -> tuple[Trace, Array]:
         """What happened with the edits, and the pixels that came of it, exactly: it may take seconds.
 
-        In *replay* this is what ``pixelrl edit`` gives, in *live* what ``pixelrl denoise --edits`` does.
+        In *replay* this is what ``pixelrl edit`` gives, in *live* what ``--edits`` does on the command line.
         """
         with self.lock:
             self._names()
-            if self.folder.notes.asked is not None:
-                raise UsageError("the policy is still at work with what you changed; wait until it is done")
+            self.require_nothing_asked()
             recorded, reaction, edits, exact = self.recorded, self.reaction, self.edits, self._exact
             film = self.preview.film if self.preview is not None else None
             if exact and film is not None and edits:

@@ -269,8 +269,10 @@ def symbol(name: str) -> str:
     if words and re.fullmatch(r"\d+(\.\d+)?", last):
         return letters[0] + last
     if words and (change := re.fullmatch(r"([x+-])(\d*\.?\d+)", last)):
-        up = change[1] == "+" or (change[1] == "x" and float(change[2]) >= 1)
-        return (letters if len(letters) > 1 else words[0][:2].title()) + ("↑" if up else "↓")
+        kind, number = change[1], float(change[2])
+        up = kind == "+" or (kind == "x" and number >= 1)
+        large = number >= 0.1 if kind != "x" else not 0.9 < number < 1.1
+        return (letters if len(letters) > 1 else words[0][:2].title()) + ("↓↑⇓⇑"[2 * large + up])
     return (letters + last[0].upper())[:4] if words else last[:3]
 
 
@@ -279,7 +281,9 @@ def _check_memory(agent: Agent, session: Session) -> None:
     values = session.height * session.width * (1 if session.picture.pixels.ndim == 2 else 3)
     at_once = values if agent.num_channels > 1 else session.height * session.width
     images = 4 * (agent.card.num_steps + 1)  # recorded, shown, reaction, exact
-    network = 1000 * min(TILE * TILE, session.height * session.width)  # bytes that a tile's features take
+    network = (
+        90 * len(agent.actions) * min(TILE * TILE, session.height * session.width)
+    )  # bytes of a tile's comparisons
     need = 4 * (at_once * (len(agent.actions) + 8) + values * images) + network
     free = _free_memory()
     if free is not None and need > free:

@@ -21,6 +21,7 @@ export class TheObject {
       this.sliding = true;
       this.say();
     };
+    slider.onpointerup = slider.onblur = () => (this.sliding = false); // where it was taken, too: that is no change
     slider.onchange = () => {
       this.sliding = false;
       ask({ level: this.strength });

@@ -15,7 +15,7 @@ let policies = [], session = null, state = null, revision = 0;
 let step = 0, tool = "hand", deed = "protect", extent = "touching", compare = "off", pixel = null, aim = null;
 let chosenSteps = new Set(), brushed = null, polling = 0;
 const hidden = new Set(), tools = new Tools(view, { done: drawn, look, ready: () => Boolean(session?.ran) });
-const object = new TheObject(view, { ask: (settings) => { letGo(); return send("/api/ask", settings); }, choose: () => chooseDeed("object") });
+const object = new TheObject(view, { ask: (settings) => { if ("region" in settings) letGo(); return send("/api/ask", settings); }, choose: () => chooseDeed("object") });
 const saving = new Saving({ session: () => session, say, attempt });
 view.extras = (c) => { object.draw(c); tools.draw(c); };
 
@@ -483,7 +483,7 @@ $("#file").onchange = (e) => { open(e.target.files[0]); e.target.value = ""; };
 $("#run-form").onsubmit = (e) => { e.preventDefault(); run(); };
 $("#policy").onchange = () => { levelField(); controls(); };
 $("#level").oninput = levelField;
-$("#cancel").onclick = () => send("/api/cancel");
+$("#cancel").onclick = () => { letGo(); return send("/api/cancel"); };
 $("#undo").onclick = () => history("/api/undo");
 $("#redo").onclick = () => history("/api/redo");
 $("#help-open").onclick = () => $("#help").showModal();
