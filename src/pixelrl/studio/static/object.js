@@ -54,7 +54,10 @@ export class TheObject {
 
   async fetch(key, found) {
     this.key = key;
-    const { width, height, data } = await bytes("/api/object");
+    const { width, height, data } = await bytes("/api/object").catch((error) => {
+      this.key = null; // so that it is asked for again
+      throw error;
+    });
     if (key !== this.key) return; // meanwhile there is another one
     const pixels = new Uint32Array(width * height);
     let count = 0, x0 = width, y0 = height, x1 = 0, y1 = 0;
