@@ -92,7 +92,7 @@ def main() -> None:
             agent = pixelrl.load(file, "cpu")
             none = torch.zeros(1, 1)
             methods[name] = lambda image, agent=agent, none=none: agent.run(image, none)[1]
-            if name == stem:
+            if name == "restore-gray":
                 methods[f"{name}, x8 self-ensemble"] = lambda image, agent=agent, none=none: agent.ensembled(
                     image, none
                 )

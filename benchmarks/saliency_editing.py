@@ -32,7 +32,7 @@ from pixelrl.saliency import MODELS
 from pixelrl.types import Image
 
 Pair = tuple[Image, Image, torch.Tensor]
-STRENGTHS = (0.5, 1.0, -0.5, -1.0)
+STRENGTHS = (0.5, 1.0, -1.0)
 OBJECTS = Path(__file__).with_name("objects")
 
 

@@ -12,7 +12,6 @@ import torch
 from onnx import TensorProto, helper
 from skimage.color import rgb2lab
 from skimage.measure import label
-from torch.nn import functional as F
 
 from pixelrl import load
 from pixelrl.agent import Agent
@@ -53,17 +52,11 @@ def test_the_most_salient_object() -> None:
     assert (found == INSIDE).double().mean() > 0.95
 
 
-@pytest.mark.parametrize("side", [128, 150])
-def test_contrast_depends_on_the_picture_not_on_its_pixels(side: int) -> None:
-    """Enlarged four times, and with noise in single pixels, a picture is as salient where it was."""
-    image = scene(side)
-    large = F.interpolate(image, scale_factor=4)
-    small = MODELS["contrast"](image)
-    again = F.avg_pool2d(MODELS["contrast"](large), 4)
-    assert torch.corrcoef(torch.stack([small.flatten(), again.flatten()]))[0, 1] > 0.99
-    assert (again.mean() / small.mean()).item() == pytest.approx(1, abs=0.08)
-    noisy = large + 0.04 * torch.randn(large.shape, generator=torch.Generator().manual_seed(0))
-    assert (MODELS["contrast"](noisy).mean() / again.mean()).item() == pytest.approx(1, abs=0.15)
+def test_contrast_is_blind_to_the_texture_of_single_pixels() -> None:
+    image = scene(128)
+    board = (torch.arange(128)[:, None] + torch.arange(128)) % 2 * 0.2 - 0.1
+    textured = MODELS["contrast"](image + board)
+    assert (textured.mean() / MODELS["contrast"](image).mean()).item() == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 52)])

@@ -28,30 +28,27 @@ SaliencyMap = Float[Tensor, "b 1 h w"]
 SaliencyModel = Callable[[Tensor], SaliencyMap]
 """Images ``(b, 3, h, w)`` in sRGB to their maps."""
 
-CENTRES, DEEPER = (0, 1, 2), (3, 4)
-"""Levels of the pyramid whose contrast counts, and by how many levels their surroundings are coarser."""
-THUMBNAIL = 128
-"""The longer side in pixels of the reduced image at which `contrast` begins."""
+CENTRES, DEEPER = (2, 3, 4), (3, 4)
+"""Levels of the pyramid whose contrast counts, and by how many levels their surroundings are coarser (Itti et al.)."""
 
 
 def contrast(image: Tensor) -> SaliencyMap:
     """Centre-surround contrast: distances in Lab between levels of a pyramid, averaged over pairs of levels.
 
-    The scales are Itti's (of 640x480 pixels: centres of 4 to 16, surroundings of 32 to 256), but relative to the image:
-    where the eye goes depends neither on the number of pixels nor on the texture of single ones. Images smaller than
-    `THUMBNAIL` are taken as they are.
+    Centres are 4 to 16 pixels wide, surroundings 32 to 256, as in Itti's model of pictures of 640x480: the texture of
+    single pixels has no part in it.
     """
-    reduction = max(1.0, max(image.shape[-2:]) / THUMBNAIL)
-    pyramid = [F.interpolate(image, [max(1, round(side / reduction)) for side in image.shape[-2:]], mode="area")]
+    pyramid = [image]
     for _ in range(max(CENTRES) + max(DEEPER)):
-        pyramid.append(F.avg_pool2d(pyramid[-1], 2, ceil_mode=True))
-    levels = [srgb_to_lab(level) for level in pyramid]
-    total = torch.zeros_like(levels[0][:, :1])
+        pyramid.append(F.avg_pool2d(_even(pyramid[-1]), 2))
+    levels = {i: srgb_to_lab(level) for i, level in enumerate(pyramid) if i >= min(CENTRES)}
+    finest = levels[min(CENTRES)]
+    total = torch.zeros_like(finest[:, :1])
     for centre in CENTRES:
         for deeper in DEEPER:
             around = F.interpolate(levels[centre + deeper], levels[centre].shape[-2:], mode="bilinear")
             distance = lab_distance(levels[centre], around)
-            total += F.interpolate(distance, total.shape[-2:], mode="bilinear")
+            total += F.interpolate(distance, finest.shape[-2:], mode="bilinear")
     return F.interpolate(total / (len(CENTRES) * len(DEEPER)), image.shape[-2:], mode="bilinear")
 
 
@@ -158,6 +155,11 @@ def means_of(planes: Iterable[npt.NDArray[np.floating]], segments: npt.NDArray[n
     sums = np.stack([np.bincount(flat, plane.ravel()) for plane in planes], 1)
     means: npt.NDArray[np.float64] = sums / np.bincount(flat)[:, None].clip(1)
     return means
+
+
+def _even(image: Tensor) -> Tensor:
+    down, right = (side % 2 for side in image.shape[-2:])
+    return F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
 
 
 def _one_by_one(model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floating]]) -> SaliencyModel:

@@ -141,7 +141,8 @@ def _mean_over(side: Tensor, map_: Tensor) -> Tensor:
 
 def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> Bool[Tensor, "h w"]:
     """A random patch of similar colour: a superpixel and those neighbours, and theirs, that look like it."""
-    segments = superpixels(image, 60)
+    height, width = image.shape[-2:]
+    segments = superpixels(image, max(4, height * width // 400))
     number = int(segments.max()) + 1
     counts = np.bincount(segments.ravel())
     means = means_of(srgb_to_lab(image).cpu().numpy(), segments)
