@@ -175,6 +175,15 @@ def test_surroundings_weigh_no_more_than_the_object() -> None:
         torch.testing.assert_close(planes[i, 2:], sides[:, None, None].expand(6, 10, 10))
 
 
+def test_an_object_that_fills_a_crop_is_told_in_numbers() -> None:
+    image = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    planes = told(image, torch.ones(1, 1, 8, 8, dtype=torch.bool), torch.tensor([[0.6]]))
+    assert planes.isfinite().all()
+    assert (planes[:, :2] == 0.6).all()
+    task, start = SaliencyEditing(), Episode(image, image, planes, torch.ones(1, 1))
+    assert task.action_rewards(start, image, torch.stack([image, image + 0.1], 1)).isfinite().all()
+
+
 def test_opponent_colours_are_near_lab() -> None:
     patches = torch.rand((3, 400, 1), generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
     near = patches + 0.05 * torch.randn((3, 400, 1), generator=torch.Generator().manual_seed(1))

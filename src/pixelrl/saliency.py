@@ -106,10 +106,11 @@ def told(
     inside = mask.to(image)
     area = inside.mean((2, 3), keepdim=True)
     strength = strength[:, :, None, None]
-    wanted = strength * torch.where(mask, 1.0, -(area / (1 - area)).clamp_max(1))
+    wanted = strength * torch.where(mask, 1.0, -(area / (1 - area).clamp_min(1e-6)).clamp_max(1))
     colors = opponent(image)
     sides = (1 - inside, inside)
-    means = [(colors * side).mean((2, 3), keepdim=True) / side.mean((2, 3), keepdim=True) for side in sides]
+    # A random object may fill a crop; then there are no surroundings, and their colour is told to nobody.
+    means = [(colors * side).sum((2, 3), keepdim=True) / side.sum((2, 3), keepdim=True).clamp_min(1) for side in sides]
     planes = (wanted, strength.abs(), *means)
     return torch.cat([plane.expand(-1, -1, *image.shape[-2:]) for plane in planes], 1)
 
