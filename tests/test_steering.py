@@ -40,12 +40,14 @@ def test_starts_away_from_the_surroundings_or_towards_them(strength: float, expe
 
 
 def test_a_smaller_strength_goes_less_far() -> None:
+    """One, two and six steps of 0.025: the k-th is made while 7.5 times the strength is above 0.625 (2 k - 1)."""
     image, mask = grey_square()
+    names = ("do nothing", "brightness -0.025", "brightness +0.025")
     moved = []
     for strength in (0.1, 0.4, 1.0):
-        _, final = rollout(fresh(), ActionSet(NAMES), image, told(image, mask, torch.tensor([[strength]])), 8)
+        _, final = rollout(fresh(names), ActionSet(names), image, told(image, mask, torch.tensor([[strength]])), 8)
         moved.append((final - image)[mask.expand_as(image)].mean().item())
-    assert moved[0] < moved[1] < moved[2]
+    assert moved == pytest.approx([0.025, 0.05, 0.15], abs=1e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (7, 4), (17, 23)])
