@@ -100,19 +100,21 @@ def told(
 
     Args:
         image: sRGB.
-        mask: where the object is; no image's is empty or full.
+        mask: where the object is. A random object may fill a crop; then there are no surroundings, and their colour, 0,
+            is told to nobody.
         strength: positive to emphasise the object, negative to attenuate it.
     """
-    inside = mask.to(image)
-    area = inside.mean((2, 3), keepdim=True)
+    area = mask.to(image).mean((2, 3), keepdim=True)
     strength = strength[:, :, None, None]
     wanted = strength * torch.where(mask, 1.0, -(area / (1 - area).clamp_min(1e-6)).clamp_max(1))
     colors = opponent(image)
-    sides = (1 - inside, inside)
-    # A random object may fill a crop; then there are no surroundings, and their colour is told to nobody.
-    means = [(colors * side).sum((2, 3), keepdim=True) / side.sum((2, 3), keepdim=True).clamp_min(1) for side in sides]
-    planes = (wanted, strength.abs(), *means)
+    planes = (wanted, strength.abs(), mean_over(~mask, colors), mean_over(mask, colors))
     return torch.cat([plane.expand(-1, -1, *image.shape[-2:]) for plane in planes], 1)
+
+
+def mean_over(side: Bool[Tensor, "*b _ h w"], values: Float[Tensor, "*b _ h w"]) -> Float[Tensor, "*b _ 1 1"]:
+    """The mean of values over a side's pixels; 0 where it has none."""
+    return (values * side).sum((-2, -1), keepdim=True) / side.sum((-2, -1), keepdim=True).clamp_min(1)
 
 
 def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:

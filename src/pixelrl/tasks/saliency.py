@@ -15,7 +15,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.color import lab_distance, srgb_to_lab
 from pixelrl.errors import UsageError
-from pixelrl.saliency import find_model, means_of, superpixels, told
+from pixelrl.saliency import find_model, mean_over, means_of, superpixels, told
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
@@ -114,14 +114,14 @@ class SaliencyEditing(Task):
         rising = wanted > 0
         trials = torch.stack([torch.where(side, outcomes, unchanged) for side in (rising, ~rising)])
         maps = self._saliency(trials.flatten(0, 2)).view(*trials.shape[:3], 1, *trials.shape[-2:])
-        gains = wanted * torch.where(rising, _mean_over(rising, maps[0]), _mean_over(~rising, maps[1]))
+        gains = wanted * torch.where(rising, mean_over(rising, maps[0]), mean_over(~rising, maps[1]))
         costs = self._costs(start.condition[:, None, 1:2], start.target[:, None], outcomes)
         return (gains - costs) / 10 - self._worth(start, before)[:, None]
 
     def _worth(self, start: Episode, image: Image) -> Float[Tensor, "b 1 h w"]:
         wanted, map_ = start.condition[:, :1], self._saliency(image)
         rising = wanted > 0
-        gains = wanted * torch.where(rising, _mean_over(rising, map_), _mean_over(~rising, map_))
+        gains = wanted * torch.where(rising, mean_over(rising, map_), mean_over(~rising, map_))
         return (gains - self._costs(start.condition[:, 1:2], start.target, image)) / 10
 
     # Images are taken as they will be seen: sharpening again and again would else earn without end.
@@ -132,11 +132,6 @@ class SaliencyEditing(Task):
     def _costs(self, strength: Tensor, target: Tensor, image: Tensor) -> Tensor:
         moved = lab_distance(srgb_to_lab(image.clamp(0, 1)), srgb_to_lab(target))
         return strength * self.least * moved + self.cost * moved.square()
-
-
-def _mean_over(side: Tensor, map_: Tensor) -> Tensor:
-    """The mean over a side's pixels, with the map's dimensions; 0 where a side has none."""
-    return (map_ * side).sum((-2, -1), keepdim=True) / side.sum((-2, -1), keepdim=True).clamp_min(1)
 
 
 def random_object(image: Float[Tensor, "3 h w"], generator: torch.Generator) -> Bool[Tensor, "h w"]:
