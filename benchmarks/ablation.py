@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import torch
 
-from pixelrl.atomic import written_whole
-from pixelrl.recipe import read_recipe
-from pixelrl.train import Trainer
+from pixelrl.pictures.atomic import written_whole
+from pixelrl.training.recipe import read_recipe
+from pixelrl.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "ablation.json"

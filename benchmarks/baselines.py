@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-from pixelrl.filters import fill_extremes, median
-from pixelrl.metrics import to_8_bit
-from pixelrl.noise import anscombe
+from pixelrl.imaging.filters import fill_extremes, median
+from pixelrl.imaging.metrics import to_8_bit
+from pixelrl.imaging.noise import anscombe
 from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task
 from pixelrl.types import Image
 
@@ -171,12 +171,12 @@ SALT_PEPPER = (
     Baseline(
         "iterated Gaussian fill",
         "pixelrl",
-        "pixelrl.filters.fill_extremes (5x5, sigma 1) until no pixel is 0 or 1",
+        "pixelrl.imaging.filters.fill_extremes (5x5, sigma 1) until no pixel is 0 or 1",
         _fill,
     ),
     Baseline("Telea inpainting", "opencv-python-headless", "of the pixels that are 0 or 1, radius 3", _telea),
-    Baseline("median 3x3", "pixelrl", "pixelrl.filters.median, once", lambda noisy, density: median(noisy, 3)),
-    Baseline("median 5x5", "pixelrl", "pixelrl.filters.median, once", lambda noisy, density: median(noisy, 5)),
+    Baseline("median 3x3", "pixelrl", "pixelrl.imaging.filters.median, once", lambda noisy, density: median(noisy, 3)),
+    Baseline("median 5x5", "pixelrl", "pixelrl.imaging.filters.median, once", lambda noisy, density: median(noisy, 5)),
 )
 
 Published = dict[str, tuple[float | None, float | None, float | None]]

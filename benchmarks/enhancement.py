@@ -18,9 +18,9 @@ import torch
 from pages import table, write_section
 
 import pixelrl
-from pixelrl.arrays import array_to_tensor
-from pixelrl.color import lab_distance, prophoto_to_lab, prophoto_to_srgb, srgb_to_lab, srgb_to_prophoto
-from pixelrl.images import read_picture
+from pixelrl.imaging.color import lab_distance, prophoto_to_lab, prophoto_to_srgb, srgb_to_lab, srgb_to_prophoto
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.files import read_picture
 from pixelrl.types import Image
 
 STYLES = ("foreground-popout", "local-xpro", "watercolor")

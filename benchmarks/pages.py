@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixelrl.atomic import written_whole
+from pixelrl.pictures.atomic import written_whole
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -20,10 +20,10 @@ import torch
 from pages import table, write_section
 
 import pixelrl
-from pixelrl.arrays import array_to_tensor
-from pixelrl.filters import median
-from pixelrl.images import read_picture
-from pixelrl.metrics import psnr, ssim
+from pixelrl.imaging.filters import median
+from pixelrl.imaging.metrics import psnr, ssim
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.files import read_picture
 from pixelrl.tasks import TextRemoval
 from pixelrl.types import Image
 

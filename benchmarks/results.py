@@ -28,11 +28,11 @@ from baselines import COMPARISONS, NONE, Baseline, Comparison
 
 import pixelrl
 from pixelrl.agent import Agent
-from pixelrl.arrays import array_to_tensor
-from pixelrl.atomic import written_whole
 from pixelrl.errors import UsageError
-from pixelrl.images import list_pictures, read_picture
-from pixelrl.metrics import psnr, ssim
+from pixelrl.imaging.metrics import psnr, ssim
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.files import list_pictures, read_picture
 from pixelrl.tasks import Task
 from pixelrl.types import Condition, Image
 

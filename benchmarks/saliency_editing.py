@@ -25,10 +25,10 @@ from pages import DOCS, table, write_section
 from PIL import Image as PillowImage
 
 import pixelrl
-from pixelrl.arrays import array_to_tensor
-from pixelrl.color import lab_distance, srgb_to_lab
-from pixelrl.images import read_picture
-from pixelrl.saliency import MODELS
+from pixelrl.imaging.color import lab_distance, srgb_to_lab
+from pixelrl.imaging.saliency import MODELS
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.files import read_picture
 from pixelrl.types import Image
 
 Pair = tuple[Image, Image, torch.Tensor]

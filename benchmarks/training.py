@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from pixelrl.agent import choose_device
-from pixelrl.recipe import PhaseSettings, Recipe, read_recipe
-from pixelrl.train import Trainer
+from pixelrl.training.recipe import PhaseSettings, Recipe, read_recipe
+from pixelrl.training.trainer import Trainer
 
 HEIGHT, WIDTH, PHOTOS, UNTIMED = 321, 481, 40, 3
 PHASES = ("warm_start", "reinforcement")

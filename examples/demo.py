@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-from pixelrl.arrays import array_to_tensor
-from pixelrl.metrics import psnr
+from pixelrl.imaging.metrics import psnr
+from pixelrl.pictures.arrays import array_to_tensor
 
 SIGMA = 25
 

@@ -13,12 +13,12 @@ from skimage.color import rgb2lab
 import pixelrl
 from pixelrl.actions import PAPER_NINE
 from pixelrl.agent import Agent
-from pixelrl.arrays import array_to_tensor
 from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.errors import InputError, UsageError
-from pixelrl.metrics import psnr
-from pixelrl.noise import estimate_sigma
-from pixelrl.saliency import MODELS
+from pixelrl.imaging.metrics import psnr
+from pixelrl.imaging.noise import estimate_sigma
+from pixelrl.imaging.saliency import MODELS
+from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task, TextRemoval
 
 SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}

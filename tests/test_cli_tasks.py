@@ -14,7 +14,7 @@ from pixelrl.agent import STRENGTH
 from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli.edit_pictures import saliency
 from pixelrl.tasks.saliency import ACTIONS
-from pixelrl.text import text_mask
+from pixelrl.tasks.text_masks import text_mask
 from pixelrl.trace import load_trace
 
 Run = Callable[..., tuple[int, str, str]]

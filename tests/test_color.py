@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from pixelrl.color import (
+from pixelrl.imaging.color import (
     from_space,
     lab_distance,
     prophoto_to_lab,

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.data import Crops, load_photos, rescaled, split
 from pixelrl.errors import UsageError
+from pixelrl.training.data import Crops, load_photos, rescaled, split
 
 CPU = torch.device("cpu")
 

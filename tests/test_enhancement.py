@@ -11,13 +11,13 @@ import torch
 from skimage.color import rgb2lab
 
 from pixelrl import load
-from pixelrl.color import lab_distance, prophoto_to_srgb, srgb_to_lab, to_space
-from pixelrl.data import load_pairs
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
-from pixelrl.recipe import recipe_from_dict
+from pixelrl.imaging.color import lab_distance, prophoto_to_srgb, srgb_to_lab, to_space
 from pixelrl.tasks import ColorEnhancement
-from pixelrl.train import Trainer
+from pixelrl.training.data import load_pairs
+from pixelrl.training.recipe import recipe_from_dict
+from pixelrl.training.trainer import Trainer
 
 
 def pair(generator: torch.Generator) -> torch.Tensor:

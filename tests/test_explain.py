@@ -20,19 +20,19 @@ from PIL import Image as PillowImage
 
 import pixelrl
 from browser import browser_page
-from pixelrl import explain_planes
 from pixelrl.actions import ACTIONS, PAPER_NINE
 from pixelrl.agent import Agent
-from pixelrl.animate import draw, frames
-from pixelrl.arrays import Array, array_to_tensor
 from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli import main
 from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
-from pixelrl.explain import asked_again, report_html
-from pixelrl.explain_numbers import change, contributions, cropped, without
-from pixelrl.metrics import psnr
-from pixelrl.show import most_diverse_window
+from pixelrl.imaging.metrics import psnr
+from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.report import planes as explain_planes
+from pixelrl.report.animation import draw, frames
+from pixelrl.report.page import asked_again, report_html
+from pixelrl.report.strip import most_diverse_window
+from pixelrl.report.worth import change, contributions, cropped, without
 from pixelrl.trace import Trace, save_trace
 
 STEPS, HEIGHT, WIDTH = 3, 36, 44
@@ -442,7 +442,7 @@ def test_the_page_in_a_browser(randomise, tmp_path: Path) -> None:
 
 
 def test_the_package_brings_the_parts_of_the_page() -> None:
-    folder = Path(pixelrl.__file__).parent / "report"
+    folder = Path(pixelrl.__file__).parent / "report" / "static"
     assert {path.name for path in folder.iterdir()} >= {
         "report.html",
         "report.css",

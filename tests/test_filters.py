@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl import filters
+from pixelrl.imaging import filters
 
 Filter = Callable[[Tensor], Tensor]
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from pixelrl.errors import UsageError
-from pixelrl.learner import Learner
 from pixelrl.policies import FCN, Lookahead, Policy, PolicyOutput
-from pixelrl.recipe import LearnerSettings
-from pixelrl.returns import identity_kernel
-from pixelrl.rollout import Actor, episode, sampler
+from pixelrl.rl.returns import identity_kernel
+from pixelrl.rollout import Actor, episode
 from pixelrl.tasks import Episode, Task
+from pixelrl.training.learner import Learner
+from pixelrl.training.recipe import LearnerSettings
+from pixelrl.training.sampling import sampler
 
 GRADIENTS = ("all-action", "sampled")
 Randomise = Callable[[nn.Module], None]

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.learner import Learner
 from pixelrl.policies import FCN, Lookahead, Policy
-from pixelrl.recipe import LearnerSettings
 from pixelrl.rollout import rollout
 from pixelrl.tasks import Episode, Task
+from pixelrl.training.learner import Learner
+from pixelrl.training.recipe import LearnerSettings
 
 ENOUGH = 0.95
 LEARNING_RATE = 1e-2

@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.policies import Lookahead
 from pixelrl.policies.lookahead import filled
-from pixelrl.returns import identity_kernel
+from pixelrl.rl.returns import identity_kernel
 
 ACTIONS = ActionSet(PAPER_NINE)
 

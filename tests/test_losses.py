@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.losses import (
+from pixelrl.rl.losses import (
     all_action_policy_loss,
     entropy,
     expected_reward,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pixelrl.metrics import psnr, ssim, to_8_bit
+from pixelrl.imaging.metrics import psnr, ssim, to_8_bit
 
 
 def test_to_8_bit_clips_and_rounds() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.noise import NOISE_LEVELS, anscombe, estimate_peak, estimate_sigma
+from pixelrl.imaging.noise import NOISE_LEVELS, anscombe, estimate_peak, estimate_sigma
 from pixelrl.tasks import TASKS, GaussianDenoising, PoissonDenoising
 
 
@@ -59,7 +59,7 @@ def test_policies_see_levels_as_tasks_tell_them() -> None:
 
 
 def test_colour_photographs_and_crops_keep_their_channels() -> None:
-    from pixelrl.data import Crops, rescaled
+    from pixelrl.training.data import Crops, rescaled
 
     photo = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8))
     half = rescaled([photo], [1.0, 0.5])

@@ -18,10 +18,10 @@ import torch
 
 from pixelrl.checkpoint import read_tensors
 from pixelrl.errors import UsageError
-from pixelrl.parallel import ALONE, Processes, joined, own_device
-from pixelrl.recipe import Recipe, recipe_from_dict
-from pixelrl.train import STATE_FILE, Trainer
-from pixelrl.train_log import LOG_FILE
+from pixelrl.training.log import LOG_FILE
+from pixelrl.training.parallel import ALONE, Processes, joined, own_device
+from pixelrl.training.recipe import Recipe, recipe_from_dict
+from pixelrl.training.trainer import STATE_FILE, Trainer
 
 CPU = torch.device("cpu")
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixelrl.errors import UsageError
-from pixelrl.recipe import PhaseSettings, Recipe, read_recipe, recipe_from_dict
+from pixelrl.training.recipe import PhaseSettings, Recipe, read_recipe, recipe_from_dict
 
 SMALL = """
 name = "small"

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 import pixelrl
 from pixelrl.evaluate import evaluate
-from pixelrl.noise import anscombe
+from pixelrl.imaging.noise import anscombe
 from pixelrl.tasks import GaussianDenoising
 
 ROOT = Path(__file__).parents[1]

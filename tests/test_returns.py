@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.returns import identity_kernel, n_step_returns, reward_map_convolution
+from pixelrl.rl.returns import identity_kernel, n_step_returns, reward_map_convolution
 
 
 def one(value: float) -> Tensor:

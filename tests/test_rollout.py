@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.policies import Lookahead
-from pixelrl.rollout import Actor, Decision, Trajectory, episode, greedy, rollout, sampler
+from pixelrl.rollout import Actor, Decision, Trajectory, episode, greedy, rollout
+from pixelrl.training.sampling import sampler
 from pixelrl.types import Image, Outcomes
 
 STEPS = ActionSet(("grey level -1", "do nothing", "grey level +1"))

@@ -16,10 +16,10 @@ from skimage.measure import label
 from pixelrl import load
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
-from pixelrl.color import lab_distance, length, opponent, srgb_to_lab
 from pixelrl.errors import InputError, UsageError
+from pixelrl.imaging.color import lab_distance, length, opponent, srgb_to_lab
+from pixelrl.imaging.saliency import MODELS, find_model, salient_object, told
 from pixelrl.policies import build_policy
-from pixelrl.saliency import MODELS, find_model, salient_object, told
 from pixelrl.tasks import Episode, SaliencyEditing
 from pixelrl.tasks.saliency import ACTIONS, random_object
 from pixelrl.trace import load_trace, save_trace

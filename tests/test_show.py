@@ -9,10 +9,10 @@ import torch
 from PIL import Image as PillowImage
 
 from pixelrl.actions import ACTIONS, PAPER_NINE
-from pixelrl.arrays import Array, array_to_tensor
 from pixelrl.errors import InputError
-from pixelrl.metrics import psnr
-from pixelrl.show import action_map_image, caption, majority, shares, strip
+from pixelrl.imaging.metrics import psnr
+from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.report.strip import action_map_image, caption, majority, shares, strip
 from pixelrl.trace import Trace
 
 NAMES = ("do nothing", "box", "median")

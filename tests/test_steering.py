@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from pixelrl.actions import ActionSet
-from pixelrl.color import opponent
+from pixelrl.imaging.color import opponent
+from pixelrl.imaging.saliency import told
 from pixelrl.policies import Steering
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
 from pixelrl.rollout import greedy, rollout
-from pixelrl.saliency import told
 
 NAMES = ("do nothing", "brightness -0.1", "brightness +0.1")
 ARGUMENTS = {"num_channels": 3, "width": 8, "deep_width": 8, "depths": (1, 1, 1), "head_width": 4}

@@ -24,7 +24,7 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
-from pixelrl.image_formats import Picture
+from pixelrl.pictures.formats import Picture
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory
 from pixelrl.studio import preview
@@ -209,7 +209,7 @@ def test_exported_edits_apply_again_to_the_same_bits(store: Store, agent: Agent,
     zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data)).extractall(tmp_path)
     (tmp_path / "t.npz").write_bytes(EXPORTS["trace"](session).data)
     again = load_trace(tmp_path / "t.npz").trajectory().edited(load_edits(tmp_path / "edits.json"))
-    from pixelrl.arrays import tensor_to_array
+    from pixelrl.pictures.arrays import tensor_to_array
 
     assert np.array_equal(tensor_to_array(again.final(), "uint8", 3), expected)
 
@@ -570,7 +570,7 @@ def test_without_starlette_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_pictures_keep_their_metadata(store: Store, agent: Agent) -> None:
-    from pixelrl.images import read_picture, write_picture
+    from pixelrl.pictures.files import read_picture, write_picture
 
     path = store.root.parent / "in.tif"
     write_picture(

@@ -12,7 +12,7 @@ from torch import Tensor
 from pixelrl.errors import UsageError
 from pixelrl.tasks import TextRemoval
 from pixelrl.tasks.restoration import jpeg
-from pixelrl.text import find_fonts, text_mask
+from pixelrl.tasks.text_masks import find_fonts, text_mask
 
 
 def masks(number: int, side: int = 128, size: int | None = None) -> Tensor:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from pixelrl.checkpoint import load_policy, read_tensors, write_tensors
 from pixelrl.errors import UsageError
-from pixelrl.recipe import Recipe, recipe_from_dict
-from pixelrl.train import POLICY_FILE, STATE_FILE, Progress, Trainer
-from pixelrl.train_log import COLUMNS, LOG_FILE
+from pixelrl.training.log import COLUMNS, LOG_FILE
+from pixelrl.training.recipe import Recipe, recipe_from_dict
+from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Progress, Trainer
 
 CPU = torch.device("cpu")
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pixelrl.checkpoint import shipped_policies
     from pixelrl.edits import Edit, load_edits
     from pixelrl.errors import InputError, PixelRLError, UsageError
+    from pixelrl.report.strip import strip
     from pixelrl.rollout import Trajectory
-    from pixelrl.show import strip
     from pixelrl.trace import Trace, load_trace, save_trace
 
 _HOMES = {
@@ -24,7 +24,7 @@ _HOMES = {
     "pixelrl.edits": ("Edit", "load_edits"),
     "pixelrl.errors": ("InputError", "PixelRLError", "UsageError"),
     "pixelrl.rollout": ("Trajectory",),
-    "pixelrl.show": ("strip",),
+    "pixelrl.report.strip": ("strip",),
     "pixelrl.trace": ("Trace", "load_trace", "save_trace"),
 }
 

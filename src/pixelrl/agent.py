@@ -14,16 +14,16 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.arrays import Array, array_to_tensor, arrays_to_pillow, pillow_to_arrays, tensor_to_array
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.color import from_space, to_space
 from pixelrl.edits import Edit, Mask
 from pixelrl.errors import InputError, UsageError
-from pixelrl.noise import NOISE_LEVELS
+from pixelrl.imaging.color import from_space, to_space
+from pixelrl.imaging.noise import NOISE_LEVELS
+from pixelrl.imaging.saliency import salient_object
+from pixelrl.imaging.saliency import told as told_of_pixels
+from pixelrl.pictures.arrays import Array, array_to_tensor, arrays_to_pillow, pillow_to_arrays, tensor_to_array
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
-from pixelrl.saliency import salient_object
-from pixelrl.saliency import told as told_of_pixels
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
@@ -127,7 +127,7 @@ class Agent:
             strength: for saliency policies, how much to emphasise the object, up to 1; negative to attenuate it;
                 `STRENGTH` for "auto".
             mask: for saliency policies, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out, the
-                most salient object of a single image is taken (`pixelrl.saliency.salient_object`).
+                most salient object of a single image is taken (`pixelrl.imaging.saliency.salient_object`).
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.

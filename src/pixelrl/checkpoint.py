@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.atomic import written_whole
 from pixelrl.errors import UsageError
+from pixelrl.pictures.atomic import written_whole
 from pixelrl.policies import Policy, build_policy
 
 Info = dict[str, object]

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from pixelrl.agent import Agent
-from pixelrl.arrays import array_to_tensor
 from pixelrl.errors import UsageError
-from pixelrl.images import list_pictures, read_picture
-from pixelrl.metrics import psnr, ssim
+from pixelrl.imaging.metrics import psnr, ssim
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.files import list_pictures, read_picture
 from pixelrl.tasks import Task
 from pixelrl.types import Condition, Image
 
@@ -26,7 +26,7 @@ class Score:
         name: the file.
         psnr_input: of the degraded picture.
         psnr: of the result.
-        ssim: of the result (see `pixelrl.metrics.ssim`).
+        ssim: of the result (see `pixelrl.imaging.metrics.ssim`).
         psnr_estimate: of the policy's own estimate before any action; None if it forms none.
         seconds: for the whole episode, network and filters.
     """

@@ -11,9 +11,8 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.color import from_space, to_space
 from pixelrl.edits import Edit, Editor
-from pixelrl.parallel import ALONE, Processes
+from pixelrl.imaging.color import from_space, to_space
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
@@ -83,20 +82,6 @@ def greedy(logits: Logits) -> ActionMap:
     return logits.argmax(1).to(torch.uint8)
 
 
-def sampler(generator: torch.Generator, processes: Processes = ALONE) -> Choose:
-    """Sample every agent's action from softmax(logits): the Gumbel-max trick, on the generator's device.
-
-    Of several processes, each draws for the whole batch and uses its part: so all generators stay alike.
-    """
-
-    def sample(logits: Logits) -> ActionMap:
-        whole = (processes.world * len(logits), *logits.shape[1:])
-        uniform = processes.mine(torch.rand(whole, generator=generator, device=logits.device))
-        return (logits - uniform.clamp_min(1e-20).log().neg().log()).argmax(1).to(torch.uint8)
-
-    return sample
-
-
 @dataclass(frozen=True)
 class Trajectory:
     """What happened in an episode: the start and the action of every agent at every step. The rest follows.
@@ -105,8 +90,8 @@ class Trajectory:
         initial: the image at step 0, ``(b, c, h, w)``.
         actions: uint8 ``(t, b, g, h, w)``, indices into ``action_names``.
         action_names: the named operations, in order.
-        space: the RGB space on whose values the operations are carried out (`pixelrl.color.SPACES`). All images of a
-            trajectory are given in sRGB.
+        space: the RGB space on whose values the operations are carried out (`pixelrl.imaging.color.SPACES`). All
+            images of a trajectory are given in sRGB.
     """
 
     initial: Image

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 
 from pixelrl.actions import ActionSet
-from pixelrl.arrays import SCALES, Array, array_to_tensor, tensor_to_array
-from pixelrl.atomic import written_whole
-from pixelrl.color import SPACES
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import SPACES
+from pixelrl.pictures.arrays import SCALES, Array, array_to_tensor, tensor_to_array
+from pixelrl.pictures.atomic import written_whole
 from pixelrl.rollout import Trajectory
 
 _FORMAT = 1
@@ -31,7 +31,7 @@ class Trace:
         action_names: the named operations.
         policy: the name of the policy that chose them.
         condition: what it was told, for instance ``{"sigma": 25.0}``; empty if nothing.
-        space: the RGB space on whose values the operations are carried out (`pixelrl.color.SPACES`).
+        space: the RGB space on whose values the operations are carried out (`pixelrl.imaging.color.SPACES`).
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None where the policy takes none.
     """
 

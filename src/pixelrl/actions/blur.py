@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from pixelrl import filters
 from pixelrl.actions.base import Action
+from pixelrl.imaging import filters
 
 ROWS: tuple[Action, ...] = (
     Action("Gaussian 0.5", partial(filters.gaussian, sigma=0.5), reach=2, color="#94ff96"),

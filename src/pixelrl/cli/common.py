@@ -43,8 +43,8 @@ def parse_level(context: click.Context, parameter: click.Parameter, value: str) 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     """A picture as a mask ``(h, w)``: inside where it is at least half white. Raises InputError if it is no picture."""
-    from pixelrl.arrays import SCALES
-    from pixelrl.images import read_picture
+    from pixelrl.pictures.arrays import SCALES
+    from pixelrl.pictures.files import read_picture
 
     pixels = read_picture(path).pixels
     grey = pixels if pixels.ndim == 2 else pixels[..., :3].mean(-1)

@@ -43,7 +43,7 @@ def explain(
     overwrite: bool,
 ) -> None:
     """Explain a TRACE: one HTML page to look into, or (by the ending of -o) a sheet or an animation."""
-    from pixelrl.atomic import written_whole
+    from pixelrl.pictures.atomic import written_whole
 
     ending = output.suffix.lower()
     if ending not in _ENDINGS:
@@ -58,10 +58,10 @@ def explain(
         raise UsageError(f"{output}: there is no folder {output.parent}; an existing one is needed")
 
     from pixelrl.agent import load
-    from pixelrl.animate import draw
     from pixelrl.checkpoint import shipped_policies
-    from pixelrl.explain import report_html
-    from pixelrl.images import read_picture
+    from pixelrl.pictures.files import read_picture
+    from pixelrl.report.animation import draw
+    from pixelrl.report.page import report_html
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.atomic import written_whole
 from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, complain
 from pixelrl.errors import UsageError
+from pixelrl.pictures.atomic import written_whole
 
 if TYPE_CHECKING:
     from pixelrl.evaluate import Score
-    from pixelrl.train import Trainer
+    from pixelrl.training.trainer import Trainer
 
 
 @click.command()
@@ -49,9 +49,9 @@ def train(
     On several GPUs: torchrun --nproc-per-node N -m pixelrl train RECIPE ...
     """
     from pixelrl.agent import choose_device
-    from pixelrl.parallel import joined, own_device
-    from pixelrl.recipe import read_recipe
-    from pixelrl.train import POLICY_FILE, STATE_FILE, Trainer
+    from pixelrl.training.parallel import joined, own_device
+    from pixelrl.training.recipe import read_recipe
+    from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Trainer
 
     if minutes is not None and math.isnan(minutes):
         raise UsageError("--minutes nan is not a time; give a number above 0")
@@ -77,7 +77,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
-    from pixelrl.train import Progress
+    from pixelrl.training.trainer import Progress
 
     if not trainer.processes.first:
         return trainer.run(minutes)

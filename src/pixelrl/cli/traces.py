@@ -17,8 +17,8 @@ from pixelrl.errors import UsageError
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> None:
     """Draw what every pixel did at every step; as an animation if the name ends in .gif or .webp."""
-    from pixelrl.animate import draw
-    from pixelrl.images import read_picture
+    from pixelrl.pictures.files import read_picture
+    from pixelrl.report.animation import draw
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)
@@ -35,7 +35,7 @@ def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> 
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def replay(trace: Path, output: Path, overwrite: bool) -> None:
     """Rebuild a result from its trace: the same bits, with no network."""
-    from pixelrl.images import Picture, write_picture
+    from pixelrl.pictures.files import Picture, write_picture
     from pixelrl.trace import load_trace
 
     write_picture(output, Picture(load_trace(trace).replay()), overwrite=overwrite)
@@ -56,7 +56,7 @@ def edit(trace: Path, edits: Path, output: Path, edited_trace: Path | None, over
     from dataclasses import replace
 
     from pixelrl.edits import load_edits
-    from pixelrl.images import Picture, write_picture
+    from pixelrl.pictures.files import Picture, write_picture
     from pixelrl.trace import load_trace, save_trace
 
     if edited_trace is not None and edited_trace.exists() and not overwrite:

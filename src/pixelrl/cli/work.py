@@ -99,7 +99,7 @@ def run(work: Work, settings: Settings) -> int:
         UsageError: options that contradict each other, a result that exists, or one that cannot be written.
     """
     from pixelrl.edits import load_edits
-    from pixelrl.images import list_pictures
+    from pixelrl.pictures.files import list_pictures
 
     trace, overwrite = work.trace, work.overwrite
     if overwrite and work.skip_existing:
@@ -163,7 +163,7 @@ def place(found: Sequence[tuple[Path, Path]], output: Path, suffix: str, alone: 
     """The output file of every input.
 
     Args:
-        found: files with their path relative to what was asked for (`pixelrl.images.list_pictures`).
+        found: files with their path relative to what was asked for (`pixelrl.pictures.files.list_pictures`).
         output: as given.
         suffix: added to the stem.
         alone: a single file was named, so ``output`` may itself be the picture to write.
@@ -171,7 +171,7 @@ def place(found: Sequence[tuple[Path, Path]], output: Path, suffix: str, alone: 
     Raises:
         UsageError: a picture's name for several inputs, or a folder that cannot be made.
     """
-    from pixelrl.images import SUFFIXES
+    from pixelrl.pictures.files import SUFFIXES
 
     # With one input any suffix means a picture, so that an unknown one is refused instead of becoming a folder.
     pictures = output.suffix != "" if alone else output.suffix.lower() in SUFFIXES
@@ -205,7 +205,7 @@ def chooser(policy: str | None, stem: str, device: str) -> Callable[[int], Agent
 
 
 def _one(work: Work, settings: Settings, edits: Sequence[Edit], source: Path, target: Path, several: bool) -> Report:
-    from pixelrl.images import check_writable, read_picture, write_picture
+    from pixelrl.pictures.files import check_writable, read_picture, write_picture
     from pixelrl.trace import save_trace
 
     picture = read_picture(source)

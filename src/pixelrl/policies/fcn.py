@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
-from pixelrl.returns import identity_kernel
+from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import Condition, Image, Outcomes
 
 SHARED_DILATIONS = (2, 3, 4)
@@ -85,7 +85,7 @@ class FCN(Policy):
         width: channels of every hidden layer.
         recurrent: put a convolutional GRU in front of the logits. Its state is the memory, and it is detached
             at every step: there is no back-propagation through time.
-        reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+        reward_map_convolution: learn with a convolved return (`pixelrl.rl.returns`).
     """
 
     stride = 1

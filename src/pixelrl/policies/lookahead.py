@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelrl.color import length, prophoto_to_lab
+from pixelrl.imaging.color import length, prophoto_to_lab
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
-from pixelrl.returns import identity_kernel
+from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
 
 
@@ -80,7 +80,7 @@ class Lookahead(Policy):
         deep_width: channels of the encoder at a quarter of the resolution.
         depths: residual blocks before, in and after the quarter-resolution part.
         head_width: channels of the head that runs at every step.
-        reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+        reward_map_convolution: learn with a convolved return (`pixelrl.rl.returns`).
         impulses: take values of at most 0 or at least 1 for missing (salt & pepper noise). The encoder also sees where
             they are, and the image with those places filled from their surroundings; all other pixels are trusted.
         lab: look at colours in CIELAB. The image's three channels are ProPhoto RGB, and each pixel has one agent. The

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pixelrl.color import length, opponent
+from pixelrl.imaging.color import length, opponent
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.policies.lookahead import Encoder, pad_to_multiple
-from pixelrl.returns import identity_kernel
+from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import Condition, Image, Outcomes
 
 TOLD = 8
@@ -31,7 +31,7 @@ class Steering(Policy):
     A step's logits start as ``away * wanted * f - least * strength * m - most * m^2``, where f is how far an outcome
     goes in the direction in which the object's mean colour differs from the surroundings', and m how far from the
     picture as it was, with three learned factors; a small convolutional head that starts at zero corrects them. Colours
-    are compared as `pixelrl.color.opponent` values. The encoder learns from reinforcement alone.
+    are compared as `pixelrl.imaging.color.opponent` values. The encoder learns from reinforcement alone.
 
     Args:
         num_actions: number of actions n.
@@ -40,7 +40,7 @@ class Steering(Policy):
         deep_width: channels of the encoder at a quarter of the resolution.
         depths: residual blocks before, in and after the quarter-resolution part.
         head_width: channels of the head that runs at every step.
-        reward_map_convolution: learn with a convolved return (`pixelrl.returns`).
+        reward_map_convolution: learn with a convolved return (`pixelrl.rl.returns`).
 
     Raises:
         ValueError: another number of channels.
@@ -81,7 +81,7 @@ class Steering(Policy):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
-        """Encode the picture and what is wanted. ``condition`` is ``(b, 8, h, w)``, see `pixelrl.saliency.told`."""
+        """Encode the picture and its condition ``(b, 8, h, w)``, see `pixelrl.imaging.saliency.told`."""
         height, width = image.shape[-2:]
         image, condition = (pad_to_multiple(x, self.alignment) for x in (image, condition))
         cells = F.pixel_unshuffle(torch.cat([opponent(image), condition[:, :1]], 1), 2)

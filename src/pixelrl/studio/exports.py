@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pixelrl.errors import UsageError
-from pixelrl.image_formats import Picture
-from pixelrl.images import write_picture
+from pixelrl.pictures.files import write_picture
+from pixelrl.pictures.formats import Picture
 from pixelrl.studio.session import Session
 from pixelrl.trace import Trace, save_trace
 
@@ -111,7 +111,7 @@ def edits(session: Session) -> Export:
 def report(session: Session) -> Export:
     """One page that explains what happened, with the edits."""
     try:
-        from pixelrl.explain import report_html
+        from pixelrl.report.page import report_html
     except ImportError as error:
         raise UsageError(f"this installation cannot write reports: {error}") from error
     happened, _ = session.result()

@@ -1,7 +1,7 @@
 """A fast preview of edits in *replay*: only what they can have changed is computed again, a cell at a time.
 
-Filters may round the last bit of a window otherwise than that of the whole picture (`pixelrl.filters`), so a preview
-equals the replay up to rounding. What is exported is always the replay itself (`pixelrl.studio.session`).
+Filters may round the last bit of a window otherwise than that of the whole picture (`pixelrl.imaging.filters`), so a
+preview equals the replay up to rounding. What is exported is always the replay itself (`pixelrl.studio.session`).
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 
 from pixelrl.agent import Agent, Level
-from pixelrl.color import to_space
 from pixelrl.edits import Edit
-from pixelrl.image_formats import Picture
+from pixelrl.imaging.color import to_space
+from pixelrl.pictures.formats import Picture
 from pixelrl.rollout import Step, Trajectory
 from pixelrl.studio.preview import Film
 from pixelrl.studio.screen import Recorded

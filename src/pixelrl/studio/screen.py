@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pixelrl.arrays import array_to_tensor
-from pixelrl.color import from_space
 from pixelrl.errors import UsageError
-from pixelrl.image_formats import Picture
-from pixelrl.metrics import to_8_bit
+from pixelrl.imaging.color import from_space
+from pixelrl.imaging.metrics import to_8_bit
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.formats import Picture
 from pixelrl.studio.preview import Box, Film, Preview
 from pixelrl.studio.store import Folder
 from pixelrl.trace import Trace

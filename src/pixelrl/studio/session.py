@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 
 from pixelrl.agent import Agent, Level, object_mask
-from pixelrl.arrays import Array, tensor_to_array
-from pixelrl.color import from_space
 from pixelrl.edits import Edit, Editor, parse_edits
 from pixelrl.errors import UsageError
-from pixelrl.image_formats import Picture
+from pixelrl.imaging.color import from_space
+from pixelrl.pictures.arrays import Array, tensor_to_array
+from pixelrl.pictures.formats import Picture
 from pixelrl.rollout import Trajectory
 from pixelrl.studio.exact import Settling
 from pixelrl.studio.notes import Change, Settings, check_level

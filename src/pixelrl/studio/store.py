@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pixelrl.atomic import written_whole
 from pixelrl.errors import InputError, UsageError
-from pixelrl.image_formats import PNG_HEAD, Picture, check_size
-from pixelrl.images import read_picture
+from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
 from pixelrl.studio.notes import Notes
 
 _ID = re.compile(r"[0-9a-f]{16}")

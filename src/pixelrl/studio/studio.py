@@ -16,7 +16,7 @@ from pixelrl.agent import STRENGTH, TILE, Agent, Level, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, PixelRLError, UsageError
-from pixelrl.noise import NOISE_LEVELS
+from pixelrl.imaging.noise import NOISE_LEVELS
 from pixelrl.studio.notes import check_level
 from pixelrl.studio.preview import Box, bounds
 from pixelrl.studio.runs import Progress

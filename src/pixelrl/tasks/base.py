@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.metrics import psnr
+from pixelrl.imaging.metrics import psnr
 from pixelrl.types import Condition, Image, Outcomes
 
 
@@ -60,7 +60,7 @@ class Task(ABC):
         """Degrade clean crops at random, for training."""
 
     def metric(self, image: Image, start: Episode) -> Float[Tensor, " b"]:
-        """How good results are, by the measure of the field: here the PSNR in dB (`pixelrl.metrics.psnr`)."""
+        """How good results are, by the measure of the field: here the PSNR in dB (`pixelrl.imaging.metrics.psnr`)."""
         return psnr(image, start.target)
 
     def compared(self, image: Image) -> Image:

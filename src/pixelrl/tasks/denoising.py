@@ -9,7 +9,7 @@ import torch
 
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
-from pixelrl.noise import peak_condition, sigma_condition
+from pixelrl.imaging.noise import peak_condition, sigma_condition
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Condition, Image
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.actions import PAPER_THIRTEEN
-from pixelrl.color import SPACES, lab_distance, prophoto_to_lab, srgb_to_prophoto
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import SPACES, lab_distance, prophoto_to_lab, srgb_to_prophoto
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 

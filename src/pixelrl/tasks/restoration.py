@@ -11,7 +11,7 @@ import torch
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
 from pixelrl.tasks.base import Episode, Task, checked_steps
-from pixelrl.text import find_fonts, text_mask
+from pixelrl.tasks.text_masks import find_fonts, text_mask
 from pixelrl.types import Image
 
 

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pixelrl.actions import PAPER_THIRTEEN
-from pixelrl.color import lab_distance, srgb_to_lab
 from pixelrl.errors import UsageError
-from pixelrl.saliency import find_model, mean_over, means_of, superpixels, told
+from pixelrl.imaging.color import lab_distance, srgb_to_lab
+from pixelrl.imaging.saliency import find_model, mean_over, means_of, superpixels, told
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
@@ -36,8 +36,9 @@ ACTIONS = (
 class SaliencyEditing(Task):
     """Raise the saliency of an object and lower that of its surroundings, or the other way round.
 
-    Every pixel is told what is wanted of it (`pixelrl.saliency.told`, ``Episode.condition`` ``(b, 8, h, w)``). An edit
-    that moves it by d in Lab and changes the mean saliency of its side, object or surroundings, by s is worth ::
+    Every pixel is told what is wanted of it (`pixelrl.imaging.saliency.told`, ``Episode.condition``
+    ``(b, 8, h, w)``). An edit that moves it by d in Lab and changes the mean saliency of its side,
+    object or surroundings, by s is worth ::
 
         wanted * s - |strength| * least * d - cost * d^2
 
@@ -47,7 +48,7 @@ class SaliencyEditing(Task):
     black box; it needs no gradient.
 
     Args:
-        saliency: the model that is rewarded (`pixelrl.saliency.find_model`).
+        saliency: the model that is rewarded (`pixelrl.imaging.saliency.find_model`).
         strength: range of the strengths in training.
         least: units of saliency that a unit of distance in Lab must bring at least.
         cost: what the square of a unit of distance costs. A pixel that gains a unit for each is best moved by

@@ -21,8 +21,8 @@ from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelrl.color import lab_distance, opponent, srgb_to_lab
 from pixelrl.errors import InputError, UsageError
+from pixelrl.imaging.color import lab_distance, opponent, srgb_to_lab
 
 SaliencyMap = Float[Tensor, "b 1 h w"]
 SaliencyModel = Callable[[Tensor], SaliencyMap]
@@ -96,7 +96,7 @@ def told(
     The first plane is the strength inside the object and, the other way round, outside; there times the object's area
     over that of the rest if that is the larger one, so that the rest weighs no more in all than the object. The others
     are the same for all pixels of an image: the strength without its sign, and the mean colours of the surroundings and
-    of the object, as `pixelrl.color.opponent`.
+    of the object, as `pixelrl.imaging.color.opponent`.
 
     Args:
         image: sRGB.

@@ -12,7 +12,7 @@ from torch import Tensor
 from pixelrl.checkpoint import load_weights, read_tensors, write_tensors
 from pixelrl.errors import UsageError
 from pixelrl.policies import Policy
-from pixelrl.recipe import DataSettings, LearnerSettings, Recipe
+from pixelrl.training.recipe import DataSettings, LearnerSettings, Recipe
 
 CONTENT = "training state"
 FIXED = ("task", "policy", "learner", "seed", "data")

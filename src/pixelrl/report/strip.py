@@ -11,9 +11,9 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from pixelrl.actions import ACTIONS
-from pixelrl.arrays import Array, array_to_tensor
 from pixelrl.errors import InputError
-from pixelrl.metrics import psnr, to_8_bit
+from pixelrl.imaging.metrics import psnr, to_8_bit
+from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -87,7 +87,7 @@ def clean_target(trace: Trace, reference: Array | None) -> Image | None:
 
 
 def caption(label: str, image: Image, target: Image | None) -> str:
-    """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.metrics.psnr`); ``b`` = 1."""
+    """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.imaging.metrics.psnr`); ``b`` = 1."""
     return label if target is None else f"{label}   {psnr(image, target).item():.2f} dB"
 
 

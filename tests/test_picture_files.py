@@ -16,9 +16,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pixelrl import images
 from pixelrl.errors import InputError, UsageError
-from pixelrl.images import Picture, check_writable, read_picture, write_picture
+from pixelrl.pictures import files
+from pixelrl.pictures.files import Picture, check_writable, read_picture, write_picture
 
 RGB8 = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 RGB16 = RGB8.astype(np.uint16) * 257
@@ -286,10 +286,10 @@ def test_an_interrupted_write_changes_nothing(tmp_path, monkeypatch, problem, sh
             raise problem
 
     if place == "encoding":
-        monkeypatch.setitem(images._ENCODERS, "PNG", fail)
+        monkeypatch.setitem(files._ENCODERS, "PNG", fail)
         words = "cannot be written as PNG" if shown is UsageError else ""
     elif place == "writing":
-        monkeypatch.setattr(images, "open", lambda path, mode: Full(path, mode.replace("b", "")), raising=False)
+        monkeypatch.setattr(files, "open", lambda path, mode: Full(path, mode.replace("b", "")), raising=False)
     else:
         monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(shown, match=words or None):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from pixelrl.atomic import written_whole
 from pixelrl.errors import UsageError
+from pixelrl.pictures.atomic import written_whole
 
 LOG_FILE = "log.csv"
 COLUMNS = [

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
-from pixelrl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
-from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies import Policy
-from pixelrl.recipe import LearnerSettings
-from pixelrl.returns import n_step_returns
-from pixelrl.rollout import Actor, Step, episode, sampler
+from pixelrl.rl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
+from pixelrl.rl.returns import n_step_returns
+from pixelrl.rollout import Actor, Step, episode
 from pixelrl.tasks import Episode, Task
+from pixelrl.training.parallel import ALONE, Processes
+from pixelrl.training.recipe import LearnerSettings
+from pixelrl.training.sampling import sampler
 from pixelrl.types import AgentMap
 
 Logged = dict[str, float]

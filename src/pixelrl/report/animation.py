@@ -11,12 +11,12 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from pixelrl.actions import ACTIONS
-from pixelrl.arrays import Array
-from pixelrl.atomic import written_whole
 from pixelrl.errors import UsageError
-from pixelrl.images import Picture, write_picture
-from pixelrl.metrics import to_8_bit
-from pixelrl.show import action_map_image, caption, clean_target, majority, shares, strip
+from pixelrl.imaging.metrics import to_8_bit
+from pixelrl.pictures.arrays import Array
+from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.files import Picture, write_picture
+from pixelrl.report.strip import action_map_image, caption, clean_target, majority, shares, strip
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -32,7 +32,7 @@ _MILLISECONDS, _LAST = 1400, 3500
 
 
 def draw(path: Path, trace: Trace, reference: Array | None = None, *, overwrite: bool = False) -> None:
-    """Draw a trace to a file: an animation for the endings in `ANIMATED`, for others the sheet of `pixelrl.show.strip`.
+    """Draw a trace to a file: an animation for the endings in `ANIMATED`, for others a `pixelrl.report.strip.strip`.
 
     Args:
         path: the file.

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from pixelrl.actions import ACTIONS, ActionSet
 from pixelrl.agent import TILE, Agent, load
-from pixelrl.arrays import Array, array_to_tensor
 from pixelrl.checkpoint import shipped_policies
-from pixelrl.color import to_space
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, UsageError
-from pixelrl.explain_numbers import Box, change, contributions, cropped, without
-from pixelrl.explain_planes import Planes, View, views_of
-from pixelrl.metrics import psnr, to_8_bit
+from pixelrl.imaging.color import to_space
+from pixelrl.imaging.metrics import psnr, to_8_bit
+from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.policies.tiling import tiled_perceive
+from pixelrl.report.planes import Planes, View, views_of
+from pixelrl.report.strip import shares
+from pixelrl.report.worth import Box, change, contributions, cropped, without
 from pixelrl.rollout import Actor, Decision, Trajectory, episode
-from pixelrl.show import shares
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image, Logits, Outcomes
 
@@ -257,7 +257,7 @@ def _finite(value: float) -> float | None:
 
 
 def _page(data: dict[str, object], planes: Planes) -> str:
-    folder = resources.files("pixelrl") / "report"
+    folder = resources.files("pixelrl.report") / "static"
     # In JSON, < can only stand in strings; escaped, no text of the trace can end the element that holds it.
     content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {

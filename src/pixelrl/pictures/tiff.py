@@ -1,4 +1,4 @@
-"""TIFF: bytes to a :class:`Picture` and back, by the rules of :mod:`pixelrl.image_formats`.
+"""TIFF: bytes to a :class:`Picture` and back, by the rules of :mod:`pixelrl.pictures.formats`.
 
 Plain grey and RGB go through tifffile; what it has no decoder for (LZW, PackBits, JPEG, palettes, CMYK, fewer
 than 8 bits) goes through libtiff, inside Pillow up to 8 bits and inside OpenCV above.
@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 from pixelrl.errors import InputError
-from pixelrl.image_formats import (
+from pixelrl.pictures.formats import (
     FULL,
     LEVEL,
     Array,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from pixelrl.edits import DO_NOTHING
-from pixelrl.metrics import to_8_bit
+from pixelrl.imaging.metrics import to_8_bit
 from pixelrl.rollout import Trajectory
 from pixelrl.types import Image
 
@@ -44,8 +44,9 @@ def change(before: Image, after: Image) -> Change:
 def contributions(images: Sequence[Image], trajectory: Trajectory, target: Image) -> Numbers:
     """What each action contributed to the gain in PSNR, in dB: ``(t, n)``; the sum of step t is that step's gain.
 
-    An agent's reward is the decrease of its value's squared error, on clipped 8-bit values as `pixelrl.metrics.psnr`
-    takes them. A step's gain in dB is shared out among the actions in proportion to the summed rewards of the agents
+    An agent's reward is the decrease of its value's squared error, on clipped 8-bit values as
+    `pixelrl.imaging.metrics.psnr` takes them. A step's gain in dB is shared out among the actions in proportion to the
+    summed rewards of the agents
     that took them. Shares may be negative, and larger than the gain where others are negative. (The factor from squared
     error to dB is 10 / ln 10 over the logarithmic mean of the errors before and after, so it stays finite where the
     rewards cancel.) Steps from or to an error of zero have an infinite gain: NaN.

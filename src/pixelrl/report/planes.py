@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelrl.arrays import Array
 from pixelrl.errors import UsageError
-from pixelrl.explain_numbers import Box
-from pixelrl.show import majority, most_diverse_window
+from pixelrl.pictures.arrays import Array
+from pixelrl.report.strip import majority, most_diverse_window
+from pixelrl.report.worth import Box
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -82,7 +82,7 @@ class View:
         return np.diff(stacked, axis=0, prepend=np.zeros_like(stacked[:1]))
 
     def maps(self, trace: Trace) -> npt.NDArray[np.uint8]:
-        """The action maps ``(t, g, h', w')``, shrunk ones by `pixelrl.show.majority`."""
+        """The action maps ``(t, g, h', w')``, shrunk ones by `pixelrl.report.strip.majority`."""
         x0, y0, x1, y1 = self.box
         part = trace.actions[..., y0:y1, x0:x1]
         if self.shrink == 1 or part.size == 0:

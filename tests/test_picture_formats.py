@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from pixelrl.images import Picture, read_picture, write_picture
+from pixelrl.pictures.files import Picture, read_picture, write_picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 MAKE, ORIENTATION, CAMERA, GPS, INTEROP, EXPOSED, APERTURE = 271, 274, 34665, 34853, 40965, 36867, 33437

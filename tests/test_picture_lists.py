@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelrl.errors import InputError
-from pixelrl.images import list_pictures
+from pixelrl.pictures.files import list_pictures
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import JpegImagePlugin, WebPImagePlugin
 
-from pixelrl import image_formats, image_tiff
-from pixelrl.atomic import written_whole
 from pixelrl.errors import InputError, UsageError
-from pixelrl.image_formats import PNG_HEAD, Picture
+from pixelrl.pictures import formats, tiff
+from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.formats import PNG_HEAD, Picture
 
 __all__ = ["SUFFIXES", "Picture", "check_writable", "list_pictures", "read_picture", "write_picture"]
 
@@ -37,10 +37,10 @@ _DEPTHS = {
 }
 _LARGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 _ENCODERS = {
-    "PNG": image_formats.write_png,
-    "JPEG": image_formats.write_jpeg,
-    "TIFF": image_tiff.write_tiff,
-    "WebP": image_formats.write_webp,
+    "PNG": formats.write_png,
+    "JPEG": formats.write_jpeg,
+    "TIFF": tiff.write_tiff,
+    "WebP": formats.write_webp,
 }
 
 
@@ -70,7 +70,7 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
     if not data:
         raise InputError(f"{path}: the file is empty (0 bytes); a picture file is needed")
     try:
-        with image_formats.silence():
+        with formats.silence():
             return _decode(data, max_pixels)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -82,14 +82,14 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
 
 def _decode(data: bytes, max_pixels: int) -> Picture:
     if data.startswith(PNG_HEAD):
-        return image_formats.read_png(data, max_pixels)
+        return formats.read_png(data, max_pixels)
     # The plugins are called directly: Image.open would try every format that it knows.
     if data.startswith(b"\xff\xd8\xff"):
-        return image_formats.read_simple(JpegImagePlugin.JpegImageFile(io.BytesIO(data)), max_pixels)
+        return formats.read_simple(JpegImagePlugin.JpegImageFile(io.BytesIO(data)), max_pixels)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return image_formats.read_simple(WebPImagePlugin.WebPImageFile(io.BytesIO(data)), max_pixels)
+        return formats.read_simple(WebPImagePlugin.WebPImageFile(io.BytesIO(data)), max_pixels)
     if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return image_tiff.read_tiff(data, max_pixels)
+        return tiff.read_tiff(data, max_pixels)
     raise InputError("its first bytes are not those of a picture; a PNG, JPEG, TIFF or WebP file is needed")
 
 
@@ -132,7 +132,7 @@ def write_picture(path: str | Path, picture: Picture, *, overwrite: bool = False
     check_writable(path, picture, overwrite=overwrite, quality=quality)
     kind = _FORMATS[path.suffix.lower()]
     try:
-        with image_formats.silence():
+        with formats.silence():
             data = _ENCODERS[kind](picture, quality)
     except MemoryError as error:
         raise UsageError(f"{path}: there is not enough memory to write it; a smaller picture is needed") from error

@@ -14,17 +14,17 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy, save_policy
-from pixelrl.data import Crops, Photo, load_pairs, load_photos, rescaled, split
 from pixelrl.errors import UsageError
-from pixelrl.interrupt import stop_on_interrupt
-from pixelrl.learner import Learner, Logged
-from pixelrl.parallel import ALONE, Processes
 from pixelrl.policies import Policy
-from pixelrl.recipe import Recipe
 from pixelrl.rollout import rollout
 from pixelrl.tasks import Episode, Task, build_task
-from pixelrl.train_log import TrainLog
-from pixelrl.train_state import read_state, restore, write_state
+from pixelrl.training.data import Crops, Photo, load_pairs, load_photos, rescaled, split
+from pixelrl.training.interrupt import stop_on_interrupt
+from pixelrl.training.learner import Learner, Logged
+from pixelrl.training.log import TrainLog
+from pixelrl.training.parallel import ALONE, Processes
+from pixelrl.training.recipe import Recipe
+from pixelrl.training.state import read_state, restore, write_state
 
 STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
 VALIDATION_SIDE = 160

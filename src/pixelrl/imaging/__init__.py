@@ -1,0 +1,1 @@
+"""Pure functions on image tensors: colour, filters, metrics, noise, saliency."""

@@ -1,0 +1,1 @@
+"""Picture files: between bytes and arrays. Knows no policy."""

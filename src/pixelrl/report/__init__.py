@@ -1,0 +1,1 @@
+"""Everything that draws a trajectory: the report page, the strip, animations."""

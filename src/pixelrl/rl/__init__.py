@@ -1,0 +1,1 @@
+"""The equations of reinforcement learning: returns and losses. They see tensors only."""

@@ -1,0 +1,1 @@
+"""From a recipe to a policy: data, learner, the loop and its checkpoints."""
