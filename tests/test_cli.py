@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import pixelrl.agent
@@ -160,6 +161,18 @@ def test_bad_inputs_are_named_and_the_others_done(run: Run, policy: Path, photos
         assert err.count(name) == 1
     assert len(text.splitlines()) == 3
     assert tree(out) == ["a.png", "c.webp", "inner/b.jpg"]
+
+
+def test_several_frames_are_never_replaced_by_the_first(run: Run, policy: Path, photos: Path) -> None:
+    frames = [Image.fromarray(np.full((16, 16), 40 * i, np.uint8)) for i in range(6)]
+    for name in ("pages.tif", "film.webp"):
+        frames[0].save(photos / name, save_all=True, append_images=frames[1:])
+    tifffile.imwrite(photos / "stack.tif", np.stack(frames), imagej=True, truncate=True)
+    before = {name: (photos / name).read_bytes() for name in ("pages.tif", "film.webp", "stack.tif")}
+    code, _, err = run("denoise", photos, "-o", photos, "--overwrite", "--policy", policy, "--sigma", 9)
+    assert code == 3
+    assert all(f"{photos / name}: it holds 6 frames" in err for name in before)
+    assert {name: (photos / name).read_bytes() for name in before} == before
 
 
 @pytest.mark.parametrize(

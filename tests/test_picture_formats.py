@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
+from pixelrl.errors import InputError
 from pixelrl.pictures.files import Picture, read_picture, write_picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -208,15 +209,37 @@ def test_one_transparent_colour_of_a_png_becomes_alpha(tmp_path, depth, colour):
     same(read_bytes(tmp_path, data), pixels, np.where(hit, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype))
 
 
-def test_frames_and_cmyk_are_noted(tmp_path):
+def stack(kind: str) -> bytes:
+    """Three pictures in one file."""
     frames = [Image.fromarray(noise(9, 7, 3, seed=seed)) for seed in range(3)]
-    note = ("only the first of 3 frames is used",)
-    for kind, options in {"PNG": {}, "WEBP": {"lossless": True}, "TIFF": {}}.items():
-        file = io.BytesIO()
-        frames[0].save(file, kind, save_all=True, append_images=frames[1:], **options)
-        got = read_bytes(tmp_path, file.getvalue())
-        np.testing.assert_array_equal(got.pixels, noise(9, 7, 3))
-        assert got.notes == note, kind
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_several_frames_are_refused(tmp_path, kind):
+    with pytest.raises(InputError, match="it holds 3 frames, and one is needed; save the one you want"):
+        read_bytes(tmp_path, stack(kind))
+
+
+@pytest.mark.parametrize(
+    "options", [{"imagej": True, "truncate": True}, {"imagej": True}, {"truncate": True}, {"metadata": None}]
+)
+def test_stacks_are_refused_even_if_they_look_like_one_page(tmp_path, options):
+    with pytest.raises(InputError, match="it holds 6 frames"):
+        read_bytes(tmp_path, tiff(np.stack([noise(9, 7, seed=seed) for seed in range(6)]), **options))
+
+
+def test_a_preview_is_no_second_frame(tmp_path):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(noise(20, 30, 3))
+        writer.write(noise(10, 15, 3), subfiletype=1)
+    same(read_bytes(tmp_path, file.getvalue()), noise(20, 30, 3))
+
+
+def test_cmyk_is_noted(tmp_path):
     for kind in ("JPEG", "TIFF"):
         file = io.BytesIO()
         Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(file, kind, quality=95, icc_profile=ICC)

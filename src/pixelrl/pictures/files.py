@@ -45,7 +45,7 @@ _ENCODERS = {
 
 
 def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
-    """The picture in a PNG, JPEG, TIFF or WebP file; the first one if the file holds several.
+    """The picture in a PNG, JPEG, TIFF or WebP file. A file that holds several (pages, an animation) is refused.
 
     Palette pictures become RGB, 1-bit ones 8-bit grey, CMYK RGB, float16 and float64 float32. What a suffix
     promises need not be what the file holds: the format is told by the first bytes. Raises InputError, one

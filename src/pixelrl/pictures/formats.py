@@ -119,9 +119,10 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise InputError(f"{width} x {height} is {has} megapixels; at most {limit} are read, so cut it up")
 
 
-def first_of(frames: int, notes: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The notes, and one more if the file holds several frames."""
-    return (*notes, f"only the first of {frames} frames is used") if frames > 1 else notes
+def check_single(frames: int) -> None:
+    """Raise InputError for several frames or pages: writing the result to the file's own name would lose them."""
+    if frames > 1:
+        raise InputError(f"it holds {frames} frames, and one is needed; save the one you want as a file of its own")
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -143,12 +144,12 @@ def from_pil(image: Image.Image) -> Picture:
 def read_simple(image: ImageFile.ImageFile, max_pixels: int) -> Picture:
     """A JPEG or WebP picture, opened but not yet decoded. Raises InputError as ``read_picture``."""
     check_size(*image.size, max_pixels)
+    check_single(getattr(image, "n_frames", 1))
     exif, icc = image.info.get("exif"), image.info.get("icc_profile")
     picture = from_pil(image)
     icc = None if image.mode == "CMYK" else icc
-    notes = first_of(getattr(image, "n_frames", 1), picture.notes)
     exif = exif.removeprefix(EXIF_HEAD) if exif else None
-    return replace(picture, icc_profile=icc or None, exif=exif or None, notes=notes)
+    return replace(picture, icc_profile=icc or None, exif=exif or None)
 
 
 # --- PNG ------------------------------------------------------------------------------------------
@@ -181,6 +182,7 @@ def read_png(data: bytes, max_pixels: int) -> Picture:
     first = dict(reversed(chunks))
     width, height, depth, colour = struct.unpack(">IIBB", first[b"IHDR"][:10])
     check_size(width, height, max_pixels)
+    check_single(struct.unpack(">I", first[b"acTL"][:4])[0] if b"acTL" in first else 1)
     # The decoder sees pixels only: no chunk can make them print, turn, blend or colour-manage anything.
     kept = {b"IHDR", b"IDAT", b"IEND"} | ({b"PLTE", b"tRNS"} if colour == 3 else set())
     bare = _png([(kind, body) for kind, body in chunks if kind in kept])
@@ -205,9 +207,7 @@ def read_png(data: bytes, max_pixels: int) -> Picture:
             icc = zlib.decompressobj().decompress(packed, 1 << 26)
         except zlib.error:
             picture = replace(picture, notes=("the damaged colour profile is left out",))
-    frames = struct.unpack(">I", first[b"acTL"][:4])[0] if b"acTL" in first else 1
-    notes = first_of(frames, picture.notes)
-    return replace(picture, icc_profile=icc or None, exif=first.get(b"eXIf") or None, notes=notes)
+    return replace(picture, icc_profile=icc or None, exif=first.get(b"eXIf") or None)
 
 
 def _from_bgr(array: Array, *, grey: bool, alpha: bool) -> Picture:

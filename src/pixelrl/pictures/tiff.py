@@ -23,8 +23,8 @@ from pixelrl.pictures.formats import (
     Array,
     Picture,
     channels,
+    check_single,
     check_size,
-    first_of,
     from_pil,
     silent_stderr,
 )
@@ -39,10 +39,10 @@ _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _CMYK = 0, 1, 2, 5
 
 
 def read_tiff(data: bytes, max_pixels: int) -> Picture:
-    """The first page of a TIFF file. Raises InputError, with the reason only, as ``read_picture``."""
+    """The picture in a TIFF file. Raises InputError, with the reason only, as ``read_picture``."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        frames = len(file.pages)
+        check_single(_frames(file))
         check_size(page.imagewidth, page.imagelength, max_pixels)
         if page.imagedepth > 1:
             raise InputError(f"it is a volume of {page.imagedepth} slices; a flat picture is needed")
@@ -56,8 +56,19 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
             picture,
             icc_profile=bytes(icc.value) if keep_icc else None,
             exif=_read_exif(data),
-            notes=first_of(frames, picture.notes),
         )
+
+
+def _frames(file: tifffile.TiffFile) -> int:
+    """How many pictures the file holds, without previews and masks of others.
+
+    ImageJ and tifffile write stacks also as a single page with all the data behind it.
+    """
+    pages = sum(not (page.is_reduced or page.is_mask) for page in file.pages)
+    first: Any = file.pages[0]
+    if len(file.pages) == 1 and (file.is_imagej or first.is_shaped):
+        pages = int(np.prod(file.series[0].shape)) // int(np.prod(first.shape))
+    return max(1, pages)
 
 
 def _read_page(page: Any, data: bytes) -> Picture:
