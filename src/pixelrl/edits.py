@@ -16,7 +16,6 @@ from typing import Literal, final
 import numpy as np
 import torch
 from jaxtyping import Bool
-from skimage.draw import polygon2mask
 from torch import Tensor
 
 from pixelrl.errors import UsageError
@@ -66,6 +65,8 @@ class Edit:
                 raise UsageError(f"region.mask has {sizes}; give a mask of the picture's size")
             return self.mask
         if self.polygon is not None:
+            from skimage.draw import polygon2mask  # slow to import, and few need it
+
             corners = [(y, x) for x, y in self.polygon]
             return torch.from_numpy(polygon2mask((height, width), corners))
         inside = torch.zeros((height, width), dtype=torch.bool)

@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from pixelrl import __version__
 from pixelrl.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, complain
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.edit_pictures import enhance, restore, saliency
@@ -20,7 +21,7 @@ from pixelrl.errors import PixelRLError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="pixelrl")
+@click.version_option(__version__, prog_name="pixelrl")
 def cli() -> None:
     """Every pixel is an agent that picks named image operations, step by step."""
 

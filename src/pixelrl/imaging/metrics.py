@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from pixelrl.types import Image
@@ -31,6 +30,8 @@ def ssim(image: Image, target: Image) -> Float[Tensor, " b"]:
     Population statistics, mean over channels; the window's border is left out. Images smaller than 11 pixels on a
     side have no SSIM: NaN.
     """
+    from skimage.metrics import structural_similarity  # takes a second to import, and few need it
+
     values = []
     for one, other in zip(to_8_bit(image).cpu().numpy(), to_8_bit(target).cpu().numpy(), strict=True):
         if min(one.shape[-2:]) < 11:

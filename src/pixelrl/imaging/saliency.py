@@ -15,9 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float
-from skimage.filters import threshold_otsu
-from skimage.measure import label
-from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -127,6 +124,9 @@ def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
     Raises:
         InputError: the image is of one colour, so that nothing stands out.
     """
+    from skimage.filters import threshold_otsu  # slow to import, like all of scikit-image, and needed here alone
+    from skimage.measure import label
+
     segments = superpixels(image[0], 200)
     height, width = segments.shape
     rows, columns = np.mgrid[:height, :width]
@@ -147,6 +147,8 @@ def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
 
 def superpixels(image: Float[Tensor, "3 h w"], number: int) -> npt.NDArray[np.int64]:
     """About ``number`` superpixels of an image (SLIC, Achanta et al., PAMI 2012), numbered from 0: ``(h, w)``."""
+    from skimage.segmentation import slic
+
     pixels = image.clamp(0, 1).movedim(0, -1).cpu().numpy()
     found: npt.NDArray[np.int64] = slic(pixels, n_segments=number, compactness=10, start_label=0)
     return found

@@ -1,0 +1,54 @@
+"""The package as a whole: its names, its version, and what a first use imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import pixelrl
+from conftest import Run
+
+ROOT = Path(__file__).parents[1]
+
+SLOW_IMPORTS = ("scipy", "skimage", "pywt", "tifffile", "rich", "onnxruntime", "starlette")
+"""What a picture in an array needs nothing of. scipy.stats alone took a second."""
+
+FIRST_USE = """
+import sys
+import numpy as np
+import pixelrl
+assert "torch" not in sys.modules, "importing the package imports torch"
+agent = pixelrl.load("denoise-gray", device="cpu")
+agent(np.full((16, 16), 100, np.uint8){sigma})
+print(*sys.modules)
+"""
+
+
+def test_names_can_be_completed() -> None:
+    assert {"load", "load_edits", "load_trace", "save_trace", "strip", "Agent", "Edit"} <= set(dir(pixelrl))
+    assert set(pixelrl.__all__) == set(dir(pixelrl))
+    for name in pixelrl.__all__:
+        assert getattr(pixelrl, name) is not None
+    with pytest.raises(AttributeError):
+        pixelrl.lode  # noqa: B018
+
+
+@pytest.mark.parametrize(("sigma", "needed"), [(", sigma=25", set()), ("", {"pywt"})])
+def test_a_first_use_imports_torch_and_little_else(sigma: str, needed: set[str]) -> None:
+    command = [sys.executable, "-c", FIRST_USE.format(sigma=sigma)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "torch" in loaded
+    assert loaded & set(SLOW_IMPORTS) == needed
+
+
+def test_there_is_one_source_for_the_version(run: Run) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "src/pixelrl/__init__.py"
+    assert run("--version") == (0, f"pixelrl, version {pixelrl.__version__}\n", "")
