@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py FOLDER_OF_TRAINING_PHOTOGRAPHS [--minutes 10] [--seeds 3]
 
-Every variant changes one thing of recipes/ablation.toml and trains for the same minutes of one processor. The 16
+Every variant changes one thing of the recipe `ablation` and trains for the same minutes of one processor. The 16
 validation photographs are cut from the training folder. Runs are kept in docs/ablation.json, so that an interrupted
 measurement goes on; the table is printed, for docs/ablation.md.
 """
@@ -21,6 +21,7 @@ import torch
 
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.training.recipe import read_recipe
+from pixelrl.training.shipped import shipped_recipes
 from pixelrl.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
 def run(name: str, seed: int, data: Path, minutes: float) -> dict[str, object]:
     """Train one variant with one seed; its validation PSNRs in dB."""
     settings = [f"data.folder={data}", f"seed={seed}", *VARIANTS[name][1]]
-    recipe = read_recipe(ROOT / "recipes" / "ablation.toml", settings)
+    recipe = read_recipe(shipped_recipes()["ablation"], settings)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(recipe, Path(folder), torch.device("cpu"), validate_every=10**9)
         start = trainer.validate()

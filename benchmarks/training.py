@@ -21,6 +21,7 @@ import torch
 
 from pixelrl.agent import choose_device
 from pixelrl.training.recipe import PhaseSettings, Recipe, read_recipe
+from pixelrl.training.shipped import find_recipe
 from pixelrl.training.trainer import Trainer
 
 HEIGHT, WIDTH, PHOTOS, UNTIMED = 321, 481, 40, 3
@@ -87,7 +88,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    recipe, device = read_recipe(arguments.recipe, arguments.overrides), choose_device(arguments.device)
+    recipe, device = read_recipe(find_recipe(arguments.recipe), arguments.overrides), choose_device(arguments.device)
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     batch = f"batches of {recipe.data.batch} crops of {recipe.data.crop}x{recipe.data.crop}"
     print(f"{recipe.name}: {arguments.iterations} {batch} in each phase, {recipe.learner.precision}, {place}\n")

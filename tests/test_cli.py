@@ -230,15 +230,14 @@ def test_wrong_usage(run: Run, photos: Path, tmp_path: Path, arguments: list[str
 
 
 def test_an_unknown_key_of_a_recipe_is_named(run: Run, tmp_path: Path) -> None:
-    recipe = Path(__file__).parents[1] / "recipes" / "denoise-gray.toml"
     for setting, words in (
         ("learner.gama=1", "learner.gama"),
         ("data.batch=much", "data.batch"),
         ("seed", "key=value"),
     ):
-        code, _, err = run("train", recipe, "-o", tmp_path / "run", "--set", setting)
+        code, _, err = run("train", "denoise-gray", "-o", tmp_path / "run", "--set", setting)
         assert (code, words in err) == (2, True)
-    code, _, err = run("train", recipe, "-o", tmp_path / "run", "--set", f"data.folder={tmp_path / 'none'}")
+    code, _, err = run("train", "denoise-gray", "-o", tmp_path / "run", "--set", f"data.folder={tmp_path / 'none'}")
     assert (code, "does not exist" in err) == (2, True)
     assert tree(tmp_path) == []
 

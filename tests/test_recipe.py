@@ -9,6 +9,7 @@ import pytest
 
 from pixelrl.errors import UsageError
 from pixelrl.training.recipe import PhaseSettings, Recipe, read_recipe, recipe_from_dict
+from pixelrl.training.shipped import find_recipe, shipped_recipes
 
 SMALL = """
 name = "small"
@@ -25,7 +26,7 @@ iterations = 10
 lr = 1
 """
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = sorted(shipped_recipes().values())
 
 
 @pytest.fixture
@@ -52,8 +53,20 @@ def test_shipped_recipes_are_valid(shipped: Path) -> None:
     assert recipe.data.folder == ""  # no machine's own path
 
 
-def test_there_are_shipped_recipes() -> None:
-    assert RECIPES
+def test_recipes_are_found_by_name_and_as_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = shipped_recipes()
+    assert {"denoise-gray", "denoise-color", "enhance", "saliency-edit"} <= shipped.keys()
+    assert find_recipe(Path("denoise-gray")) == shipped["denoise-gray"]
+    assert find_recipe(Path("recipes/denoise-gray.toml")) == shipped["denoise-gray"]  # as commands had it before
+    assert find_recipe(path) == path
+    own = Path("recipes/denoise-gray.toml")
+    own.parent.mkdir()
+    own.write_text(path.read_text())
+    assert find_recipe(own) == own
+    for unknown in ("denoise-grey", "recipes/denoise-grey.toml", "elsewhere/denoise-gray.toml"):
+        with pytest.raises(UsageError, match="neither a file nor a shipped recipe"):
+            find_recipe(Path(unknown))
 
 
 def test_overrides_have_the_type_that_toml_gives_them(path: Path) -> None:

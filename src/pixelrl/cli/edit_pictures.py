@@ -30,7 +30,7 @@ def enhance(work: Work, style: str) -> int:
     """Give pictures a look, each pixel by itself.
 
     INPUT is a file, a folder (its tree is mirrored under the output) or a quoted pattern such as "photos/*.jpg".
-    Colours are taken for sRGB. To teach it a look of your own, see `pixelrl train` and recipes/enhance.toml.
+    Colours are taken for sRGB. To teach it a look of your own, see `pixelrl train enhance`.
     """
     from pixelrl.checkpoint import shipped_policies
 

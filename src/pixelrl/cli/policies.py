@@ -43,7 +43,7 @@ def train(
     validate_every: int,
     device: str,
 ) -> int:
-    """Train a policy from a RECIPE (TOML).
+    """Train a policy from a RECIPE: a TOML file, or the name of a shipped one, for instance denoise-gray.
 
     Ctrl-C and --minutes stop after the iteration at hand with a checkpoint, from which --resume goes on exactly.
     On several GPUs: torchrun --nproc-per-node N -m pixelrl train RECIPE ...
@@ -51,11 +51,12 @@ def train(
     from pixelrl.agent import choose_device
     from pixelrl.training.parallel import joined, own_device
     from pixelrl.training.recipe import read_recipe
+    from pixelrl.training.shipped import find_recipe
     from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Trainer
 
     if minutes is not None and math.isnan(minutes):
         raise UsageError("--minutes nan is not a time; give a number above 0")
-    plan = read_recipe(recipe, overrides)
+    plan = read_recipe(find_recipe(recipe), overrides)
     if not resume and (output / STATE_FILE).exists():
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
     place = own_device(choose_device(device))

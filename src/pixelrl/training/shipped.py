@@ -1,0 +1,34 @@
+"""The recipes in the package, found by name."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from pixelrl.errors import UsageError
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name and file of every recipe in the package."""
+    folder = Path(str(resources.files("pixelrl"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_recipe(recipe: Path) -> Path:
+    """The file of a shipped recipe's name, or a recipe itself.
+
+    ``recipes/NAME.toml``, where recipes once were in a checkout, is the shipped one too, unless there is such a file.
+
+    Raises:
+        UsageError: neither of them.
+    """
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        return shipped[str(recipe)]
+    if not recipe.exists():
+        if recipe.parent.name == "recipes" and recipe.suffix == ".toml" and recipe.stem in shipped:
+            return shipped[recipe.stem]
+        raise UsageError(
+            f"recipe {str(recipe)!r} is neither a file nor a shipped recipe; shipped are {', '.join(shipped)}"
+        )
+    return recipe
