@@ -166,7 +166,7 @@ def test_outcomes_are_each_action_in_turn() -> None:
 
 
 def test_refuses_wrong_lists() -> None:
-    with pytest.raises(UsageError, match=r"unknown action 'blur'; known actions: .*do nothing.*box"):
+    with pytest.raises(UsageError, match=r"action 'blur' is unknown; known are .*do nothing.*box"):
         ActionSet(["do nothing", "blur"])
     with pytest.raises(UsageError, match="'box' is listed twice"):
         ActionSet(["box", "median", "box"])

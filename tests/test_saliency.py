@@ -77,7 +77,7 @@ def test_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
         find_model("my_saliency:wrong")(image)
     with pytest.raises(UsageError, match="is not a function"):
         find_model("my_saliency:thing")
-    with pytest.raises(UsageError, match="cannot be imported"):
+    with pytest.raises(UsageError, match="there is no module no_such_module"):
         find_model("no_such_module:red")
     with pytest.raises(UsageError, match="unknown; known are contrast, frequency-tuned"):
         find_model("itti")

@@ -133,8 +133,8 @@ def test_tasks_by_name() -> None:
         ("gaussian-denoising", {"strength": 3}, "cannot be built from .*strength"),
         ("gaussian-denoising", {"sigma": (1.0,)}, "cannot be built from"),
         ("gaussian-denoising", {"sigma": 25}, "cannot be built from"),
-        ("no_such_module:Task", {}, "'no_such_module:Task' cannot be imported"),
-        ("pixelrl.tasks:NoSuchTask", {}, "cannot be imported"),
+        ("no_such_module:Task", {}, "there is no module no_such_module"),
+        ("pixelrl.tasks:NoSuchTask", {}, r"module pixelrl.tasks .* has no NoSuchTask"),
         ("pathlib:Path", {}, "is not a subclass"),
     ],
 )

@@ -215,7 +215,7 @@ def test_the_rewritten_file_is_otherwise_whole(path: Path) -> None:
 
 def test_unknown_operations(path: Path) -> None:
     rewrite(path, action_names=[*PAPER_NINE, "emboss"])
-    with pytest.raises(UsageError, match="unknown action 'emboss'"):
+    with pytest.raises(UsageError, match="action 'emboss' is unknown"):
         load_trace(path)
 
 

@@ -467,7 +467,7 @@ def test_a_policy_without_estimate_has_no_warm_start(make: Make, tmp_path: Path)
 
 
 def test_what_cannot_be_built_is_refused(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="policy kind 'resnet' is unknown; known are fcn, lookahead"):
+    with pytest.raises(UsageError, match="policy 'resnet' is unknown; known are fcn, lookahead"):
         Trainer(make(policy={"kind": "resnet"}), tmp_path, CPU)
     with pytest.raises(UsageError, match="cannot be built from"):
         Trainer(make(policy={**LOOKAHEAD, "depths": [1, 1]}), tmp_path, CPU)

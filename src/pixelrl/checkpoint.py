@@ -29,7 +29,7 @@ class PolicyCard:
 
     Attributes:
         name: a short name, for instance ``denoise-gray``.
-        kind: key of `pixelrl.policies.POLICIES`.
+        kind: key of `pixelrl.policies.POLICIES`, or ``module:Class``.
         arguments: that class's constructor arguments, without ``num_actions``.
         action_names: the operations, in the order of the network's outputs.
         num_steps: T it was trained for.
@@ -47,9 +47,9 @@ class PolicyCard:
     training: Info
     space: str = "srgb"
 
-    def build(self) -> Policy:
-        """The policy with fresh weights."""
-        return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)})
+    def build(self, may_import: bool = False) -> Policy:
+        """The policy with fresh weights; see `pixelrl.policies.build_policy`."""
+        return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)}, may_import)
 
 
 def shipped_policies() -> dict[str, Path]:
@@ -82,7 +82,8 @@ def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy,
     """Read a policy file; the policy is in evaluation mode.
 
     Raises:
-        UsageError: not a policy file, truncated, made by a newer version, or with unknown actions or weights.
+        UsageError: not a policy file, truncated, made by a newer version, with unknown actions or weights, or with
+            code of a user's own that is not imported (`pixelrl.plugins`).
     """
     tensors, header = read_tensors(path, "policy")
     try:

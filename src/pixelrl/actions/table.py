@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelrl.actions import arithmetic, blur, tone
 from pixelrl.actions.base import Action
 from pixelrl.errors import UsageError
+from pixelrl.plugins import resolve
 from pixelrl.types import Image, Outcomes
 
 ACTIONS: dict[str, Action] = {
@@ -39,19 +40,23 @@ PAPER_THIRTEEN: tuple[str, ...] = ("do nothing", *(action.name for action in ton
 class ActionSet:
     """The actions of one task, in the order of the network's outputs.
 
-    Raises ``UsageError`` for an empty list, a name that appears twice, and a name that is not in ``ACTIONS``.
+    Args:
+        names: keys of `ACTIONS`, or ``module:name`` for an `Action` of the user's own, which is called by that
+            reference everywhere.
+        may_import: whether the user's module may be imported now (`pixelrl.plugins`); a recipe's may, a file's not.
+
+    Raises:
+        UsageError: the list is empty, or names an action twice or one that is not there.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], may_import: bool = False) -> None:
         if not names:
-            raise UsageError(f"the list of actions is empty; known actions: {_known()}")
+            raise UsageError(f"the list of actions is empty; known are {', '.join(ACTIONS)}")
         for i, name in enumerate(names):
-            if name not in ACTIONS:
-                raise UsageError(f"unknown action {name!r}; known actions: {_known()}")
             if name in names[:i]:
                 raise UsageError(f"action {name!r} is listed twice; each action may appear once")
         self.names: tuple[str, ...] = tuple(names)
-        self.actions: tuple[Action, ...] = tuple(ACTIONS[name] for name in names)
+        self.actions: tuple[Action, ...] = tuple(_find(name, may_import) for name in names)
         self.reach: int = max(action.reach for action in self.actions)
 
     def __len__(self) -> int:
@@ -95,5 +100,8 @@ class ActionSet:
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def _known() -> str:
-    return ", ".join(ACTIONS)
+def _find(name: str, may_import: bool) -> Action:
+    def is_action(found: object) -> bool:
+        return isinstance(found, Action)
+
+    return resolve(name, ACTIONS, is_action, "a pixelrl.actions.Action", "action", may_import=may_import)

@@ -18,12 +18,22 @@ from pixelrl.cli.policies import evaluate, import_policy, policies, train
 from pixelrl.cli.studio import studio
 from pixelrl.cli.traces import edit, replay, show
 from pixelrl.errors import PixelRLError
+from pixelrl.plugins import import_named
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pixelrl")
-def cli() -> None:
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Import a module of yours first (a name or a file.py), for policies and traces that name code in it.",
+)
+def cli(modules: tuple[str, ...]) -> None:
     """Every pixel is an agent that picks named image operations, step by step."""
+    for module in modules:
+        import_named(module)
 
 
 for command in (

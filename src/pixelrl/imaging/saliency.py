@@ -7,9 +7,9 @@ no download: ``contrast`` is centre-surround contrast over scales (Itti, Koch an
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import lab_distance, opponent, srgb_to_lab
+from pixelrl.plugins import resolve
 
 SaliencyMap = Float[Tensor, "b 1 h w"]
 SaliencyModel = Callable[[Tensor], SaliencyMap]
@@ -69,20 +70,11 @@ def find_model(name: str) -> SaliencyModel:
     Raises:
         UsageError: none of them, or one that cannot be loaded.
     """
-    if name in MODELS:
-        return MODELS[name]
-    module, colon, function = name.partition(":")
-    if not colon:
-        raise UsageError(f"saliency {name!r} is unknown; known are {', '.join(MODELS)}, onnx:FILE and module:function")
-    if module == "onnx":
-        return _one_by_one(_onnx(Path(function)))
-    try:
-        plugin = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"saliency {name!r} cannot be imported: {error}") from error
-    if not callable(plugin):
-        raise UsageError(f"saliency {name!r} is not a function")
-    return _one_by_one(plugin)
+    if name.startswith("onnx:"):
+        return _one_by_one(_onnx(Path(name.removeprefix("onnx:"))))
+    models: dict[str, Callable[..., Any]] = MODELS  # a user's sees one image at a time, as an array
+    found = resolve(name, models, callable, "a function", "saliency model", may_import=True)
+    return found if name in MODELS else _one_by_one(found)
 
 
 def told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pixelrl.errors import UsageError
+from pixelrl.plugins import resolve_class
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.policies.fcn import FCN
 from pixelrl.policies.lookahead import Lookahead
@@ -13,15 +14,19 @@ __all__ = ["FCN", "POLICIES", "Lookahead", "Memory", "Policy", "PolicyOutput", "
 POLICIES: dict[str, type[Policy]] = {"fcn": FCN, "lookahead": Lookahead, "steering": Steering}
 
 
-def build_policy(kind: str, arguments: dict[str, object]) -> Policy:
+def build_policy(kind: str, arguments: dict[str, object], may_import: bool = False) -> Policy:
     """Make a policy with fresh weights.
+
+    Args:
+        kind: a name in `POLICIES`, or ``module:Class`` for a policy of the user's own.
+        arguments: of its constructor.
+        may_import: whether the user's module may be imported now (`pixelrl.plugins`); a recipe's may, a file's not.
 
     Raises:
         UsageError: unknown kind, or arguments that this kind does not take.
     """
-    if kind not in POLICIES:
-        raise UsageError(f"policy kind {kind!r} is unknown; known are {', '.join(POLICIES)}")
+    policy_class = resolve_class(kind, POLICIES, Policy, "policy", may_import=may_import)
     try:
-        return POLICIES[kind](**arguments)
+        return policy_class(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"policy {kind!r} cannot be built from {arguments}: {error}") from error

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 from pixelrl.errors import UsageError
+from pixelrl.plugins import resolve_class
 from pixelrl.tasks.base import Episode, Task
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 from pixelrl.tasks.enhancement import ColorEnhancement
@@ -40,18 +39,7 @@ def build_task(kind: str, arguments: dict[str, object]) -> Task:
     Raises:
         UsageError: unknown kind, or arguments that it does not take.
     """
-    if ":" in kind:
-        module, _, name = kind.partition(":")
-        try:
-            task_class = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"task {kind!r} cannot be imported: {error}") from error
-        if not (isinstance(task_class, type) and issubclass(task_class, Task)):
-            raise UsageError(f"task {kind!r} is not a subclass of pixelrl.tasks.Task")
-    elif kind in TASKS:
-        task_class = TASKS[kind]
-    else:
-        raise UsageError(f"task {kind!r} is unknown; known are {', '.join(TASKS)}, or give module:Class")
+    task_class = resolve_class(kind, TASKS, Task, "task", may_import=True)
     try:
         return task_class(**arguments)
     except (TypeError, ValueError) as error:

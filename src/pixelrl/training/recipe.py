@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixelrl.errors import UsageError
+from pixelrl.plugins import look_in
 
 Settings = dict[str, object]
 
@@ -156,6 +157,8 @@ class Recipe:
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``a.b=c`` overrides, whose right-hand sides are TOML values or bare strings.
 
+    Modules that it names (``module:Class``) are from now on looked for in its folder, too.
+
     Raises:
         UsageError: no such file, not TOML, an unknown key or a value of the wrong type, each named.
     """
@@ -167,6 +170,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
     for override in overrides:
         _apply(content, override)
+    look_in(path.parent)  # for modules that the recipe names
     return recipe_from_dict(content, str(path))
 
 

@@ -75,6 +75,7 @@ class Trainer:
             )
         self.log_every, self.validate_every = log_every, validate_every
         self.task = _task(recipe)
+        ActionSet(self.task.action_names, may_import=True)  # the recipe's own; from here on they are known
         photos = _photos(recipe, self.task)
         train, validation = split(photos, recipe.data.validation)
         scaled, sizes = rescaled(train, recipe.data.scales), recipe.data
@@ -315,7 +316,7 @@ def _card(recipe: Recipe, task: Task) -> PolicyCard:
     arguments = {key: value for key, value in recipe.policy.items() if key != "kind"}
     kind = str(recipe.policy["kind"])
     card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {}, task.space)
-    return replace(card, condition=task.condition_name if card.build().takes_condition else None)
+    return replace(card, condition=task.condition_name if card.build(may_import=True).takes_condition else None)
 
 
 def _slice(start: Episode, processes: Processes) -> Episode:
