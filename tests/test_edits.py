@@ -145,6 +145,44 @@ def test_a_file_gives_the_same_bits_again(agent: Agent, image: torch.Tensor, tmp
     assert torch.equal(again.edited(edits).final(), result.image)  # applying the same edits twice changes nothing more
 
 
+HUGE = "1" * 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ('"region": {"polygon": [[1, 1], [NaN, 5], [9, 9]]}', "region.polygon"),
+        ('"region": {"polygon": [[1, 1], [5, Infinity], [9, 9]]}', "region.polygon"),
+        ('"region": {"polygon": [[1, 1], [1e308, 5], [9, 9]]}', "region.polygon"),
+        (f'"region": {{"polygon": [[1, 1], [{HUGE}, 5], [9, 9]]}}', "region.polygon"),
+        (
+            f'"region": {{"polygon": [{", ".join(["[1, 1]"] * 200_000)}]}}',
+            "200000 corners; give at most 1000, or a mask",
+        ),
+        (f'"region": {{"box": [0, 0, {HUGE}, 5]}}', "region.box"),
+        ('"where": {"brightness": [NaN, 5]}', "where.brightness"),
+        ('"where": {"brightness": [-Infinity, Infinity]}', "where.brightness"),
+        (f'"where": {{"brightness": [0, {HUGE}]}}', "where.brightness"),
+        (f'"steps": [{HUGE}]', "steps"),
+        (f'"steps": {"[" * 500 + "]" * 500}', "steps"),
+    ],
+)
+def test_numbers_without_a_meaning_are_refused_in_one_short_sentence(tmp_path: Path, fields: str, words: str) -> None:
+    path = tmp_path / "edits.json"
+    path.write_text(f'[{{"do": "stop"}}, {{"do": "stop", {fields}}}]')
+    with pytest.raises(UsageError, match="edit 1: ") as refused:
+        load_edits(path)
+    assert words in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+def test_nested_beyond_all_bounds_is_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "edits.json"
+    path.write_text("[" * 200_000)
+    with pytest.raises(UsageError, match=r"edits\.json is"):
+        load_edits(path)
+
+
 def test_the_schema_is_valid_json_and_names_the_fields() -> None:
     schema = json.loads((Path(__file__).parents[1] / "docs" / "edits.schema.json").read_text())
     fields = schema["items"]["properties"]

@@ -25,6 +25,11 @@ Mask = Bool[Tensor, "h w"]
 
 DO_NOTHING = "do nothing"
 
+MOST_CORNERS = 1000
+"""Of a polygon: every pixel of its bounding box is tested against every side. Finer outlines are drawn as masks."""
+_LARGEST = 1_000_000
+"""Numbers in edits lie between this and its negative; no picture is as wide, and no grey level as bright."""
+
 
 @final
 @dataclass(frozen=True)
@@ -173,6 +178,8 @@ def load_edits(path: Path) -> tuple[Edit, ...]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"edits {path} cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise UsageError(f"edits {path} is nested too deeply; edits are a list of objects") from None
     except ValueError as error:
         raise UsageError(f"edits {path} is not valid JSON: {error}") from error
     return parse_edits(content, path.parent)
@@ -230,9 +237,9 @@ def _region(content: object, folder: Path) -> dict[str, object]:
 def _steps(value: object) -> tuple[int, ...] | Literal["all"]:
     if value == "all":
         return "all"
-    if isinstance(value, list) and value and all(type(n) is int and n >= 1 for n in value):
-        return tuple(value)
-    raise UsageError(f'steps = {json.dumps(value)} must be "all" or a list of step numbers from 1')
+    if isinstance(value, list) and value and all(_number(n) and type(n) is int and n >= 1 for n in value):
+        return tuple(dict.fromkeys(value))
+    raise UsageError(f'steps = {_said(value)} must be "all" or a list of step numbers from 1')
 
 
 def _deed(do: object) -> dict[str, object]:
@@ -243,12 +250,12 @@ def _deed(do: object) -> dict[str, object]:
             return {"force": do["force"]}
         if "forbid" in do:
             return {"forbid": _names(do["forbid"], "do.forbid")}
-    raise UsageError(f'do = {json.dumps(do)} must be {{"force": ACTION}}, {{"forbid": [ACTIONS]}} or "stop"')
+    raise UsageError(f'do = {_said(do)} must be {{"force": ACTION}}, {{"forbid": [ACTIONS]}} or "stop"')
 
 
 def _table(value: object, name: str, known: tuple[str, ...]) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise UsageError(f"{name} = {json.dumps(value)} must be an object with some of {', '.join(known)}")
+        raise UsageError(f"{name} = {_said(value)} must be an object with some of {', '.join(known)}")
     for key in value:
         if key not in known:
             raise UsageError(f"{key!r} is not a field of {name}; known are {', '.join(known)}")
@@ -258,36 +265,50 @@ def _table(value: object, name: str, known: tuple[str, ...]) -> Mapping[str, obj
 def _names(value: object, field: str) -> tuple[str, ...]:
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
         return tuple(value)
-    raise UsageError(f"{field} = {json.dumps(value)} must be a list of names of operations")
+    raise UsageError(f"{field} = {_said(value)} must be a list of names of operations")
+
+
+def _said(value: object) -> str:
+    """A value as JSON, for a message: not all of one that is long."""
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _number(value: object) -> bool:
+    """Whether it is a number, neither infinite nor NaN, of a size that means something."""
+    return type(value) in (int, float) and -_LARGEST <= value <= _LARGEST  # type: ignore[operator]
 
 
 def _numbers(value: object, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(type(n) in (int, float) for n in value)
+    return isinstance(value, list) and len(value) == count and all(_number(n) for n in value)
 
 
 def _box(value: object) -> tuple[int, int, int, int]:
-    if isinstance(value, list) and len(value) == 4 and all(type(n) is int for n in value):
+    if isinstance(value, list) and _numbers(value, 4) and all(type(n) is int for n in value):
         return (value[0], value[1], value[2], value[3])
-    raise UsageError(f"region.box = {json.dumps(value)} must be [x0, y0, x1, y1], whole pixels, x1 and y1 exclusive")
+    raise UsageError(f"region.box = {_said(value)} must be [x0, y0, x1, y1], whole pixels, x1 and y1 exclusive")
 
 
 def _polygon(value: object) -> tuple[tuple[float, float], ...]:
+    if isinstance(value, list) and len(value) > MOST_CORNERS:
+        raise UsageError(f"region.polygon has {len(value)} corners; give at most {MOST_CORNERS}, or a mask")
     if isinstance(value, list) and len(value) >= 3 and all(_numbers(corner, 2) for corner in value):
         return tuple((float(x), float(y)) for x, y in value)
-    raise UsageError(f"region.polygon = {json.dumps(value)} must be at least three corners [x, y] in pixels")
+    limits = f"numbers from {-_LARGEST:,} to {_LARGEST:,}"
+    raise UsageError(f"region.polygon = {_said(value)} must be at least three corners [x, y] in pixels, {limits}")
 
 
 def _range(value: object) -> tuple[float, float]:
     if isinstance(value, list) and _numbers(value, 2) and value[0] <= value[1]:
         return (float(value[0]), float(value[1]))
-    raise UsageError(f"where.brightness = {json.dumps(value)} must be [low, high] in grey levels")
+    raise UsageError(f"where.brightness = {_said(value)} must be [low, high] in grey levels, low no larger than high")
 
 
 def _mask(value: object, folder: Path) -> Mask:
     from PIL import Image as PillowImage
 
     if not isinstance(value, str):
-        raise UsageError(f"region.mask = {json.dumps(value)} must be the path of a picture; it is white where to edit")
+        raise UsageError(f"region.mask = {_said(value)} must be the path of a picture; it is white where to edit")
     try:
         with PillowImage.open(folder / value) as picture:
             return torch.from_numpy(np.asarray(picture.convert("L")) >= 128)
