@@ -230,10 +230,10 @@ def run(
 ) -> None:
     for key in keys:
         comparison = COMPARISONS[key]
-        found, problems = list_pictures([data / comparison.folder])
-        if problems or not found:
+        listing = list_pictures([data / comparison.folder])
+        if listing.problems or not listing.files:
             raise UsageError(f"{data / comparison.folder} holds no pictures")
-        pictures = [path for path, _ in found[:limit]]
+        pictures = [path for path, _ in listing.files[:limit]]
         shared = {
             "images": len(pictures),
             "data": fingerprint(pictures),

@@ -255,8 +255,6 @@ def test_places_that_cannot_be_written(tmp_path, monkeypatch):
         write_picture(tmp_path / "folder.png", picture, overwrite=True)
     with pytest.raises(UsageError, match="quality 0 is out of range; 1 to 100"):
         write_picture(tmp_path / "a.jpg", picture, quality=0)
-    with pytest.raises(UsageError, match="try another format"):  # one JPEG segment holds 64 KiB
-        write_picture(tmp_path / "a.jpg", Picture(RGB8, exif=b"II*\0" + bytes(70_000)))
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # file modes do not stop the superuser
     with pytest.raises(UsageError, match=f"the folder {tmp_path} cannot be written to"):
         write_picture(tmp_path / "a.png", picture)

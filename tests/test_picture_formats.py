@@ -326,3 +326,39 @@ def test_tiff_keeps_texts_and_resolution(tmp_path):
         assert tags[296].value == 2
         assert tags[305].value == "Ocular 2"
         assert tags[315].value == "Käthe"
+
+
+def test_exif_that_a_jpeg_cannot_hold_is_left_out_with_a_note(tmp_path):
+    exif = b"II*\0" + bytes(70_000)
+    picture = Picture(noise(16, 16, 3), exif=exif, icc_profile=ICC)
+    notes = write_picture(tmp_path / "a.jpg", picture)
+    assert notes == ("EXIF data left out: they are more than the 64 KB that JPEG holds",)
+    assert read_picture(tmp_path / "a.jpg").icc_profile == ICC
+    assert write_picture(tmp_path / "a.png", picture) == ()
+    assert read_picture(tmp_path / "a.png").exif == exif
+
+
+def test_lossy_webp_stays_lossy_and_quality_counts(tmp_path):
+    original = noise(64, 64, 3)
+    sizes = []
+    for options in ({"lossless": True}, {"quality": 80}, {"quality": 80, "exif": b"II*\0" + bytes(9)}):
+        Image.fromarray(original).save(tmp_path / "in.webp", **options)
+        picture = read_picture(tmp_path / "in.webp")
+        assert picture.lossy == ("quality" in options)
+        write_picture(tmp_path / "out.webp", picture.with_pixels(original), overwrite=True)
+        sizes.append((tmp_path / "out.webp").stat().st_size)
+        assert np.array_equal(read_picture(tmp_path / "out.webp").pixels, original) == ("lossless" in options)
+    assert max(sizes[1:]) < 0.8 * sizes[0]
+    write_picture(tmp_path / "small.webp", Picture(original), quality=10)
+    assert (tmp_path / "small.webp").stat().st_size < 0.5 * sizes[0]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_change_of_depth_keeps_white_white(dtype):
+    full = {"uint8": 255, "uint16": 65535, "float32": 1}
+    for start, white in full.items():
+        pixels = np.array([[0, white, white / 5]]).astype(start)
+        picture = Picture(pixels, alpha=pixels).with_dtype(dtype)
+        assert str(picture.pixels.dtype) == dtype
+        np.testing.assert_allclose(picture.pixels, [[0, full[dtype], full[dtype] / 5]], rtol=1e-6)
+        assert np.array_equal(picture.pixels, picture.alpha)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.files import list_pictures
+from pixelrl.pictures.files import Listing, list_pictures
 
 
 @pytest.fixture
@@ -23,36 +23,53 @@ def tree(tmp_path, monkeypatch):
 
 
 def test_folders_are_mirrored(tree):
-    found, problems = list_pictures(["in"])
+    listing = list_pictures(["in"])
     names = ["a.PNG", "b.png", "other/a.png", "sub/a.png", "sub/deep/d.tiff"]
-    assert found == [(Path("in", name), Path(name)) for name in names]
-    assert problems == []
+    assert listing.files == [(Path("in", name), Path(name)) for name in names]
+    assert (listing.problems, listing.results) == ([], [])
+    assert listing.others == [Path("in/notes.txt")]
 
 
 def test_files_and_patterns_give_names(tree):
-    found, problems = list_pictures([Path("in/sub/a.png"), "in/*", "in/**/*.tiff"])
-    assert [str(relative) for _, relative in found] == ["a.png", "a.PNG", "b.png", "d.tiff"]
-    assert problems == []
+    listing = list_pictures([Path("in/sub/a.png"), "in/*", "in/**/*.tiff"])
+    assert [str(relative) for _, relative in listing.files] == ["a.png", "a.PNG", "b.png", "d.tiff"]
+    assert listing.problems == []
     (tree / "in" / "[1].png").touch()  # a name that looks like a pattern
-    assert list_pictures(["in/[1].png"]) == ([(Path("in/[1].png"), Path("[1].png"))], [])
+    assert list_pictures(["in/[1].png"]) == Listing([(Path("in/[1].png"), Path("[1].png"))])
 
 
 def test_what_is_found_twice_counts_once(tree):
-    found, problems = list_pictures(["in/b.png", "in/../in/b.png", tree / "in" / "b.png", "in/sub", "in/sub/"])
-    assert [str(relative) for _, relative in found] == ["b.png", "a.png", "deep/d.tiff"]
-    assert problems == []
+    listing = list_pictures(["in/b.png", "in/../in/b.png", tree / "in" / "b.png", "in/sub", "in/sub/"])
+    assert [str(relative) for _, relative in listing.files] == ["b.png", "a.png", "deep/d.tiff"]
+    assert listing.problems == []
 
 
 def test_problems_do_not_stop_the_other_inputs(tree):
-    found, problems = list_pictures(["gone.png", "none", "in/*.jpg", "in/sub/a.png", "in/other/a.png", "in/b.png"])
-    assert [str(file) for file, _ in found] == ["in/sub/a.png", "in/b.png"]
+    listing = list_pictures(["gone.png", "none", "in/*.jpg", "in/sub/a.png", "in/other/a.png", "in/b.png"])
+    assert [str(file) for file, _ in listing.files] == ["in/sub/a.png", "in/b.png"]
     starts = [
         "gone.png: there is no such file",
         "none: there are no pictures",
         "in/*.jpg: no picture matches",
     ]
     starts.append("in/other/a.png: its result would be named a.png, like that of in/sub/a.png")
-    assert len(problems) == len(starts)
-    for problem, start in zip(problems, starts, strict=True):
+    assert len(listing.problems) == len(starts)
+    for problem, start in zip(listing.problems, starts, strict=True):
         assert isinstance(problem, InputError)
         assert str(problem).startswith(start)
+
+
+def test_results_of_an_earlier_run_are_told_apart(tree):
+    everything = [Path("in", name) for name in ("a.PNG", "b.png", "other/a.png", "sub/a.png", "sub/deep/d.tiff")]
+    listing = list_pictures(["in"], Path("in/sub"))
+    assert [file for file, _ in listing.files] == everything[:3]
+    assert listing.results == everything[3:]
+    assert list_pictures(["in/**/*"], Path("in/sub")).results == everything[3:]
+    for inside in ("in", "."):  # where the input lies in the output folder, nothing says what is a result
+        assert [file for file, _ in list_pictures(["in"], Path(inside)).files] == everything
+    for name in ("b_new.jpg", "other_new.png", "_new.png"):
+        (tree / "in" / name).touch()
+    listing = list_pictures(["in/*"], Path("in"), "_new")
+    assert listing.results == [Path("in/b_new.jpg")]
+    assert [str(name) for _, name in listing.files] == ["_new.png", "a.PNG", "b.png", "other_new.png"]
+    assert len(list_pictures(["in/*"], Path("in")).files) == 5

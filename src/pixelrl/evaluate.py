@@ -127,10 +127,10 @@ def _pictures(folder: Path) -> list[tuple[Path, Path]]:
     """Files and their names in the folder, in the order of the names."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give a folder of pictures")
-    found, problems = list_pictures([folder])
-    if problems or not found:
+    listing = list_pictures([folder])
+    if listing.problems or not listing.files:
         raise UsageError(f"{folder} holds no pictures; give a folder of pictures")
-    return found
+    return listing.files
 
 
 def _read(path: Path, channels: int) -> Image:

@@ -111,7 +111,8 @@ def run(work: Work, settings: Settings) -> int:
             raise UsageError(f"--ensemble averages eight runs, which have no common {name}; give one of them")
     edits = () if work.edits is None else load_edits(work.edits)
     settings.agent_for(1)  # a policy that is not there is refused before anything else
-    found, problems = list_pictures(work.inputs)
+    listing = list_pictures(work.inputs)
+    found, problems = listing.files, listing.problems
     alone = len(work.inputs) == 1 and not Path(work.inputs[0]).is_dir()
     targets = place(found, work.output, work.suffix, alone)
     if not (overwrite or work.skip_existing):

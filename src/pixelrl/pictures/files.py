@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import glob
 import io
+import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import JpegImagePlugin, WebPImagePlugin
@@ -16,7 +18,19 @@ from pixelrl.pictures import formats, tiff
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.formats import PNG_HEAD, Picture
 
-__all__ = ["SUFFIXES", "Picture", "check_writable", "list_pictures", "read_picture", "write_picture"]
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Listing",
+    "Picture",
+    "check_writable",
+    "decode",
+    "encode",
+    "format_of",
+    "list_pictures",
+    "read_picture",
+    "write_picture",
+]
 
 _FORMATS = {
     ".png": "PNG",
@@ -28,6 +42,9 @@ _FORMATS = {
 }
 SUFFIXES = tuple(_FORMATS)
 """The suffixes of the files that can be read and written, in lower case."""
+
+FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp"}
+"""The formats that can be written, and the suffix that each gets where none is given."""
 
 _DEPTHS = {
     "PNG": ("uint8", "uint16"),
@@ -53,12 +70,12 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
     anything is decoded.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path}: this is a folder; a picture file is needed")
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"{path}: the suffix {path.suffix!r} is not known; {_either(SUFFIXES)} can be read")
     try:
-        if path.exists() and not path.is_file():
+        if os.path.exists(path) and not os.path.isfile(path):
             raise InputError(f"{path}: this is not a regular file; a picture file is needed")
         data = path.read_bytes()
     except FileNotFoundError:
@@ -67,39 +84,72 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
         raise InputError(f"{path}: no permission to read it; a readable file is needed") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: it cannot be read ({error}); a readable file is needed") from error
+    return decode(data, str(path), max_pixels=max_pixels)
+
+
+def decode(data: bytes, name: str, *, max_pixels: int = 500_000_000) -> Picture:
+    """The picture in the bytes of a file, as `read_picture`; errors begin with ``name``."""
     if not data:
-        raise InputError(f"{path}: the file is empty (0 bytes); a picture file is needed")
+        raise InputError(f"{name}: the file is empty (0 bytes); a picture file is needed")
     try:
         with formats.silence():
             return _decode(data, max_pixels)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
     except MemoryError as error:
-        raise InputError(f"{path}: there is not enough memory for it; a smaller picture is needed") from error
+        raise InputError(f"{name}: there is not enough memory for it; a smaller picture is needed") from error
     except Exception as error:  # decoders fail on damaged data in every way there is
-        raise InputError(f"{path}: the data are damaged or truncated; an undamaged file is needed") from error
+        raise InputError(f"{name}: the data are damaged or truncated; an undamaged file is needed") from error
+
+
+def format_of(data: bytes) -> str | None:
+    """A key of `FORMATS`, told by a file's first bytes; None for other data."""
+    if data.startswith(PNG_HEAD):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "tiff"
+    return None
 
 
 def _decode(data: bytes, max_pixels: int) -> Picture:
-    if data.startswith(PNG_HEAD):
-        return formats.read_png(data, max_pixels)
     # The plugins are called directly: Image.open would try every format that it knows.
-    if data.startswith(b"\xff\xd8\xff"):
-        return formats.read_simple(JpegImagePlugin.JpegImageFile(io.BytesIO(data)), max_pixels)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return formats.read_simple(WebPImagePlugin.WebPImageFile(io.BytesIO(data)), max_pixels)
-    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return tiff.read_tiff(data, max_pixels)
+    match format_of(data):
+        case "png":
+            return formats.read_png(data, max_pixels)
+        case "jpeg":
+            return formats.read_simple(JpegImagePlugin.JpegImageFile(io.BytesIO(data)), max_pixels)
+        case "webp":
+            picture = formats.read_simple(WebPImagePlugin.WebPImageFile(io.BytesIO(data)), max_pixels)
+            return replace(picture, lossy=formats.is_lossy_webp(data))
+        case "tiff":
+            return tiff.read_tiff(data, max_pixels)
     raise InputError("its first bytes are not those of a picture; a PNG, JPEG, TIFF or WebP file is needed")
 
 
-def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int = 95) -> None:
+def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int | None = None) -> None:
     """Raise the UsageError that :func:`write_picture` would, as far as it can be known beforehand."""
     path = Path(path)
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; {_either(SUFFIXES)} can be written")
-    if not 1 <= quality <= 100:
+    _check_kind(str(path), picture, kind, quality)
+    folder = path.parent
+    if not os.path.isdir(folder):
+        raise UsageError(f"{path}: there is no folder {folder}; an existing one is needed")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{path}: the folder {folder} cannot be written to; one with write permission is needed")
+    if os.path.isdir(path):
+        raise UsageError(f"{path}: this is a folder; a file name is needed")
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+
+
+def _check_kind(name: str, picture: Picture, kind: str, quality: int | None) -> None:
+    if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality} is out of range; 1 to 100 is possible")
     height, width = picture.pixels.shape[:2]
     depth = str(picture.pixels.dtype)
@@ -109,35 +159,44 @@ def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = Fals
     if kind not in able:
         has = {"uint8": "8-bit", "uint16": "16-bit", "float32": "float32"}[depth]
         has += f" picture of {width} x {height}" + (" with transparency" if picture.alpha is not None else "")
-        raise UsageError(f"{path}: {kind} cannot hold this {has}; {_either(sorted(able))} can")
-    folder = path.parent
-    if not folder.is_dir():
-        raise UsageError(f"{path}: there is no folder {folder}; an existing one is needed")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{path}: the folder {folder} cannot be written to; one with write permission is needed")
-    if path.is_dir():
-        raise UsageError(f"{path}: this is a folder; a file name is needed")
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+        raise UsageError(f"{name}: {kind} cannot hold this {has}; {_either(sorted(able))} can")
 
 
-def write_picture(path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int = 95) -> None:
+def encode(
+    picture: Picture, kind: str, *, quality: int | None = None, name: str = "the picture"
+) -> tuple[bytes, tuple[str, ...]]:
+    """A picture as the bytes of a file of a kind in `FORMATS`, and what had to be left out of it.
+
+    Raises the UsageErrors of `write_picture` that concern the format; they begin with ``name``.
+    """
+    known = _FORMATS[FORMATS[kind]]
+    _check_kind(name, picture, known, quality)
+    try:
+        with formats.silence():
+            picture, notes = formats.fitted(picture, known)
+            return _ENCODERS[known](picture, quality), notes
+    except MemoryError as error:
+        raise UsageError(f"{name}: there is not enough memory to write it; a smaller picture is needed") from error
+    except Exception as error:
+        raise UsageError(f"{name}: it cannot be written as {known} ({error}); try another format") from error
+
+
+def write_picture(
+    path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int | None = None
+) -> tuple[str, ...]:
     """Write a picture in the format of the suffix: all of it, or nothing at all if anything goes wrong.
 
-    JPEG has no chroma subsampling and ``quality`` (1-100); WebP is lossless, and grey becomes RGB there; PNG
-    and TIFF are deflated. Raises UsageError for a place that cannot be written, an existing file without
-    ``overwrite``, and a format that cannot hold the picture (which names those that can).
+    JPEG has no chroma subsampling and ``quality`` (1-100), 95 if left out. WebP is lossy if a quality is given or if
+    the picture came from a lossy WebP file (then 90), else lossless; grey becomes RGB there. PNG and TIFF are
+    deflated, and quality has no meaning for them. Returns what had to be left out, a sentence each.
+
+    Raises UsageError for a place that cannot be written, an existing file without ``overwrite``, and a format that
+    cannot hold the picture (which names those that can).
     """
     path = Path(path)
     check_writable(path, picture, overwrite=overwrite, quality=quality)
-    kind = _FORMATS[path.suffix.lower()]
-    try:
-        with formats.silence():
-            data = _ENCODERS[kind](picture, quality)
-    except MemoryError as error:
-        raise UsageError(f"{path}: there is not enough memory to write it; a smaller picture is needed") from error
-    except Exception as error:
-        raise UsageError(f"{path}: it cannot be written as {kind} ({error}); try another format") from error
+    kind = _FORMATS[path.suffix.lower()].lower()
+    data, notes = encode(picture, kind, quality=quality, name=str(path))
     try:
         with written_whole(path) as temporary, open(temporary, "xb") as file:
             file.write(data)
@@ -150,29 +209,52 @@ def write_picture(path: str | Path, picture: Picture, *, overwrite: bool = False
         }
         reason = f"it cannot be written in {path.parent} ({error.strerror}); try another place"
         raise UsageError(f"{path}: {reasons.get(error.errno or 0, reason)}") from error
+    return notes
 
 
-def list_pictures(inputs: Sequence[str | Path]) -> tuple[list[tuple[Path, Path]], list[InputError]]:
-    """The picture files in files, folders and glob patterns, and what is wrong with inputs that give none.
+@dataclass(frozen=True)
+class Listing:
+    """What a list of files, folders and patterns stands for.
 
-    Each file comes with the relative path under which its result belongs in an output folder: its path inside
-    the folder that was given, or else its name. Folders are searched to all depths, sorted, without hidden
-    files. A file found twice counts once; a file whose relative path another one has already taken is a
-    problem.
+    Attributes:
+        files: the pictures. Each comes with the relative path under which its result belongs in an output folder: its
+            path inside the folder that was given, or else its name.
+        problems: what is wrong with inputs that give none.
+        others: files in the folders and patterns whose suffix is not that of a picture which can be read.
+        results: pictures that an earlier run has written, which are not worked on again.
     """
+
+    files: list[tuple[Path, Path]] = field(default_factory=list)
+    problems: list[InputError] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    results: list[Path] = field(default_factory=list)
+
+
+def list_pictures(inputs: Sequence[str | Path], output: Path | None = None, suffix: str = "") -> Listing:
+    """The picture files in files, folders and glob patterns.
+
+    Folders are searched to all depths, sorted, without hidden files. A file found twice counts once; a file whose
+    relative path another one has already taken is a problem.
+
+    Args:
+        inputs: as a user gave them.
+        output: the folder that results go to, if there is one. Pictures in it count as results, unless the input is
+            that folder or inside of it.
+        suffix: what is added to the names of results. A picture so named beside the one it was made of is a result.
+    """
+    listing = Listing()
+    home = None if output is None else output.resolve()
     found: dict[Path, Path] = {}  # relative path -> file
     seen: set[Path] = set()
-    problems: list[InputError] = []
     for entry in inputs:
-        files = _expand(str(entry), problems)
-        for file, relative in files:
+        for file, relative in _expand(str(entry), listing, home):
             # The folder is resolved, the name is not: two links to one picture are two pictures.
             identity = file.parent.resolve() / file.name
             if identity in seen:
                 continue
             seen.add(identity)
             if relative in found:
-                problems.append(
+                listing.problems.append(
                     InputError(
                         f"{file}: its result would be named {relative}, like that of {found[relative]}; "
                         "process them separately or give a folder that holds both"
@@ -180,37 +262,65 @@ def list_pictures(inputs: Sequence[str | Path]) -> tuple[list[tuple[Path, Path]]
                 )
             else:
                 found[relative] = file
-    return [(file, relative) for relative, file in found.items()], problems
+    sources = {file.with_suffix("") for file in found.values()}
+    for relative, file in found.items():
+        made = suffix and file.stem.endswith(suffix) and file.stem != suffix
+        if made and file.with_name(file.stem.removesuffix(suffix)) in sources:
+            listing.results.append(file)
+        else:
+            listing.files.append((file, relative))
+    return listing
 
 
-def _expand(entry: str, problems: list[InputError]) -> list[tuple[Path, Path]]:
+def _expand(entry: str, listing: Listing, home: Path | None) -> list[tuple[Path, Path]]:
     path = Path(entry)
-    if path.is_dir():
-        files = _walk(path, problems)
-        if not files:
-            problems.append(InputError(f"{entry}: there are no pictures in this folder ({_either(SUFFIXES)})"))
+    if os.path.isdir(path):
+        files = _walk(path, listing, _below(home, path))
+        if not files and not listing.results:
+            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({_either(SUFFIXES)})"))
         return [(file, file.relative_to(path)) for file in files]
     if not os.path.lexists(path) and glob.has_magic(entry):
-        matches = sorted(Path(match) for match in glob.glob(entry, recursive=True))
-        files = [match for match in matches if match.suffix.lower() in _FORMATS and match.is_file()]
-        if not files:
-            problems.append(InputError(f"{entry}: no picture matches this pattern ({_either(SUFFIXES)})"))
+        matches = [Path(match) for match in sorted(glob.glob(entry, recursive=True)) if os.path.isfile(match)]
+        plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+        files = _sorted_out(matches, listing, _below(home, Path(*plain)))
+        if not files and not listing.results:
+            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({_either(SUFFIXES)})"))
         return [(file, Path(file.name)) for file in files]
-    if not path.exists():
-        problems.append(InputError(f"{entry}: there is no such file or folder; the path of a picture is needed"))
+    if not os.path.exists(path):
+        listing.problems.append(
+            InputError(f"{entry}: there is no such file or folder; the path of a picture is needed")
+        )
         return []
     return [(path, Path(path.name))]
 
 
-def _walk(folder: Path, problems: list[InputError]) -> list[Path]:
+def _below(home: Path | None, folder: Path) -> Path | None:
+    """The folder of results, if it lies inside of the one that is searched."""
+    return home if home is not None and folder.resolve() in home.parents else None
+
+
+def _walk(folder: Path, listing: Listing, home: Path | None) -> list[Path]:
     def unreadable(error: OSError) -> None:
-        problems.append(InputError(f"{error.filename}: this folder cannot be read; a readable one is needed"))
+        listing.problems.append(InputError(f"{error.filename}: this folder cannot be read; a readable one is needed"))
 
     files = []
     for root, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(root, name) for name in names if not name.startswith(".")]
-    return sorted(file for file in files if file.suffix.lower() in _FORMATS and file.is_file())
+    return _sorted_out([file for file in sorted(files) if os.path.isfile(file)], listing, home)
+
+
+def _sorted_out(files: Sequence[Path], listing: Listing, home: Path | None) -> list[Path]:
+    """The pictures among the files; the others, and results of an earlier run, are noted in the listing."""
+    pictures = []
+    for file in files:
+        if file.suffix.lower() not in _FORMATS:
+            listing.others.append(file)
+        elif home is not None and home in file.resolve().parents:
+            listing.results.append(file)
+        else:
+            pictures.append(file)
+    return pictures
 
 
 def _either(names: Sequence[str]) -> str:

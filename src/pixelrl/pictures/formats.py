@@ -42,7 +42,8 @@ class Picture:
 
     ``pixels`` is (h, w) grey or (h, w, 3) RGB, uint8, uint16 or float32; ``alpha`` is (h, w) of the same
     dtype, full at 255, 65535 or 1; ``exif`` starts at its TIFF header; ``notes`` say what of the file was
-    changed or left out. Raises InputError for arrays of another shape or dtype.
+    changed or left out; ``lossy`` says that it was a WebP file that is not lossless.
+    Raises InputError for arrays of another shape or dtype.
     """
 
     pixels: Array
@@ -50,6 +51,7 @@ class Picture:
     icc_profile: bytes | None = None
     exif: bytes | None = None
     notes: tuple[str, ...] = ()
+    lossy: bool = False
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, str(self.pixels.dtype)
@@ -70,10 +72,18 @@ class Picture:
             raise InputError(f"pixels have shape {pixels.shape}; {self.pixels.shape[:2]} is the picture's size")
         alpha = self.alpha
         if alpha is not None and alpha.dtype != pixels.dtype and str(pixels.dtype) in FULL:
-            scaled = alpha * (FULL[str(pixels.dtype)] / FULL[str(alpha.dtype)])
-            alpha = (scaled if pixels.dtype == np.float32 else np.rint(scaled)).astype(pixels.dtype)
+            alpha = _rescaled(alpha, str(pixels.dtype))
         icc = self.icc_profile if pixels.ndim == self.pixels.ndim else None
         return replace(self, pixels=pixels, alpha=alpha, icc_profile=icc)
+
+    def with_dtype(self, dtype: str) -> Picture:
+        """The same picture in another of the dtypes, scaled: white stays white. Integers are clipped and rounded."""
+        return self if str(self.pixels.dtype) == dtype else self.with_pixels(_rescaled(self.pixels, dtype))
+
+
+def _rescaled(array: Array, dtype: str) -> Array:
+    scaled = array * np.float64(FULL[dtype] / FULL[str(array.dtype)])
+    return (scaled if dtype == "float32" else np.rint(np.clip(scaled, 0, FULL[dtype]))).astype(dtype)
 
 
 @contextmanager
@@ -217,7 +227,7 @@ def _from_bgr(array: Array, *, grey: bool, alpha: bool) -> Picture:
     return Picture(np.ascontiguousarray(pixels), np.ascontiguousarray(array[..., -1]) if alpha else None)
 
 
-def write_png(picture: Picture, quality: int) -> bytes:
+def write_png(picture: Picture, quality: int | None) -> bytes:
     """A PNG file of 8 or 16 bits; ``quality`` has no meaning for it."""
     array, header = channels(picture), None
     if picture.pixels.ndim == 2 and picture.alpha is not None:
@@ -252,19 +262,46 @@ def channels(picture: Picture) -> Array:
 # --- JPEG and WebP --------------------------------------------------------------------------------
 
 
-def write_jpeg(picture: Picture, quality: int) -> bytes:
-    """A JPEG file without chroma subsampling of 8-bit pixels without alpha; ``quality`` is 1-100."""
+_MOST_EXIF = 65535 - 2 - len(EXIF_HEAD)
+"""Bytes of EXIF data in a JPEG file: a segment says its length, itself included, in 16 bits."""
+
+
+def fitted(picture: Picture, kind: str) -> tuple[Picture, tuple[str, ...]]:
+    """The picture without what a file of this kind cannot hold, and a note on each thing left out."""
+    if kind == "JPEG" and picture.exif is not None and len(picture.exif) > _MOST_EXIF:
+        return replace(picture, exif=None), ("EXIF data left out: they are more than the 64 KB that JPEG holds",)
+    return picture, ()
+
+
+def write_jpeg(picture: Picture, quality: int | None) -> bytes:
+    """A JPEG file without chroma subsampling of 8-bit pixels without alpha; ``quality`` is 1-100, 95 if left out."""
     file, exif = io.BytesIO(), EXIF_HEAD + picture.exif if picture.exif else b""
     image = Image.fromarray(channels(picture))
-    image.save(file, "JPEG", quality=quality, subsampling=0, icc_profile=picture.icc_profile, exif=exif)
+    chosen = 95 if quality is None else quality
+    image.save(file, "JPEG", quality=chosen, subsampling=0, icc_profile=picture.icc_profile, exif=exif)
     return file.getvalue()
 
 
-def write_webp(picture: Picture, quality: int) -> bytes:
-    """A lossless WebP file of 8 bits; ``quality`` has no meaning for it."""
+def is_lossy_webp(data: bytes) -> bool:
+    """Whether the pixels of a WebP file are stored with loss: in a chunk ``VP8 `` instead of ``VP8L``."""
+    at = 12
+    while at + 8 <= len(data):
+        if data[at : at + 4] in (b"VP8 ", b"VP8L"):
+            return data[at : at + 4] == b"VP8 "
+        size = struct.unpack_from("<I", data, at + 4)[0]
+        at += 8 + size + size % 2
+    return False
+
+
+def write_webp(picture: Picture, quality: int | None) -> bytes:
+    """A WebP file of 8 bits: lossy at ``quality``, 1-100, or at 90 if the picture was so; else lossless."""
     file, image = io.BytesIO(), Image.fromarray(channels(picture))
-    # Effort 1: the default takes six times as long for 5 % smaller files.
     image = image.convert("RGB" if picture.alpha is None else "RGBA")
     icc, exif = picture.icc_profile or b"", picture.exif or b""
-    image.save(file, "WEBP", lossless=True, method=1, quality=0, exact=True, icc_profile=icc, exif=exif)
+    if quality is None and not picture.lossy:
+        # Effort 1: the default takes six times as long for 5 % smaller files.
+        image.save(file, "WEBP", lossless=True, method=1, quality=0, exact=True, icc_profile=icc, exif=exif)
+    else:
+        chosen = 90 if quality is None else quality
+        image.save(file, "WEBP", quality=chosen, exact=True, icc_profile=icc, exif=exif)
     return file.getvalue()

@@ -173,7 +173,7 @@ def _directories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
     return {tag: directory for tag, directory in ((_EXIF_IFD, camera), (_GPS_IFD, gps)) if directory}
 
 
-def write_tiff(picture: Picture, quality: int) -> bytes:
+def write_tiff(picture: Picture, quality: int | None) -> bytes:
     """A deflated TIFF file with the picture's profile, orientation, texts and camera data."""
     tags: list[tuple[int, Any, int, Any, bool]] = []
     directories: dict[int, dict[int, Any]] = {}

@@ -129,7 +129,7 @@ EXPORTS: dict[str, Callable[[Session], Export]] = {
 }
 
 
-def _through_file(suffix: str, write: Callable[[Path], None]) -> bytes:
+def _through_file(suffix: str, write: Callable[[Path], object]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="pixelrl-") as folder:
         path = Path(folder) / f"export{suffix}"
         write(path)
