@@ -15,11 +15,15 @@ test: $(SETUP) check  ## the checks and the default tests (a few minutes)
 test-slow: $(SETUP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
-check: $(SETUP)  ## style, types, layers
+check: $(SETUP)  ## style, types, layers; the pages' scripts where there is node
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if ! command -v npm >/dev/null; then echo "The pages' scripts were not checked: there is no node."; \
+	elif ! { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent; }; then \
+	echo "The pages' scripts were not checked: npm could not install the linter."; \
+	else npm run --silent lint; fi
 
 bench: $(SETUP)  ## time and memory; prints a table
 	$(BIN)/python benchmarks/speed.py
@@ -45,4 +49,4 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo node_modules

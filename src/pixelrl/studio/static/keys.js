@@ -1,6 +1,6 @@
 // Keyboard shortcuts, and the panel that lists them.
 
-import { $, element } from "./panels.js";
+import { $, element } from "./dom.js";
 
 export const table = [
   [["Ctrl+O"], "Open a picture"],
@@ -41,7 +41,7 @@ export function keys(acts) {
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (arrows[e.key] && e.target.id === "canvas") {
       e.preventDefault();
-      acts.walk(...arrows[e.key], e.shiftKey ? 10 : 1);
+      acts.walk(...arrows[e.key].map((n) => n * (e.shiftKey ? 10 : 1)));
       return;
     }
     if (/^[1-9]$/.test(e.key)) return acts.step(Number(e.key));

@@ -1,19 +1,22 @@
 // The object of a policy that takes one: outlined over the picture, chosen or found, and how strongly it counts.
 
 import { bytes } from "./api.js";
-import { $ } from "./panels.js";
+import { chooseDeed, letGo } from "./change.js";
+import { $, spaced } from "./dom.js";
+import { attempt } from "./messages.js";
+import { store } from "./store.js";
+import { send } from "./sync.js";
 
 const chosenInk = "#ffd166", foundInk = "#7db8ff", caseInk = "#000b";
 
 export class TheObject {
-  // ask(settings): have it done again; choose(): let the next region be the object.
-  constructor(view, { ask, choose }) {
+  constructor(view) {
     this.view = view;
     this.mask = null; // a canvas of the picture's size, opaque inside
     this.key = null; // of which object that is
     $("#object-shown").onchange = () => view.draw();
-    $("#object-choose").onclick = choose;
-    $("#object-found").onclick = () => ask({ region: null });
+    $("#object-choose").onclick = () => chooseDeed("object");
+    $("#object-found").onclick = () => { letGo(); return send("/api/ask", { region: null }); };
     const slider = $("#strength");
     slider.oninput = () => {
       if (Number(slider.value) === 0) slider.value = this.strength > 0 ? -slider.step : slider.step; // 0 would be no wish at all
@@ -24,8 +27,9 @@ export class TheObject {
     slider.onpointerup = slider.onblur = () => (this.sliding = false); // where it was taken, too: that is no change
     slider.onchange = () => {
       this.sliding = false;
-      ask({ level: this.strength });
+      send("/api/ask", { level: this.strength });
     };
+    store.subscribe(["session"], ({ session }) => { attempt(() => this.take(session)); });
   }
 
   // Say what there is to say of a session. What was chosen is shown at once, what is found when the run has found it.
@@ -78,8 +82,7 @@ export class TheObject {
     this.mask.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height), 0, 0);
     this.ink = found ? foundInk : chosenInk;
     this.drawn = null;
-    const size = `${count.toLocaleString("en").replaceAll(",", " ")} px`;
-    $("#object-said").textContent = count ? `${found ? "found" : "chosen"}, ${size}` : "being found…";
+    $("#object-said").textContent = count ? `${found ? "found" : "chosen"}, ${spaced(count)} px` : "being found…";
     this.view.draw();
   }
 

@@ -240,7 +240,7 @@ export class View {
     const c = this.context;
     this.cased(() => {
       c.beginPath();
-      points.forEach((p, i) => c[i ? "lineTo" : "moveTo"](this.x + p[0] * this.scale, this.y + p[1] * this.scale));
+      for (const [x, y] of points) c.lineTo(this.x + x * this.scale, this.y + y * this.scale); // the first only begins
       if (closed) c.closePath();
       c.stroke();
     }, colour, dash);

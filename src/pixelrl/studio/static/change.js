@@ -1,0 +1,165 @@
+// The panel for changing: what would be done, where, and at which steps; and what is drawn for it.
+
+import { post, Refused } from "./api.js";
+import { $, element, radio, radios } from "./dom.js";
+import { look } from "./look.js";
+import { attempt, say } from "./messages.js";
+import { view } from "./stage.js";
+import { phase, store } from "./store.js";
+import { allSteps, send } from "./sync.js";
+import { hints, runs, Tools } from "./tools.js";
+
+export const tools = new Tools(view, { done: drawn, look: (pixel) => attempt(() => look(pixel)), ready: () => phase(store.state) === "ran" });
+
+// The next stroke of the brush begins something new.
+export function letGo() {
+  tools.forget();
+  store.update({ brushed: null });
+}
+
+export function chooseTool(tool) {
+  tools.choose(tool);
+  store.update({ tool, tab: tool === "hand" ? "look" : "change", brushed: null });
+}
+
+export function chooseDeed(deed) {
+  if (store.state.tool === "hand") chooseTool("brush");
+  tools.forget();
+  store.update({ deed, tab: "change", brushed: null });
+}
+
+export const setSize = (size) => store.update({ size: Math.max(1, Math.min(200, size)) });
+
+function pickStep(n) {
+  const { session } = store.state, steps = n ? new Set(store.state.steps) : allSteps(session);
+  if (n) steps[steps.has(n) && steps.size > 1 ? "delete" : "add"](n);
+  letGo();
+  store.update({ steps });
+}
+
+// --- What is drawn --------------------------------------------------------------------------------------------------
+
+// The edit that the panel describes, but for its region.
+function described(action) {
+  const { session, deed, tool, operation, steps, where: only } = store.state, where = {};
+  const all = deed === "protect" || steps.size === session.steps;
+  const edit = { steps: all ? "all" : [...steps].sort((a, b) => a - b) };
+  if (deed !== "protect" && tool !== "same") {
+    if (only.action) where.action = [only.action];
+    if (only.low !== "" || only.high !== "") where.brightness = [Number(only.low || 0), Number(only.high || 255)];
+  }
+  if (action && deed !== "protect") where.action = [action];
+  if (Object.keys(where).length) edit.where = where;
+  edit.do = { protect: { force: "do nothing" }, force: { force: operation }, forbid: { forbid: [operation] }, stop: "stop" }[deed];
+  return edit;
+}
+
+// What was drawn, as a region that edits may have (none: the whole picture), and where its middle is.
+async function regionOf({ box, polygon, painted, pixel: start }) {
+  const middle = ([x0, y0, x1, y1]) => [(x0 + x1) / 2, (y0 + y1) / 2];
+  const { session, step, channel: chosen, overlay } = store.state;
+  if (box) return { region: { box }, near: middle(box) };
+  if (polygon) return { region: { polygon }, near: polygon[0] };
+  if (painted) {
+    const kept = await post("/api/mask", { box: painted.box, runs: runs(painted.mask, session.width, painted.box) });
+    return { region: { mask: kept.mask }, near: middle(painted.box) };
+  }
+  if (!start) return {};
+  const { x, y, part } = start;
+  if (step === 0) throw new Refused("Choose a step first: no operation led to the input.");
+  const channel = session.agents === 1 ? 0 : chosen >= 0 ? chosen : overlay ? Math.min(session.agents - 1, Math.floor(part * session.agents)) : 0;
+  const same = await post("/api/same", { step, x, y, channel });
+  return { region: { mask: same.mask }, near: [x, y], action: same.action };
+}
+
+async function drawn(shape) {
+  if (phase(store.state) !== "ran") return;
+  say(null);
+  const found = await attempt(() => regionOf(shape));
+  if (!found) return;
+  const { region, near, action } = found, { deed, extent, brushed } = store.state, edit = described(action);
+  const everywhere = action && extent === "everywhere" && deed !== "protect" && deed !== "object";
+  if (region && !everywhere) edit.region = region;
+  const list = edits();
+  let next = [...list, edit];
+  if (shape.painted && deed !== "object") {
+    // Further strokes of the same brush belong to the same edit, if that is still the last one.
+    if (brushed && list.at(-1)?.region?.mask === brushed) next = [...list.slice(0, -1), edit];
+    store.update({ brushed: region.mask });
+  }
+  const sent = await (deed === "object" ? send("/api/ask", { region: region ?? {} }) : send("/api/edits", { edits: next, near }));
+  if (!sent) letGo();
+  else if (shape.painted) view.draw();
+}
+
+const edits = () => store.state.session.edits.map(({ edit }) => edit);
+
+// --- The panel ------------------------------------------------------------------------------------------------------
+
+store.subscribe(["session"], ({ session }) => {
+  $("#panel").hidden = $("#tools").hidden = !session?.ran;
+  if (!session?.ran) return;
+  const names = session.actions.map(({ name }) => name).join();
+  if ($("#operation").dataset.names !== names) {
+    const options = () => session.actions.map(({ name }) => element("option", { value: name }, name));
+    $("#operation").dataset.names = names;
+    $("#operation").replaceChildren(...options());
+    $("#where-action").replaceChildren(element("option", { value: "" }, "anything"), ...options());
+  }
+  if ($("#steps").children.length !== session.steps + 1)
+    $("#steps").replaceChildren(...[...allSteps(session)].map((n) => element("button", { type: "button", "data-n": n, onclick: () => pickStep(n) }, String(n))),
+      element("button", { type: "button", class: "all", onclick: () => pickStep(0) }, "All"));
+});
+store.subscribe(["session", "steps"], ({ steps }) => {
+  for (const button of $("#steps").querySelectorAll("[data-n]")) button.setAttribute("aria-pressed", steps.has(Number(button.dataset.n)));
+});
+store.subscribe(["session", "operation", "where"], ({ operation, where }) => {
+  $("#operation").value = operation;
+  $("#where-action").value = where.action;
+});
+store.subscribe(["tool", "deed", "extent"], ({ tool, deed, extent }) => {
+  radio($("#tools"), tool);
+  radio($(".deeds"), deed);
+  radio($("#extent-field"), extent);
+  const simple = deed === "protect" || deed === "object"; // at all steps, and whatever would be done
+  $("#operation-field").hidden = deed !== "force" && deed !== "forbid";
+  $("#steps-field").hidden = simple;
+  $("#condition").hidden = simple || tool === "same";
+  $("#size-field").hidden = tool !== "brush";
+  $("#extent-field").hidden = simple || tool !== "same";
+  $("#tool-hint").textContent = tool === "hand" ? "Choose a tool on the left, and draw where it should be done." : hints[tool];
+});
+store.subscribe(["size"], ({ size }) => {
+  tools.size = size;
+  $("#size").value = size;
+  $("#size-said").textContent = `${size} px`;
+  view.draw();
+});
+store.subscribe(["shownEdit"], ({ shownEdit }) => {
+  tools.shownEdit = shownEdit;
+  view.draw();
+});
+store.subscribe(["tab"], ({ tab }) => {
+  for (const which of ["look", "change"]) {
+    $(`#${which}`).hidden = which !== tab;
+    $(`#tab-${which}`).setAttribute("aria-selected", which === tab);
+  }
+});
+store.subscribe(["session"], ({ session, tool }, before) => {
+  if (session?.id !== before.session?.id) tools.choose(tool);
+  else if (session?.ran !== before.session?.ran) tools.forget();
+});
+
+// --- Wiring ---------------------------------------------------------------------------------------------------------
+
+$("#operation").onchange = (e) => { letGo(); store.update({ operation: e.target.value }); };
+for (const [id, name] of [["#where-action", "action"], ["#low", "low"], ["#high", "high"]])
+  $(id).onchange = (e) => { letGo(); store.update({ where: { ...store.state.where, [name]: e.target.value } }); };
+$("#size").oninput = (e) => setSize(Number(e.target.value));
+$("#box-form").onsubmit = (e) => { e.preventDefault(); const form = new FormData(e.target); drawn({ box: ["x0", "y0", "x1", "y1"].map((n) => Number(form.get(n))) }); };
+$("#whole").onclick = () => { letGo(); drawn({}); };
+$("#tab-look").onclick = () => (store.state.tool === "hand" ? store.update({ tab: "look" }) : chooseTool("hand"));
+$("#tab-change").onclick = () => store.update({ tab: "change" });
+radios($("#tools"), chooseTool);
+radios($(".deeds"), chooseDeed);
+radios($("#extent-field"), (extent) => { letGo(); store.update({ extent }); });

@@ -1,0 +1,57 @@
+// The list of edits.
+
+import { letGo } from "./change.js";
+import { $, element, spaced } from "./dom.js";
+import { store } from "./store.js";
+import { send } from "./sync.js";
+
+function said(edit) {
+  if (edit.do === "stop") return "Stop";
+  if (edit.do.force === "do nothing" && edit.steps === "all" && !edit.where) return "Protect";
+  return edit.do.force ? `Force ${edit.do.force}` : `Forbid ${edit.do.forbid.join(", ")}`;
+}
+
+function whereSaid({ edit, pixels }) {
+  const region = edit.region ?? {};
+  const what = region.polygon ? "polygon" : region.box ? "rectangle" : region.mask ? "region" : "whole picture";
+  const size = pixels == null ? "" : `, ${spaced(pixels)} px`;
+  const steps = edit.steps === "all" || !edit.steps ? "all steps" : `step${edit.steps.length > 1 ? "s" : ""} ${edit.steps.join(", ")}`;
+  const where = [];
+  if (edit.where?.action) where.push(`where ${[].concat(edit.where.action).join(", ")}`);
+  if (edit.where?.brightness) where.push(`grey ${edit.where.brightness.join("–")}`);
+  return [what + size, steps, ...where].join(" · ");
+}
+
+const list = () => store.state.session.edits.map(({ edit }) => edit);
+const point = (shownEdit) => store.update({ shownEdit });
+
+function replace(edits) {
+  letGo();
+  point(null);
+  return send("/api/edits", { edits });
+}
+const remove = (index) => replace(list().filter((_, i) => i !== index));
+function move(from, to) {
+  const next = list();
+  next.splice(to, 0, ...next.splice(from, 1));
+  return replace(next);
+}
+
+function row(item, i, count) {
+  const what = said(item.edit);
+  const button = (label, text, off, act) => element("button", { class: "icon small", "aria-label": `${label} edit ${i + 1}, ${what}`, title: label, disabled: off, onclick: act }, text);
+  return element("li", {
+    tabindex: "0", "aria-label": `${what}, ${whereSaid(item)}`, onpointerenter: () => point(item), onpointerleave: () => point(null),
+    onfocusin: () => point(item), onfocusout: () => point(null), onkeydown: (e) => { if (e.key === "Delete") remove(i); },
+  },
+    element("span", { class: "said" }, element("b", {}, what), element("small", {}, whereSaid(item))),
+    button("Earlier", "↑", i === 0, () => move(i, i - 1)), button("Later", "↓", i === count - 1, () => move(i, i + 1)),
+    button("Delete", "✕", false, () => remove(i)));
+}
+
+store.subscribe(["session"], ({ session }) => {
+  const items = session?.edits ?? [];
+  $("#edit-count").textContent = items.length ? String(items.length) : "";
+  $("#no-edits").hidden = items.length > 0;
+  $("#edits").replaceChildren(...items.map((item, i) => row(item, i, items.length)));
+});

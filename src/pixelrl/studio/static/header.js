@@ -1,0 +1,113 @@
+// The bar at the top, what the studio is working on, and how true the picture is.
+
+import { letGo } from "./change.js";
+import { $, element, radio, radios } from "./dom.js";
+import { say } from "./messages.js";
+import { phase, store } from "./store.js";
+import { history, send } from "./sync.js";
+
+// --- What is to be run ----------------------------------------------------------------------------------------------
+
+// Of the policy that ran, the panel of its object holds the level.
+const levelInPanel = ({ session, policy }) => Boolean(session?.object) && policy === session.policy;
+
+function policies({ policies: all, session, policy }) {
+  if (!session) return;
+  const unfit = (p) => p.channels > 1 && p.channels !== session.channels;
+  const key = `${session.channels} ${all.map((p) => p.name)}`;
+  if ($("#policy").dataset.key !== key) {
+    $("#policy").dataset.key = key;
+    $("#policy").replaceChildren(...all.map((p) => element("option", { value: p.name, disabled: unfit(p) }, `${p.name.replaceAll("-", " ")}${unfit(p) ? " (colour pictures)" : ""}`)));
+  }
+  $("#policy").value = policy;
+}
+
+function level(state) {
+  const { session, policy, level: typed } = state;
+  const condition = levelInPanel(state) ? null : state.policies.find((p) => p.name === policy)?.condition;
+  const field = $("#level"), noise = condition?.high === null;
+  $("#level-field").hidden = !condition;
+  if (condition) {
+    $("#level-name").textContent = condition.name;
+    $("#level-field").title = noise ? `In ${condition.unit}; left empty, it is estimated.` : `A number ${condition.unit}; left empty, ${condition.usual}.`;
+    field.min = condition.low;
+    field.max = condition.high ?? "";
+    field.placeholder = noise ? "auto" : condition.usual;
+  }
+  if (document.activeElement !== field) field.value = typed;
+  const told = session?.policy === policy && condition ? session.condition?.[condition.name] : undefined;
+  const auto = told !== undefined && session.level === "auto" && typed === "";
+  $("#level-said").textContent = auto ? `${noise ? "estimated " : ""}${told < 100 ? told.toFixed(1) : Math.round(told)}` : "";
+}
+
+function run() {
+  const { state } = store, { session, policy, level: typed } = state;
+  const asked = levelInPanel(state) ? session.level : $("#level-field").hidden || typed === "" ? "auto" : Number(typed);
+  say(null);
+  return send("/api/run", { policy, level: asked });
+}
+
+store.subscribe(["policies", "session", "policy", "level"], (state) => {
+  policies(state);
+  level(state);
+});
+$("#policy").onchange = (e) => store.update({ policy: e.target.value });
+$("#level").oninput = (e) => store.update({ level: e.target.value });
+$("#run-form").onsubmit = (e) => { e.preventDefault(); run(); };
+
+// --- The buttons ----------------------------------------------------------------------------------------------------
+
+store.subscribe(["session", "policy", "job"], ({ session, policy, job }) => {
+  const ran = session?.ran;
+  document.body.classList.toggle("loaded", Boolean(session));
+  $("#run-form").hidden = !session;
+  $("#session-tools").hidden = !ran;
+  $("#run").textContent = ran ? "Run again" : "Run";
+  $("#run").classList.toggle("primary", !ran || policy !== session.policy);
+  $("#run").disabled = Boolean(job && job.kind !== "live");
+  if (!session) return;
+  document.title = `${session.name} · PixelRL studio`;
+  $("#undo").disabled = !session.undo;
+  $("#redo").disabled = !session.redo;
+  radio($("[aria-label='How edits are applied']"), session.mode);
+});
+
+export function setMode(mode) {
+  const { session } = store.state;
+  if (phase(store.state) === "ran" && mode !== session.mode) return send("/api/mode", { mode });
+}
+export function undo() {
+  letGo();
+  return history("/api/undo");
+}
+export function redo() {
+  letGo();
+  return history("/api/redo");
+}
+radios($("[aria-label='How edits are applied']"), setMode);
+$("#undo").onclick = undo;
+$("#redo").onclick = redo;
+$("#help-open").onclick = () => $("#help").showModal();
+
+// --- What it is working on ------------------------------------------------------------------------------------------
+
+store.subscribe(["job"], ({ job }) => {
+  $("#working").hidden = !job;
+  if (!job) return;
+  $("#working-said").textContent = job.kind === "live" ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
+  $("#working .track").classList.toggle("unsure", job.share === 0);
+  $("#working .track i").style.width = `${100 * job.share}%`;
+});
+$("#cancel").onclick = () => { letGo(); return send("/api/cancel"); };
+
+function truth({ exact, edits, mode, waiting }, job) {
+  if (exact && !edits.length) return "As the policy did it.";
+  if (exact) return mode === "live" ? "The policy's reaction to your edits." : "The exact result with your edits.";
+  if (job?.kind === "live") return "The policy is reacting to what you changed…";
+  return waiting ? "A preview; the exact result follows." : "A preview; saving computes the exact result.";
+}
+store.subscribe(["session", "job"], ({ session, job }) => {
+  if (!session?.ran) return;
+  $("#truth").textContent = truth(session, job);
+  $("#truth").classList.toggle("exact", session.exact);
+});

@@ -1,0 +1,138 @@
+// The picture in the middle: which step of it, compared with what, and with the operations over it.
+
+import { $, radio, radios } from "./dom.js";
+import { attempt } from "./messages.js";
+import { phase, store } from "./store.js";
+import { film } from "./sync.js";
+import { View } from "./view.js";
+
+export const view = new View($("#canvas"));
+
+export function goTo(step) {
+  const { session } = store.state;
+  if (phase(store.state) === "ran") store.update({ step: Math.max(0, Math.min(session.steps, step)) });
+}
+
+export function setOverlay(overlay) {
+  const { step } = store.state, from = overlay && step === 0 && phase(store.state) === "ran" ? 1 : step; // nothing led to the input
+  store.update({ overlay, step: from });
+}
+
+export const setCompare = (compare) => store.update({ compare });
+export const peek = (on) => phase(store.state) === "ran" && store.update({ peeking: on });
+
+// Another picture.
+store.subscribe(["session"], ({ session }, before) => {
+  for (const id of ["#canvas", "#view-tools"]) $(id).hidden = !session;
+  if (!session || session.id === before.session?.id) return;
+  view.base = view.other = view.map = null;
+  view.width = session.width;
+  view.height = session.height;
+  view.resized();
+  view.fit();
+});
+
+// --- Frames ---------------------------------------------------------------------------------------------------------
+
+let turn = 0;
+async function show({ session, step, compare, against, peeking, overlay }) {
+  const mine = ++turn, late = () => mine !== turn, ran = session?.ran;
+  if (!session) return;
+  await attempt(async () => {
+    const base = await film.frame("shown", ran ? step : 0);
+    if (late() || !base) return;
+    let other = null, item = null;
+    if (ran && (compare !== "off" || peeking))
+      other = await film.frame(against === "plain" ? "plain" : "shown", against === "input" ? 0 : against === "before" ? Math.max(0, step - 1) : step);
+    if (late()) return;
+    if (overlay && ran && step > 0) {
+      item = await film.map(step);
+      if (late() || !item) return;
+    }
+    Object.assign(view, { base, other, map: item && { map: item.map, version: item.version }, overlay });
+    view.compare = peeking ? "blink" : compare;
+    if (peeking) view.blinkOn = true;
+    view.draw();
+  });
+  badge();
+}
+store.subscribe(["session", "frames", "step", "compare", "against", "peeking", "overlay"], (state, before) => {
+  if (!state.peeking && before.peeking) view.blinkOn = false;
+  const same = ["frames", "step", "compare", "against", "peeking", "overlay"].every((name) => state[name] === before[name]);
+  if (!same || !view.base) return show(state);
+  badge();
+});
+
+store.subscribe(["session", "hidden", "opacity", "channel"], ({ session, hidden, opacity, channel }) => {
+  Object.assign(view, { opacity, channel });
+  if (session?.ran) {
+    view.actions = session.actions;
+    view.palette = Uint32Array.from(session.actions, ({ name, color }) =>
+      hidden.has(name) ? 0 : 0xff000000 | (parseInt(color.slice(5, 7), 16) << 16) | (parseInt(color.slice(3, 5), 16) << 8) | parseInt(color.slice(1, 3), 16));
+  }
+  view.draw();
+});
+store.subscribe(["pixel"], ({ pixel }) => {
+  view.pin = pixel && { x: pixel.x, y: pixel.y };
+  view.draw();
+});
+
+setInterval(() => {
+  const { compare, peeking } = store.state;
+  if (compare !== "blink" || peeking) return;
+  view.blinkOn = !view.blinkOn;
+  badge();
+  view.draw();
+}, 700);
+
+// --- What is said on it ---------------------------------------------------------------------------------------------
+
+const againstNames = { input: "Input", plain: "No edits", before: "Step before" };
+
+function badge() {
+  const { session, step, compare, against, peeking } = store.state, ran = session?.ran;
+  const here = !ran || step === 0 ? "Input" : step === session.steps ? "Result" : `After step ${step}`;
+  const blinked = view.compare === "blink" && view.blinkOn && view.other;
+  $("#badge").hidden = !ran || (compare === "split" && !peeking);
+  $("#badge").textContent = blinked ? againstNames[against] : here + (view.overlay && step ? " · operations" : "");
+  $("#divider").hidden = compare !== "split" || peeking || !ran;
+  $("#left-name").textContent = againstNames[against];
+  $("#right-name").textContent = here;
+  $("#view-tools .segments").hidden = $("#view-tools label").hidden = !ran;
+}
+
+view.moved = () => {
+  const text = view.scale >= 1 ? `${Math.round(view.scale * 100)} %` : `${(view.scale * 100).toFixed(0)} %`;
+  if ($("#zoom").textContent !== text) $("#zoom").textContent = text;
+  $("#divider").style.left = `${view.split * 100}%`;
+};
+
+store.subscribe(["compare"], ({ compare }) => radio($("[aria-label=Comparison]"), compare));
+
+// --- Wiring ---------------------------------------------------------------------------------------------------------
+
+radios($("[aria-label=Comparison]"), setCompare);
+$("#against").onchange = (e) => store.update({ against: e.target.value, compare: store.state.compare === "off" ? "split" : store.state.compare });
+export const fitOrWhole = () => (view.fitted ? view.zoomTo(1) : view.fit());
+$("#zoom").onclick = fitOrWhole;
+$("#zoom-in").onclick = () => view.zoomTo(view.scale * 1.5);
+$("#zoom-out").onclick = () => view.zoomTo(view.scale / 1.5);
+
+const divider = $("#divider");
+const splitAt = (share) => {
+  view.split = Math.max(0.02, Math.min(0.98, share));
+  divider.setAttribute("aria-valuenow", Math.round(100 * view.split));
+  view.draw();
+};
+divider.onpointerdown = (e) => divider.setPointerCapture(e.pointerId);
+divider.onpointermove = (e) => {
+  if (!divider.hasPointerCapture(e.pointerId)) return;
+  const box = $("#stage").getBoundingClientRect();
+  splitAt((e.clientX - box.left) / box.width);
+};
+divider.onkeydown = (e) => {
+  const by = { ArrowLeft: -0.02, ArrowRight: 0.02 }[e.key];
+  if (!by) return;
+  e.preventDefault();
+  splitAt(view.split + by);
+};
