@@ -1,12 +1,12 @@
 from .agent import Agent as Agent
 from .agent import Result as Result
 from .agent import load as load
-from .checkpoint import shipped_policies as shipped_policies
 from .edits import Edit as Edit
 from .edits import load_edits as load_edits
 from .errors import InputError as InputError
 from .errors import PixelRLError as PixelRLError
 from .errors import UsageError as UsageError
+from .policy_files import shipped_policies as shipped_policies
 from .report.strip import strip as strip
 from .rollout import Trajectory as Trajectory
 from .trace import Trace as Trace

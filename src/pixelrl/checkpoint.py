@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -16,11 +15,9 @@ from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.policies import Policy, build_policy
-
-Info = dict[str, object]
-
-_HEADER = "pixelrl"
-_FORMAT = 1
+from pixelrl.policy_files import FORMAT, HEADER, Info, read_header
+from pixelrl.policy_files import find_policy as find_policy
+from pixelrl.policy_files import shipped_policies as shipped_policies
 
 
 @dataclass(frozen=True)
@@ -52,30 +49,9 @@ class PolicyCard:
         return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)}, may_import)
 
 
-def shipped_policies() -> dict[str, Path]:
-    """Name and file of every policy in the package."""
-    folder = Path(str(resources.files("pixelrl"))) / "weights"
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-
-
-def find_policy(policy: str | Path) -> Path:
-    """The file of a shipped policy's name, or a policy file itself.
-
-    Raises:
-        UsageError: neither of them.
-    """
-    shipped = shipped_policies()
-    if str(policy) in shipped:
-        return shipped[str(policy)]
-    if not Path(policy).exists():
-        names = ", ".join(shipped) or "none"
-        raise UsageError(f"policy {str(policy)!r} is neither a file nor a shipped policy; shipped are {names}")
-    return Path(policy)
-
-
 def save_policy(path: Path, policy: Policy, card: PolicyCard) -> None:
     """Write a policy file (in one piece: to a temporary name, then renamed)."""
-    write_tensors(path, policy.state_dict(), {"format": _FORMAT, "content": "policy", **asdict(card)})
+    write_tensors(path, policy.state_dict(), {"format": FORMAT, "content": "policy", **asdict(card)})
 
 
 def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy, PolicyCard]:
@@ -134,7 +110,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: Info) -> None:
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = save(contiguous, {_HEADER: json.dumps(header, sort_keys=True)})
+        content = save(contiguous, {HEADER: json.dumps(header, sort_keys=True)})
         with written_whole(path) as temporary, temporary.open("xb") as file:  # save_file's own would be private
             file.write(content)
     except (OSError, SafetensorError) as error:
@@ -147,16 +123,10 @@ def read_tensors(path: Path, content: str) -> tuple[dict[str, Tensor], Info]:
     Raises:
         UsageError: missing, truncated, or something else.
     """
-    if not path.is_file():
-        raise UsageError(f"{content} file {path} does not exist")
+    header = read_header(path, content)
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UsageError(f"{path} is not a {content} file of pixelrl, or is truncated: {error}") from error
-    if not isinstance(header, dict) or header.get("content") != content:
-        raise UsageError(f"{path} is a safetensors file, but not a {content} of pixelrl")
-    if header.get("format") != _FORMAT:
-        raise UsageError(f"{path} has format {header.get('format')!r}; this version of pixelrl reads {_FORMAT}")
     return tensors, header

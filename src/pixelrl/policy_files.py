@@ -1,0 +1,58 @@
+"""Which policy files there are, and what each says of itself, without PyTorch: the command line answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from pixelrl.errors import UsageError
+
+Info = dict[str, object]
+
+HEADER, FORMAT = "pixelrl", 1
+"""The key of our JSON in the header of a safetensors file, and the version of what it holds."""
+
+
+def shipped_policies() -> dict[str, Path]:
+    """Name and file of every policy in the package."""
+    folder = Path(str(resources.files("pixelrl"))) / "weights"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_policy(policy: str | Path) -> Path:
+    """The file of a shipped policy's name, or a policy file itself.
+
+    Raises:
+        UsageError: neither of them.
+    """
+    shipped = shipped_policies()
+    if str(policy) in shipped:
+        return shipped[str(policy)]
+    if not os.path.exists(policy):
+        names = ", ".join(shipped) or "none"
+        raise UsageError(f"policy {str(policy)!r} is neither a file nor a shipped policy; shipped are {names}")
+    return Path(policy)
+
+
+def read_header(path: Path, content: str) -> Info:
+    """What a file of `pixelrl.checkpoint.write_tensors` says of itself, if it says that it is a ``content``.
+
+    Raises:
+        UsageError: the file is missing, truncated, something else, or made by a newer version.
+    """
+    if not os.path.isfile(path):
+        raise UsageError(f"{content} file {path} does not exist")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER, "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UsageError(f"{path} is not a {content} file of pixelrl, or is truncated: {error}") from error
+    if not isinstance(header, dict) or header.get("content") != content:
+        raise UsageError(f"{path} is a safetensors file, but not a {content} of pixelrl")
+    if header.get("format") != FORMAT:
+        raise UsageError(f"{path} has format {header.get('format')!r}; this version of pixelrl reads {FORMAT}")
+    return header
