@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.training.data import Crops, load_photos, rescaled, split
+from pixelrl.training.data import Crops, load_photos, recolored, rescaled, split
 
 CPU = torch.device("cpu")
 
@@ -68,6 +68,39 @@ def test_the_generator_decides() -> None:
     one, same, other = (crops.sample(torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_recolored_by_hand(generator: torch.Generator) -> None:
+    """Grey stays; a colour keeps its mean and its three distances from grey up to one factor, in some order."""
+    assert torch.allclose(recolored(torch.full((3, 1, 1), 0.3), generator), torch.tensor(0.3))
+    color = torch.tensor([0.4, 0.5, 0.54]).view(3, 1, 1)
+    orders, factors = set(), []
+    for _ in range(200):
+        other = recolored(color, generator).flatten()
+        assert other.mean().item() == pytest.approx(0.48)
+        factor = (other.max() - other.min()).item() / 0.14
+        distances = [round((value.item() - 0.48) / factor, 3) for value in other]
+        assert sorted(distances) == [-0.08, 0.02, 0.06]
+        orders.add(tuple(distances))
+        factors.append(factor)
+    assert len(orders) == 6
+    assert 0.5 <= min(factors) < 0.55
+    assert 1.8 < max(factors) <= 2.001
+    strong = recolored(torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1), generator)
+    assert strong.min() >= 0
+    assert strong.max() <= 1
+
+
+def test_a_share_of_the_crops_is_recolored() -> None:
+    photo = torch.tensor([100, 120, 140], dtype=torch.uint8)[:, None, None].expand(3, 4, 4)
+    plain, third = (
+        Crops([photo], size=4, batch=300, device=CPU, recolor=share).sample(torch.Generator().manual_seed(0))
+        for share in (0.0, 1 / 3)
+    )
+    changed = (plain != third).flatten(1).any(1).double().mean().item()
+    assert changed == pytest.approx(1 / 3, abs=0.08)
+    grey = Crops([photo[:1]], size=4, batch=30, device=CPU, recolor=1.0).sample(torch.Generator().manual_seed(0))
+    assert torch.equal(grey, torch.full_like(grey, 100 / 255))
 
 
 def test_a_photo_smaller_than_a_crop_is_refused() -> None:

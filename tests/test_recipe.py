@@ -104,6 +104,7 @@ def test_overrides_have_the_type_that_toml_gives_them(path: Path) -> None:
         ("data.scales=1", r"data\.scales must be a list of numbers, not 1"),
         ('data.scales=["1"]', r"data\.scales must be a list of numbers"),
         ("data.scales=[]", r"data\.scales = \[\] must"),
+        ("data.recolor=1.5", r"data\.recolor = 1\.5 is not a share; give a number from 0 to 1"),
         ("data.scales=[0.5, 1.5]", r"data\.scales = \[0\.5, 1\.5\] must be numbers above 0 and at most 1"),
         ("data.crop=0", r"data\.crop = 0 is too small; it is at least 1"),
         ("learner.t_max=0", r"learner\.t_max = 0 is too small"),

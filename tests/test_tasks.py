@@ -72,6 +72,53 @@ def test_every_crop_has_its_own_sigma(generator: torch.Generator) -> None:
     assert not torch.equal(start.image[0], start.image[1])
 
 
+@pytest.mark.parametrize("kind", [GaussianDenoising, PoissonDenoising])
+def test_a_share_of_the_noisy_crops_is_as_files_hold_them(
+    kind: type[GaussianDenoising | PoissonDenoising], generator: torch.Generator
+) -> None:
+    clean = torch.cat([grey(0.03, batch=100, side=12), grey(0.97, batch=100, side=12)])
+    task = kind(stored=0.25)
+    start = task.begin(clean, generator)
+    levels = 255 * start.image.flatten(1)
+    as_file = ((levels - levels.round()).abs() < 1e-3).all(1) & (levels >= 0).all(1) & (levels < 255.01).all(1)
+    assert as_file.double().mean().item() == pytest.approx(0.25, abs=0.1)
+    assert torch.equal(start.target, clean)
+    # Of the rest, as before: what is measured with is never stored.
+    measured = 255 * task.degrade(clean, task.levels[0], generator).image
+    assert ((measured - measured.round()).abs() > 0.01).double().mean() > 0.5
+
+
+def test_without_stored_or_low_noise_training_draws_what_it_drew() -> None:
+    clean = grey(0.5, batch=3, side=6)
+    for kind in (GaussianDenoising, PoissonDenoising):
+        plain, all_stored = (kind(stored=s).begin(clean, torch.Generator().manual_seed(1)) for s in (0.0, 1.0))
+        assert torch.equal((255 * plain.image.clamp(0, 1)).round() / 255, all_stored.image)
+        assert torch.equal(plain.condition, all_stored.condition)
+
+
+def test_a_share_of_the_crops_has_next_to_no_noise(generator: torch.Generator) -> None:
+    told = 255 * GaussianDenoising(sigma=(0, 50), low_share=0.4).begin(grey(0.5, 4000, 1), generator).condition
+    # 0.4 low ones, of which half have none at all, and a tenth of the others.
+    assert (told == 0).double().mean().item() == pytest.approx(0.2, abs=0.03)
+    assert (told <= 5).double().mean().item() == pytest.approx(0.4 + 0.6 * 0.1, abs=0.03)
+    assert told[told > 5].mean().item() == pytest.approx(27.5, abs=1)
+    assert told.max() <= 50
+    everything = GaussianDenoising(sigma=(0, 50), low_share=1.0).begin(grey(0.5, 500, 1), generator).condition
+    assert everything.min() >= 0
+    assert 255 * everything.max() <= 5.001
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_shares_that_are_none_are_refused(share: float) -> None:
+    for make in (
+        lambda: GaussianDenoising(stored=share),
+        lambda: GaussianDenoising(low_share=share),
+        lambda: PoissonDenoising(stored=share),
+    ):
+        with pytest.raises(UsageError, match=r"is not a share; give a number from 0 to 1"):
+            make()
+
+
 def test_the_generator_decides_the_noise() -> None:
     task, clean = GaussianDenoising(), grey(0.5, side=8)
     one, same, other = (task.begin(clean, torch.Generator().manual_seed(seed)).image for seed in (1, 1, 2))

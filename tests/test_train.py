@@ -416,9 +416,9 @@ def test_a_policy_file_holds_the_average(make: Make, tmp_path: Path) -> None:
 
 def test_validation_photos_are_not_trained_on(make: Make, tmp_path: Path) -> None:
     trainer = Trainer(make(), tmp_path, CPU)
-    assert len(trainer.validation) == 1
+    assert len(trainer.validation[""]) == 1
     assert len(trainer.crops["warm_start"].photos) == 2 * 4  # two scales
-    held_out = (trainer.validation[0][0] * 255).round().to(torch.uint8)
+    held_out = (trainer.validation[""][0][0] * 255).round().to(torch.uint8)
     assert all(
         photo.shape != held_out.shape or not torch.equal(photo, held_out)
         for photo in trainer.crops["warm_start"].photos
@@ -434,6 +434,38 @@ def test_validation_by_hand(make: Make, tmp_path: Path, photos: Path) -> None:
     expected = np.mean([20 * np.log10(255 / sigma) for sigma in (15, 25, 50)])
     assert float(row["psnr_estimate"]) == pytest.approx(expected, abs=0.1)
     assert float(row["psnr"]) == pytest.approx(expected, abs=0.1)
+
+
+def test_more_photos_are_trained_on_and_validated_with(make: Make, tmp_path: Path, photos: Path) -> None:
+    for name, side, level in (("more", 40, 77), ("others", 120, 128)):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), np.full((side, side), level, np.uint8))
+    data: dict[str, object] = {"folder": str(photos), "crop": 8, "batch": 2, "validation": 1}
+    data |= {"more": str(tmp_path / "more"), "more_validation": str(tmp_path / "others")}
+    recipe = make(data=data, warm_start={"iterations": 1, "lr": 0.0}, reinforcement={})
+    shapes = [photo.shape for photo in Trainer(recipe, tmp_path / "run", CPU).crops["warm_start"].photos]
+    assert shapes.count((1, 40, 40)) == 1
+    assert len(shapes) == 4 + 1
+    train(recipe, tmp_path / "run")
+    row = rows(tmp_path / "run")[-1]
+    # The weights are the first ones, so the result is the noisy picture.
+    expected = np.mean([20 * np.log10(255 / sigma) for sigma in (15, 25, 50)])
+    assert float(row["psnr_more"]) == pytest.approx(expected, abs=0.1)
+    assert float(row["psnr_estimate_more"]) == pytest.approx(expected, abs=0.1)
+    # The folders may move, and a policy file holds no path.
+    training = load_policy(tmp_path / "run" / POLICY_FILE)[1].training
+    assert training["recipe"]["data"]["more"] == "more"  # type: ignore[index]
+    moved = (tmp_path / "more").rename(tmp_path / "moved")
+    again = make(data={**data, "more": str(moved)}, warm_start={"iterations": 2}, reinforcement={})
+    assert Trainer(again, tmp_path / "run", CPU).resume() == ["warm_start"]
+
+
+def test_pairs_have_no_more_photos(make: Make, tmp_path: Path, photos: Path) -> None:
+    recipe = make(
+        task={"kind": "color-enhancement"}, data={"before": str(photos), "after": str(photos), "more": str(photos)}
+    )
+    with pytest.raises(UsageError, match=r"data\.more and data\.more_validation are not for tasks .* pairs; omit them"):
+        Trainer(recipe, tmp_path, CPU)
 
 
 def test_divergence_is_said(make: Make, tmp_path: Path) -> None:

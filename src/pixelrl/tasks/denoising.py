@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -22,9 +23,12 @@ class GaussianDenoising(Task):
         sigma: range of the noise level in grey levels; one set of weights serves all of it.
         num_steps: T.
         actions: names of the operations; the paper's nine if left out.
+        stored: share of the training crops whose noisy picture is as an 8-bit file holds it: clipped and rounded.
+        low_share: share of the training crops with next to no noise, so that a picture told to be clean stays as it
+            is: sigma from the lowest tenth of the range, and for every second of them the lowest there is.
 
     Raises:
-        UsageError: an empty or negative range of sigma, or less than one step.
+        UsageError: an empty or negative range of sigma, a share that is none, or less than one step.
     """
 
     condition_name = "sigma"
@@ -34,12 +38,15 @@ class GaussianDenoising(Task):
         sigma: tuple[float, float] = (0.0, 55.0),
         num_steps: int = 5,
         actions: tuple[str, ...] = PAPER_NINE,
+        stored: float = 0.0,
+        low_share: float = 0.0,
     ) -> None:
         low, high = sigma
         self.levels = (15.0, 25.0, 50.0)
         if not 0 <= low <= high:
             raise UsageError(f"sigma = {list(sigma)} is not a range; give two numbers, 0 <= low <= high")
         self.sigma, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
+        self.stored, self.low_share = _checked_share("stored", stored), _checked_share("low_share", low_share)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of sigma = ``level`` grey levels."""
@@ -47,10 +54,14 @@ class GaussianDenoising(Task):
         return self._noisy(clean, condition, generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
-        """Every crop gets its own sigma, uniform over the range."""
+        """Every crop gets its own sigma, uniform over the range but for those of ``low_share``."""
         low, high = (sigma_condition(level) for level in self.sigma)
         uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
-        return self._noisy(clean, low + (high - low) * uniform, generator)
+        if share := self.low_share:
+            lowest = (0.2 * uniform / share - 0.1).clamp_min(0)
+            uniform = torch.where(uniform < share, lowest, (uniform - share) / max(1 - share, 1e-6))
+        start = self._noisy(clean, low + (high - low) * uniform, generator)
+        return _stored(start, self.stored, generator)
 
     @staticmethod
     def _noisy(clean: Image, condition: Condition, generator: torch.Generator) -> Episode:
@@ -66,9 +77,10 @@ class PoissonDenoising(Task):
         peak: range of the mean number of photons at white; one set of weights serves all of it.
         num_steps: T.
         actions: names of the operations; the paper's nine if left out.
+        stored: share of the training crops whose noisy picture is as an 8-bit file holds it: clipped and rounded.
 
     Raises:
-        UsageError: a range of peaks that is empty or not positive, or less than one step.
+        UsageError: a range of peaks that is empty or not positive, a share that is none, or less than one step.
     """
 
     condition_name = "peak"
@@ -78,12 +90,14 @@ class PoissonDenoising(Task):
         peak: tuple[float, float] = (5.0, 200.0),
         num_steps: int = 5,
         actions: tuple[str, ...] = PAPER_NINE,
+        stored: float = 0.0,
     ) -> None:
         low, high = peak
         self.levels = (120.0, 30.0, 10.0)
         if not 0 < low <= high:
             raise UsageError(f"peak = {list(peak)} is not a range; give two numbers, 0 < low <= high")
         self.peak, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
+        self.stored = _checked_share("stored", stored)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of peak ``level``."""
@@ -93,7 +107,7 @@ class PoissonDenoising(Task):
         """Every crop gets its own peak, uniform over the range of its logarithm."""
         low, high = (math.log(peak) for peak in self.peak)
         uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
-        return self._noisy(clean, torch.exp(low + (high - low) * uniform), generator)
+        return _stored(self._noisy(clean, torch.exp(low + (high - low) * uniform), generator), self.stored, generator)
 
     @staticmethod
     def _noisy(clean: Image, peak: Condition, generator: torch.Generator) -> Episode:
@@ -140,6 +154,21 @@ class SaltPepperDenoising(Task):
         low, high = self.density
         uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
         return _hit(clean, low + (high - low) * uniform, generator)
+
+
+def _checked_share(name: str, share: float) -> float:
+    if not 0 <= share <= 1:
+        raise UsageError(f"{name} = {share} is not a share; give a number from 0 to 1")
+    return share
+
+
+def _stored(start: Episode, share: float, generator: torch.Generator) -> Episode:
+    """Clip and round this share of the images to what an 8-bit file holds."""
+    if not share:  # draws nothing, so that recipes from before this setting train as they did
+        return start
+    chosen = torch.rand((len(start.image), 1, 1, 1), generator=generator, device=start.image.device) < share
+    as_file = (255 * start.image.clamp(0, 1)).round() / 255
+    return replace(start, image=torch.where(chosen, as_file, start.image))
 
 
 def _balance(condition: Condition) -> Condition:

@@ -118,17 +118,20 @@ class Crops:
         size: side of a crop in pixels.
         batch: crops per batch.
         device: where batches are made. The photos are kept there.
+        recolor: share of the crops, of RGB photos, that `recolored` changes.
 
     Raises:
         UsageError: a photo smaller than a crop.
     """
 
-    def __init__(self, photos: Sequence[Photo], size: int, batch: int, device: torch.device) -> None:
+    def __init__(
+        self, photos: Sequence[Photo], size: int, batch: int, device: torch.device, recolor: float = 0.0
+    ) -> None:
         smallest = min(min(photo.shape[-2:]) for photo in photos)
         if smallest < size:
             raise UsageError(f"data.crop = {size} does not fit into a picture of {smallest} pixels; make it smaller")
         self.photos = [photo.to(device) for photo in photos]
-        self.size, self.batch = size, batch
+        self.size, self.batch, self.recolor = size, batch, recolor
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "b c size size"]:
         """A batch in [0, 1]. ``generator`` is on the CPU, whatever the device."""
@@ -142,4 +145,17 @@ class Crops:
             crop = photo[:, top : top + size, left : left + size]
             symmetry = int(turn * 8)
             crops.append(torch.rot90(crop.flip(-1) if symmetry >= 4 else crop, symmetry % 4, (-2, -1)))
-        return torch.stack(crops).float() / 255
+        clean = torch.stack(crops).float() / 255
+        if self.recolor and clean.shape[1] == 3:
+            chosen = torch.rand(self.batch, generator=generator) < self.recolor
+            for i in torch.nonzero(chosen).flatten().tolist():
+                clean[i] = recolored(clean[i], generator)
+        return clean
+
+
+def recolored(crop: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "3 h w"]:
+    """The channels in a random order, and the distance from grey multiplied by a random factor from 0.5 to 2."""
+    crop = crop[torch.randperm(3, generator=generator).to(crop.device)]
+    factor = 2 ** (2 * torch.rand((), generator=generator).item() - 1)
+    grey = crop.mean(0, keepdim=True)
+    return (grey + factor * (crop - grey)).clamp(0, 1)

@@ -12,6 +12,7 @@ LOG_FILE = "log.csv"
 COLUMNS = [
     "iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second", "estimate_loss", "policy_loss",
     "value_loss", "entropy", "reward", "psnr", "psnr_estimate", "lab_distance", "lab_distance_estimate", "worth",
+    "psnr_more", "psnr_estimate_more",
 ]  # fmt: skip
 
 

@@ -24,6 +24,10 @@ class DataSettings:
     ``names``, a text file of the pictures to use, one name a line; "" for all. Crops are ``crop`` pixels a side;
     ``validation`` photos are set aside. ``batch`` is the whole batch, however many processes share it. ``scales`` are
     the sizes at which every photo is used (1 and below).
+
+    ``more`` is a second folder of clean pictures to learn from, and ``more_validation`` one to validate with, in
+    columns of the log of their own. ``recolor`` is the share of crops, of colour pictures, whose channels are put in a
+    random order and whose saturation is changed by a random factor.
     """
 
     folder: str = ""
@@ -34,6 +38,9 @@ class DataSettings:
     batch: int = 16
     validation: int = 16
     scales: tuple[float, ...] = (1.0,)
+    more: str = ""
+    more_validation: str = ""
+    recolor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,8 @@ class Recipe:
                 )
         if self.iterations == 0:
             raise UsageError("the recipe trains nothing; give warm_start.iterations or reinforcement.iterations")
+        if not 0 <= self.data.recolor <= 1:
+            raise UsageError(f"data.recolor = {self.data.recolor} is not a share; give a number from 0 to 1")
         if not self.data.scales or not all(0 < scale <= 1 for scale in self.data.scales):
             raise UsageError(f"data.scales = {list(self.data.scales)} must be numbers above 0 and at most 1")
 

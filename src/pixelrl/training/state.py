@@ -16,6 +16,7 @@ from pixelrl.training.recipe import DataSettings, LearnerSettings, Recipe
 
 CONTENT = "training state"
 FIXED = ("task", "policy", "learner", "seed", "data")
+PLACES = {"folder": "", "more": "", "more_validation": ""}
 PHASES = ("warm_start", "reinforcement")
 
 Weights = dict[str, Tensor]
@@ -58,7 +59,7 @@ def read_state(path: Path, recipe: Recipe) -> tuple[Weights, dict[str, object], 
     # A setting that is newer than the state had the effect of its default.
     defaults = json.loads(json.dumps({"data": asdict(DataSettings()), "learner": asdict(LearnerSettings())}))
     for key in FIXED:
-        before, now = ({**defaults.get(key, {}), **_table(r.get(key)), "folder": ""} for r in (theirs, ours))
+        before, now = ({**defaults.get(key, {}), **_table(r.get(key)), **PLACES} for r in (theirs, ours))
         if before != now:
             raise UsageError(f"{path} was trained with another {key} ({theirs.get(key)}); start a new folder")
     return tensors, header, [phase for phase in PHASES if theirs.get(phase) != ours[phase]]

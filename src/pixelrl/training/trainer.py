@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -78,12 +79,18 @@ class Trainer:
         ActionSet(self.task.action_names, may_import=True)  # the recipe's own; from here on they are known
         photos = _photos(recipe, self.task)
         train, validation = split(photos, recipe.data.validation)
-        scaled, sizes = rescaled(train, recipe.data.scales), recipe.data
+        channels = int(str(recipe.policy.get("num_channels", 1)))
+        more = (load_photos(Path(d), channels) if d else [] for d in (recipe.data.more, recipe.data.more_validation))
+        more_train, more_validation = more
+        scaled, sizes = rescaled([*train, *more_train], recipe.data.scales), recipe.data
         self.crops = {
-            name: Crops(scaled, phase.crop or sizes.crop, sizes.batch, device)
+            name: Crops(scaled, phase.crop or sizes.crop, sizes.batch, device, sizes.recolor)
             for name, phase in (("warm_start", recipe.warm_start), ("reinforcement", recipe.reinforcement))
         }
-        self.validation = [_centre(photo, VALIDATION_SIDE).to(device) for photo in validation]
+        self.validation = {
+            suffix: [_centre(photo, VALIDATION_SIDE).to(device) for photo in photos]
+            for suffix, photos in (("", validation), ("_more", more_validation))
+        }
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
         self.card = _card(recipe, self.task)
         self.policy = self.card.build().to(device)
@@ -214,19 +221,22 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The task's metric, mean over validation crops and levels, of the result and of the policy's estimate."""
+        """The task's metric, mean over validation crops and levels, of the result and of the policy's estimate.
+
+        For the photos of ``data.more_validation`` apart, under names that end in ``_more``.
+        """
         policy, actions = self.averaged_policy(), ActionSet(self.task.action_names)
-        generator = torch.Generator(self.device).manual_seed(0)
         totals: dict[str, list[float]] = {}
-        for level in self.task.levels:
-            for clean in self.validation:
+        for suffix, photos in self.validation.items():
+            generator = torch.Generator(self.device).manual_seed(0)
+            for level, clean in itertools.product(self.task.levels, photos):
                 start = self.task.degrade(clean, level, generator)
                 estimate = policy.estimate(policy.perceive(start.image, start.condition), start.image)
                 name, metric = self.task.metric_name, self.task.metric
                 if estimate is not None:
-                    totals.setdefault(f"{name}_estimate", []).append(metric(estimate, start).item())
+                    totals.setdefault(f"{name}_estimate{suffix}", []).append(metric(estimate, start).item())
                 _, final = rollout(policy, actions, start.image, start.condition, self.task.num_steps)
-                totals.setdefault(name, []).append(metric(final, start).item())
+                totals.setdefault(f"{name}{suffix}", []).append(metric(final, start).item())
         return {name: sum(values) / len(values) for name, values in totals.items()}
 
     def save(self) -> None:
@@ -238,18 +248,11 @@ class Trainer:
         if not all(bool(torch.isfinite(weight).all()) for weight in self.policy.state_dict().values()):
             raise self._diverged(f"the weights after iteration {self.iteration} are not finite")
         # A policy is passed on: of folders and files it keeps the names, not where they lay on this machine.
-        folder, before, after, names = (
-            Path(path).name
-            for path in (
-                self.recipe.data.folder,
-                self.recipe.data.before,
-                self.recipe.data.after,
-                self.recipe.data.names,
-            )
-        )
-        data = replace(self.recipe.data, folder=folder, before=before, after=after, names=names)
+        places = ("folder", "before", "after", "names", "more", "more_validation")
+        data = asdict(self.recipe.data)
+        data |= {key: Path(data[key]).name for key in places}
         training = {
-            "recipe": replace(self.recipe, data=data, initial=Path(self.recipe.initial).name).as_dict(),
+            "recipe": {**self.recipe.as_dict(), "data": data, "initial": Path(self.recipe.initial).name},
             "iterations": self.iteration,
             "minutes": round(self.seconds / 60, 1),
             **self.scores,
@@ -299,6 +302,8 @@ def _start_from(policy: Policy, initial: str) -> None:
 def _photos(recipe: Recipe, task: Task) -> list[Photo]:
     data = recipe.data
     if task.from_pairs:
+        if data.more or data.more_validation:
+            raise UsageError("data.more and data.more_validation are not for tasks that learn from pairs; omit them")
         if not (data.before and data.after):
             raise UsageError("data.before and data.after are not set; give two folders of pictures of the same names")
         return load_pairs(Path(data.before), Path(data.after), Path(data.names) if data.names else None)
