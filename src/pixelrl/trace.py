@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,13 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.color import SPACES
 from pixelrl.pictures.arrays import SCALES, Array, array_to_tensor, tensor_to_array
 from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.display import orientation_exif, orientation_of, upright
+from pixelrl.pictures.formats import Picture
 from pixelrl.rollout import Trajectory
 
 _FORMAT = 1
+"""Fields that were added since (space, mask, alpha, orientation, profile) may be missing, and old readers pass over
+them: the number is for changes after which an old reader would be wrong."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Trace:
         condition: what it was told, for instance ``{"sigma": 25.0}``; empty if nothing.
         space: the RGB space on whose values the operations are carried out (`pixelrl.imaging.color.SPACES`).
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None where the policy takes none.
+        alpha: the picture's alpha channel, ``(h, w)`` in the dtype of ``pixels``, which no operation changes, or None.
+        orientation: how the stored pixels are to be turned for display, as EXIF numbers it (1 to 8).
+        icc_profile: the colour profile of the pixels; None for sRGB, or where nothing is known.
     """
 
     pixels: Array
@@ -42,6 +49,29 @@ class Trace:
     condition: Mapping[str, float] = field(default_factory=dict)
     space: str = "srgb"
     mask: npt.NDArray[np.bool_] | None = None
+    alpha: Array | None = None
+    orientation: int = 1
+    icc_profile: bytes | None = None
+
+    def of(self, picture: Picture) -> Trace:
+        """The same episode, with what the file of its picture says besides pixels: alpha, orientation and profile."""
+        turn, profile = orientation_of(picture.exif), picture.icc_profile
+        return replace(self, alpha=picture.alpha, orientation=turn, icc_profile=profile)
+
+    def upright(self) -> Trace:
+        """The episode turned as people see the picture, for maps and pictures of it.
+
+        It is not for replay: filters would sum in another order, and the last bits may differ.
+        """
+        orientation, mask, alpha = self.orientation, self.mask, self.alpha
+        return replace(
+            self,
+            pixels=upright(self.pixels, orientation, (0, 1)),
+            actions=upright(self.actions, orientation),
+            mask=None if mask is None else upright(mask, orientation),
+            alpha=None if alpha is None else upright(alpha, orientation),
+            orientation=1,
+        )
 
     def trajectory(self) -> Trajectory:
         """As tensors, ``b`` = 1."""
@@ -52,47 +82,66 @@ class Trace:
         """Carry the recorded operations out again: the result, bit for bit, in the input's dtype and shape."""
         return tensor_to_array(self.trajectory().final(), str(self.pixels.dtype), self.pixels.ndim)
 
+    def result(self) -> Picture:
+        """What `replay` returns as a picture for a file, with alpha, orientation and profile of the input.
 
-def save_trace(path: Path, trace: Trace) -> None:
+        Raises:
+            InputError: pixels that no picture file holds: neither one channel nor three.
+        """
+        pixels, alpha = self.replay(), self.alpha
+        if pixels.ndim == 3 and pixels.shape[2] == 1:
+            pixels = pixels[..., 0]
+        if pixels.dtype.kind == "f":
+            pixels, alpha = pixels.astype(np.float32), None if alpha is None else alpha.astype(np.float32)
+        return Picture(pixels, alpha, self.icc_profile, orientation_exif(self.orientation))
+
+
+def save_trace(path: str | Path, trace: Trace) -> None:
     """Write a trace (compressed ``.npz``, to a temporary name and then renamed).
 
     Raises:
         UsageError: the place cannot be written.
     """
+    path = Path(path)
     header = {
         "format": _FORMAT,
         "action_names": trace.action_names,
         "policy": trace.policy,
         "condition": dict(trace.condition),
         "space": trace.space,
+        "orientation": trace.orientation,
     }
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
             arrays = {"header": np.array(json.dumps(header)), "pixels": trace.pixels, "actions": trace.actions}
-            if trace.mask is not None:
-                arrays["mask"] = trace.mask
+            arrays |= {
+                name: array for name, array in (("mask", trace.mask), ("alpha", trace.alpha)) if array is not None
+            }
+            if trace.icc_profile is not None:
+                arrays["icc_profile"] = np.frombuffer(trace.icc_profile, np.uint8)
             np.savez_compressed(file, allow_pickle=False, **arrays)
     except OSError as error:
         raise UsageError(f"trace {path} cannot be written: {error.strerror}") from error
 
 
-def load_trace(path: Path) -> Trace:
+def load_trace(path: str | Path) -> Trace:
     """Read a trace.
 
     Raises:
         UsageError: missing, truncated, or not a trace; or it names operations that this version does not know.
     """
+    path = Path(path)
     if not path.is_file():
         raise UsageError(f"trace {path} does not exist")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             pixels, actions = file["pixels"], file["actions"]
-            mask = file.get("mask")
+            mask, alpha, profile = (file.get(name) for name in ("mask", "alpha", "icc_profile"))
         names = tuple(str(name) for name in header["action_names"])
         policy, version = str(header["policy"]), header["format"]
         condition = {str(name): float(value) for name, value in header["condition"].items()}
-        space = str(header.get("space", "srgb"))
+        space, orientation = str(header.get("space", "srgb")), header.get("orientation", 1)
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
     if version != _FORMAT:
@@ -103,6 +152,10 @@ def load_trace(path: Path) -> Trace:
         str(pixels.dtype) in SCALES
         and space in SPACES
         and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
+        and (alpha is None or (alpha.dtype == pixels.dtype and alpha.shape == pixels.shape[:2]))
+        and (profile is None or (profile.dtype == np.uint8 and profile.ndim == 1))
+        and type(orientation) is int
+        and 1 <= orientation <= 8
         and pixels.ndim in (2, 3)
         and pixels.size > 0
         and actions.dtype == np.uint8
@@ -113,4 +166,5 @@ def load_trace(path: Path) -> Trace:
     )
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
-    return Trace(pixels, actions, names, policy, condition, space, mask)
+    icc_profile = None if profile is None else profile.tobytes()
+    return Trace(pixels, actions, names, policy, condition, space, mask, alpha, orientation, icc_profile)

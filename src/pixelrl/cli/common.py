@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pixelrl.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from pixelrl.pictures.arrays import Array
+    from pixelrl.trace import Trace
 
 EXIT_USAGE, EXIT_INPUTS, EXIT_INTERRUPTED = 2, 3, 130
 
@@ -50,3 +55,20 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     grey = pixels if pixels.ndim == 2 else pixels[..., :3].mean(-1)
     inside: npt.NDArray[np.bool_] = grey >= SCALES[str(pixels.dtype)] / 2
     return inside
+
+
+def read_reference(path: Path, trace: Trace) -> Array:
+    """The pixels of the clean picture, turned as those of the trace's photo are stored.
+
+    Raises:
+        InputError: it is no picture.
+        UsageError: it is not of the size and kind of the trace's picture.
+    """
+    from pixelrl.pictures.display import as_stored, orientation_of, upright
+    from pixelrl.pictures.files import read_picture
+
+    clean = read_picture(path)
+    pixels = as_stored(upright(clean.pixels, orientation_of(clean.exif), (0, 1)), trace.orientation, (0, 1))
+    if pixels.shape != trace.pixels.shape:
+        raise UsageError(f"{path} is of shape {clean.pixels.shape}, the trace's picture of {trace.pixels.shape}")
+    return pixels

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH
+from pixelrl.cli.common import DEVICE_OPTION, PATH, read_reference
 from pixelrl.errors import UsageError
 
 _ENDINGS = (".html", ".png", ".gif", ".webp")
@@ -59,15 +59,12 @@ def explain(
 
     from pixelrl.agent import load
     from pixelrl.checkpoint import shipped_policies
-    from pixelrl.pictures.files import read_picture
     from pixelrl.report.animation import draw
     from pixelrl.report.page import report_html
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)
-    clean = None if reference is None else read_picture(reference).pixels
-    if clean is not None and clean.shape != recorded.pixels.shape:
-        raise UsageError(f"{reference} is of shape {clean.shape}, the trace's picture of {recorded.pixels.shape}")
+    clean = None if reference is None else read_reference(reference, recorded)
     if ending != ".html":
         draw(output, recorded, clean, overwrite=overwrite)
     else:

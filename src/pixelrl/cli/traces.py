@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import PATH
+from pixelrl.cli.common import PATH, read_reference
 from pixelrl.errors import UsageError
 
 
@@ -17,14 +17,11 @@ from pixelrl.errors import UsageError
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> None:
     """Draw what every pixel did at every step; as an animation if the name ends in .gif or .webp."""
-    from pixelrl.pictures.files import read_picture
     from pixelrl.report.animation import draw
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)
-    clean = None if reference is None else read_picture(reference).pixels
-    if clean is not None and clean.shape != recorded.pixels.shape:
-        raise UsageError(f"{reference} is of shape {clean.shape}, the trace's picture of {recorded.pixels.shape}")
+    clean = None if reference is None else read_reference(reference, recorded)
     draw(output, recorded, clean, overwrite=overwrite)
     click.echo(str(output))
 
@@ -35,10 +32,10 @@ def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> 
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def replay(trace: Path, output: Path, overwrite: bool) -> None:
     """Rebuild a result from its trace: the same bits, with no network."""
-    from pixelrl.pictures.files import Picture, write_picture
+    from pixelrl.pictures.files import write_picture
     from pixelrl.trace import load_trace
 
-    write_picture(output, Picture(load_trace(trace).replay()), overwrite=overwrite)
+    write_picture(output, load_trace(trace).result(), overwrite=overwrite)
     click.echo(str(output))
 
 
@@ -56,7 +53,7 @@ def edit(trace: Path, edits: Path, output: Path, edited_trace: Path | None, over
     from dataclasses import replace
 
     from pixelrl.edits import load_edits
-    from pixelrl.pictures.files import Picture, write_picture
+    from pixelrl.pictures.files import write_picture
     from pixelrl.trace import load_trace, save_trace
 
     if edited_trace is not None and edited_trace.exists() and not overwrite:
@@ -66,7 +63,7 @@ def edit(trace: Path, edits: Path, output: Path, edited_trace: Path | None, over
     recorded = load_trace(trace)
     trajectory = recorded.trajectory().edited(load_edits(edits))
     edited = replace(recorded, actions=trajectory.actions[:, 0].numpy())
-    write_picture(output, Picture(edited.replay()), overwrite=overwrite)
+    write_picture(output, edited.result(), overwrite=overwrite)
     if edited_trace is not None:
         save_trace(edited_trace, edited)
     click.echo(str(output))

@@ -228,7 +228,7 @@ def _one(work: Work, settings: Settings, edits: Sequence[Edit], source: Path, ta
     seconds = time.perf_counter() - began
     write_picture(target, picture.with_pixels(image), overwrite=work.overwrite)
     if work.trace is not None:
-        save_trace(work.trace, result.trace())
+        save_trace(work.trace, result.trace().of(picture))
     return {
         "input": str(source),
         "output": str(target),

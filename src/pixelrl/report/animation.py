@@ -12,13 +12,12 @@ from PIL import ImageDraw, ImageFont
 
 from pixelrl.actions import ACTIONS
 from pixelrl.errors import UsageError
-from pixelrl.imaging.metrics import to_8_bit
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.display import upright
 from pixelrl.pictures.files import Picture, write_picture
-from pixelrl.report.strip import action_map_image, caption, clean_target, majority, shares, strip
+from pixelrl.report.strip import action_map_image, caption, clean_target, majority, photo, shares, strip
 from pixelrl.trace import Trace
-from pixelrl.types import Image
 
 Frame = PillowImage.Image
 
@@ -61,20 +60,24 @@ def frames(trace: Trace, reference: Array | None = None) -> list[Frame]:
     """T + 1 RGB frames of one size: the input, then the picture after each step beside what every pixel chose there.
 
     With one agent per channel the maps of the channels stand beside each other. Large pictures are shrunk, small ones
-    enlarged, by whole factors.
+    enlarged, by whole factors. Photos stand upright, in sRGB.
 
     Raises:
         InputError: the reference has another shape, or is not an image.
     """
     target = clean_target(trace, reference)
+    images = trace.trajectory().images()
+    turn, trace = trace.orientation, trace.upright()
     steps, agents, height, width = trace.actions.shape
     panel = _PANEL if agents == 1 else 360
     shrink = -(-max(height, width) // panel)
     enlarge = max(1, panel // max(height, width)) if shrink == 1 else 1
     share, names, result = shares(trace), trace.action_names, []
-    for t, image in enumerate(trace.trajectory().images()):
+    for t, image in enumerate(images):
         label = "input" if t == 0 else f"after step {t} of {steps}"
-        panels = [(caption(label, image, target), _photo(image, shrink).convert("RGB"))]
+        panels = [
+            (caption(label, image, target), photo(upright(image, turn), trace.icc_profile, shrink).convert("RGB"))
+        ]
         for g in range(agents):
             title = _map_title(t, g, agents)
             if t == 0:
@@ -101,12 +104,6 @@ def encoded(pictures: list[Frame], ending: str) -> bytes:
         first, *others = pictures
         first.save(buffer, "WEBP", save_all=True, append_images=others, duration=durations, loop=0, lossless=True)
     return buffer.getvalue()
-
-
-def _photo(image: Image, shrink: int) -> Frame:
-    planes = to_8_bit(image)[0].byte().cpu().numpy()
-    array = np.moveaxis(planes, 0, -1) if len(planes) == 3 else planes[0]
-    return PillowImage.fromarray(np.ascontiguousarray(array)).reduce(shrink)
 
 
 def _map_title(t: int, g: int, agents: int) -> str:

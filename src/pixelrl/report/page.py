@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,11 +22,12 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import to_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
 from pixelrl.policies.tiling import tiled_perceive
 from pixelrl.report.planes import Planes, View, views_of
-from pixelrl.report.strip import shares
+from pixelrl.report.strip import photo, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
-from pixelrl.rollout import Actor, Decision, Trajectory, episode
+from pixelrl.rollout import Actor, Decision, episode
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image, Logits, Outcomes
 
@@ -48,8 +49,11 @@ def report_html(
         agent: the policy that chose, so that its probabilities can be computed again (traces hold none); None to look
             for the trace's policy among the shipped ones. Where none is found, or it does not fit the trace, the page
             says so and goes on without probabilities.
-        region: ``(x0, y0, x1, y1)`` in pixels, x1 and y1 exclusive: what is shown pixel by pixel. None for the whole
-            picture, or where that is too large for a page the window in which the choices are the most diverse.
+        region: ``(x0, y0, x1, y1)`` in stored pixels, x1 and y1 exclusive: what is shown pixel by pixel. None for the
+            whole picture, or where that is too large for a page the window in which the choices are the most diverse.
+
+    The page shows photos upright, in sRGB. The coordinates that it states count stored pixels, as regions and edits do,
+    and the values are those that the agents worked on.
 
     Raises:
         InputError: the reference has another shape, or is not an image.
@@ -57,11 +61,11 @@ def report_html(
     """
     if reference is not None and reference.shape != trace.pixels.shape:
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
+    turn, seen = trace.orientation, trace.upright()
     views = views_of(trace, region)
-    target = None if reference is None else array_to_tensor(reference)
-    trajectory, planes = trace.trajectory(), Planes()
-    images = list(trajectory.images())
-    steps, agents, height, width = trace.actions.shape
+    target = None if reference is None else upright(array_to_tensor(reference), turn)
+    planes, images = Planes(), [upright(image, turn) for image in trace.trajectory().images()]
+    steps, agents, height, width = seen.actions.shape
 
     opinions, doubt = None, ""
     try:
@@ -70,6 +74,7 @@ def report_html(
     except UsageError as error:
         doubt = f"The policy's probabilities are not shown: {error}."
 
+    other_colours = has_other_colours(trace.icc_profile, "RGB" if images[0].shape[1] == 3 else "L")
     shown = []
     for i, view in enumerate(views):
         content: dict[str, object] = {
@@ -77,8 +82,10 @@ def report_html(
             "box": view.box,
             "shrink": view.shrink,
             "values": planes.add(f"{view.name}-values", view.values(images)),
-            "actions": planes.add(f"{view.name}-actions", view.maps(trace)),
+            "actions": planes.add(f"{view.name}-actions", view.maps(seen)),
         }
+        if other_colours:
+            content["shown"] = planes.add(f"{view.name}-shown", _shown([view.averaged(i) for i in images], trace))
         if target is not None:
             content["reference"] = planes.add(f"{view.name}-reference", view.values([target]))
         if opinions is not None:
@@ -92,6 +99,9 @@ def report_html(
         "condition": dict(trace.condition),
         "width": width,
         "height": height,
+        "orientation": turn,
+        "turns": turns(turn),
+        "profile": other_colours,
         "channels": images[0].shape[1],
         "agents": agents,
         "steps": steps,
@@ -104,11 +114,11 @@ def report_html(
         "agreement": None if opinions is None else opinions.agreement,
         "doubt": doubt,
         "views": shown,
-        "without": _without(trace, trajectory, views[0], target, planes),
+        "without": _without(trace, views[0], target, planes, other_colours),
         "psnr": None if target is None else [_finite(psnr(image, target).item()) for image in images],
         "worth": None
         if target is None
-        else [[_finite(value) for value in row] for row in contributions(images, trajectory, target)],
+        else [[_finite(value) for value in row] for row in contributions(images, seen.trajectory(), target)],
     }
     return _page(data, planes)
 
@@ -205,7 +215,7 @@ def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
     for t, answer in enumerate(asked_again(trace, agent, read)):
         agents = (answer.shape[1]) // (n + 2)  # of one look: all, or 1 for each of the channels
         answer = answer.cpu().reshape(len(answer), n + 2, agents, *answer.shape[-2:])
-        whole = answer.transpose(0, 1).flatten(1, 2)  # (n + 2, g, h, w)
+        whole = upright(answer.transpose(0, 1).flatten(1, 2), trace.orientation)  # (n + 2, g, h, w)
         if whole.shape[1] != trace.actions.shape[1]:
             counts = f"{whole.shape[1]} agents per pixel, the trace {trace.actions.shape[1]}"
             raise UsageError(f"the policy {agent.name} has {counts}")
@@ -214,7 +224,7 @@ def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
         for maps, view in zip(unsure, views, strict=True):
             maps.append(view.averaged(mean)[0, 0].round().to(torch.uint8).numpy())
         entropy.append(float(mean.double().mean() / 255 * most))
-        favourites += float((whole[n + 1].numpy() == trace.actions[t]).mean())
+        favourites += float((whole[n + 1].numpy() == upright(trace.actions[t], trace.orientation)).mean())
     steps = len(trace.actions)
     if not steps:
         return _Opinions(np.zeros((0, n, 1, 1, 1), np.uint8), [np.zeros((0, 1, 1), np.uint8) for _ in views], [], None)
@@ -222,34 +232,42 @@ def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
 
 
 def _without(
-    trace: Trace, trajectory: Trajectory, view: View, target: Image | None, planes: Planes
+    trace: Trace, view: View, target: Image | None, planes: Planes, other_colours: bool
 ) -> list[dict[str, object]]:
     """What if: for every action that was used, how the result in the region would differ without it."""
     names, (height, width) = trace.action_names, trace.actions.shape[-2:]
     if DO_NOTHING not in names:
         return []
-    x0, y0, x1, y1 = view.box
+    x0, y0, x1, y1 = turned_box(view.box, trace.orientation, trace.upright().actions.shape[-2:], back=True)
     margin = ActionSet(names).reach * len(trace.actions)
     outer = (max(0, x0 - margin), max(0, y0 - margin), min(width, x1 + margin), min(height, y1 + margin))
-    part = cropped(trajectory, outer)
+    part = cropped(trace.trajectory(), outer)
     core = View("core", (x0 - outer[0], y0 - outer[1], x1 - outer[0], y1 - outer[1]), 1)
-    final = core.window(part.final())
+    final = upright(core.window(part.final()), trace.orientation)
     found = []
     for i, name in enumerate(names):
-        if name == DO_NOTHING or not (view.window(torch.from_numpy(trace.actions)) == i).any():
+        if name == DO_NOTHING or not (trace.actions[..., y0:y1, x0:x1] == i).any():
             continue
-        other = core.window(without(part, name))
+        other = upright(core.window(without(part, name)), trace.orientation)
         difference = (to_8_bit(other) - to_8_bit(final))[0].to(torch.int16).numpy()
         entry: dict[str, object] = {
             "action": i,
             "difference": planes.add(f"without-{i}", difference),
             **change(final, other)._asdict(),
         }
+        if other_colours:
+            entry["shown"] = planes.add(f"without-{i}-shown", _shown([other], trace))
         if target is not None:
             entry["psnr"] = _finite(psnr(other, view.window(target)).item())
             entry["psnr_with"] = _finite(psnr(final, view.window(target)).item())
         found.append(entry)
     return found
+
+
+def _shown(images: Sequence[Image], trace: Trace) -> Array:
+    """Images ``(1, c, h, w)`` as sRGB shows them: uint8 ``(len(images), 3, h, w)``."""
+    pictures = (photo(image, trace.icc_profile).convert("RGB") for image in images)
+    return np.stack([np.moveaxis(np.asarray(picture), -1, 0) for picture in pictures])
 
 
 def _finite(value: float) -> float | None:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from pixelrl.errors import UsageError
 from pixelrl.pictures.arrays import Array
+from pixelrl.pictures.display import turned_box
 from pixelrl.report.strip import majority, most_diverse_window
 from pixelrl.report.worth import Box
 from pixelrl.trace import Trace
@@ -52,7 +53,7 @@ class View:
 
     Attributes:
         name: ``region`` or ``whole``.
-        box: ``(x0, y0, x1, y1)`` in pixels of the picture.
+        box: ``(x0, y0, x1, y1)`` in pixels of the upright picture.
         shrink: one dot stands for shrink x shrink pixels.
     """
 
@@ -94,6 +95,8 @@ class View:
 def views_of(trace: Trace, region: Box | None) -> list[View]:
     """What a report shows: the region pixel by pixel, and where that is not the whole picture, an overview of it.
 
+    ``region`` counts stored pixels, the views those of the upright picture.
+
     Raises:
         UsageError: a region that does not lie inside the picture, or is too large.
     """
@@ -106,11 +109,14 @@ def views_of(trace: Trace, region: Box | None) -> list[View]:
             raise UsageError(f"region {x0},{y0},{x1},{y1} does not lie inside the picture of {w}x{h}")
         if (x1 - x0) * (y1 - y0) > most:
             raise UsageError(f"region {x0},{y0},{x1},{y1} has more than the {most} pixels that a report can show")
-    elif h * w <= most:
+        region = turned_box(region, trace.orientation, (h, w))
+    seen = trace.upright()
+    h, w = seen.actions.shape[-2:]
+    if region is None and h * w <= most:
         region = (0, 0, w, h)
-    else:
+    elif region is None:
         side = min(WINDOW, math.isqrt(most))
-        region = most_diverse_window(trace, max(1, side // 2)) if steps else (0, 0, min(w, side), min(h, side))
+        region = most_diverse_window(seen, max(1, side // 2)) if steps else (0, 0, min(w, side), min(h, side))
     views = [View("region", region, 1)]
     if region != (0, 0, w, h):
         views.append(View("whole", (0, 0, w, h), math.ceil(math.sqrt(h * w / OVERVIEW))))

@@ -14,6 +14,7 @@ from pixelrl.actions import ACTIONS
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.pictures.display import in_srgb, upright
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -86,6 +87,17 @@ def clean_target(trace: Trace, reference: Array | None) -> Image | None:
     return array_to_tensor(reference)
 
 
+def photo(image: Image, profile: bytes | None, shrink: int = 1) -> Picture:
+    """An image, ``b`` = 1, as a picture of 8 bits in sRGB, shrunk by averaging.
+
+    Of an image that is neither grey nor RGB it is the first channel. ``profile`` is the ICC profile of its values,
+    or None.
+    """
+    planes = to_8_bit(image)[0].byte().cpu().numpy()
+    array = np.moveaxis(planes, 0, -1) if len(planes) == 3 else planes[0]
+    return in_srgb(PillowImage.fromarray(np.ascontiguousarray(array)).reduce(shrink), profile)
+
+
 def caption(label: str, image: Image, target: Image | None) -> str:
     """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.imaging.metrics.psnr`); ``b`` = 1."""
     return label if target is None else f"{label}   {psnr(image, target).item():.2f} dB"
@@ -98,7 +110,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
     averaging and action maps by `majority`; then a detail follows in which single pixels can be seen: the
     window whose agents' choices are the most diverse (greatest entropy of the shares, summed over the steps).
     With one agent per channel there is one action map per channel. 16-bit and float pictures are shown as
-    8 bit; of a picture that is neither grey nor RGB, the first channel is shown.
+    8 bit; of a picture that is neither grey nor RGB, the first channel is shown. Photos stand upright, in sRGB.
 
     Args:
         trace: what happened.
@@ -108,6 +120,9 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
         InputError: the reference has another shape, or is not an image.
     """
     target = clean_target(trace, reference)
+    turn, images = trace.orientation, trace.trajectory().images()
+    target = None if target is None else upright(target, turn)
+    trace = trace.upright()
     steps, _, h, w = trace.actions.shape
     num_rows = max(1, -(-steps // _STEPS_PER_ROW))
     per_row = -(-steps // num_rows)
@@ -119,11 +134,12 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
         views.append(_detail_view(trace, whole))
 
     pictures: list[list[_Panel]] = [[] for _ in views]
-    for t, image in enumerate(trace.trajectory().images()):
+    for t, stored in enumerate(images):
+        image = upright(stored, turn)
         label = "input" if t == 0 else f"after step {t}" if t < steps else "result"
-        pictures[0].append(_Panel(whole.picture(image), caption(label, image, target)))
+        pictures[0].append(_Panel(whole.picture(image, trace.icc_profile), caption(label, image, target)))
         for detail in views[1:]:
-            pictures[1].append(_Panel(detail.picture(image), label if t else detail.label()))
+            pictures[1].append(_Panel(detail.picture(image, trace.icc_profile), label if t else detail.label()))
     if len(views) == 2:
         pictures[0][0] = replace(pictures[0][0], frame=tuple(at // whole.shrink for at in views[1].box))
 
@@ -134,7 +150,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
         for view, panels in zip(views, pictures, strict=True):
             row: list[_Panel | None] = [*panels[first : stop + 1]]
             if target is not None and stop == steps:
-                row.append(_Panel(view.picture(target), "clean"))
+                row.append(_Panel(view.picture(target, trace.icc_profile), "clean"))
             parts.append(_panels(row, column))
             for g in range(trace.actions.shape[1] if steps else 0):
                 maps = [_Panel(view.map(trace, t, g), _map_caption(trace, t, g)) for t in range(first, stop)]
@@ -154,11 +170,9 @@ class _View:
     shrink: int
     enlarge: int
 
-    def picture(self, image: Image) -> Picture:
+    def picture(self, image: Image, profile: bytes | None) -> Picture:
         left, top, right, bottom = self.box
-        planes = to_8_bit(image[..., top:bottom, left:right])[0].byte().cpu().numpy()
-        array = np.moveaxis(planes, 0, -1) if len(planes) == 3 else planes[0]
-        return self._enlarged(PillowImage.fromarray(np.ascontiguousarray(array)).reduce(self.shrink))
+        return self._enlarged(photo(image[..., top:bottom, left:right], profile, self.shrink))
 
     def label(self) -> str:
         left, top, right, bottom = self.box

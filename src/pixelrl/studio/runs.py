@@ -60,7 +60,7 @@ def play(
     told = {} if agent.card.condition is None else {agent.card.condition: level}
     result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, **told)  # type: ignore[arg-type]
     images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
-    return Recorded(result.trace(), Film(images, result.trajectory.actions))
+    return Recorded(result.trace().of(picture), Film(images, result.trajectory.actions))
 
 
 def replayed(trace: Trace, progress: Progress) -> Recorded:

@@ -63,7 +63,27 @@ async function unpackView(view) {
   view.values = await unpack(view.values);
   const frame = C * view.size;
   for (let i = frame; i < view.values.length; i++) view.values[i] += view.values[i - frame];
-  for (const name of ["actions", "reference", "unsure", "percent"]) if (view[name]) view[name] = await unpack(view[name]);
+  for (const name of ["actions", "reference", "unsure", "percent", "shown"]) if (view[name]) view[name] = await unpack(view[name]);
+}
+
+const [SWAP, REVERSE_ROWS, REVERSE_COLUMNS] = data.turns;
+
+/** A pixel of the upright picture, in the coordinates of the stored one, in which edits and --region count. */
+function toStored([x, y]) {
+  const column = REVERSE_COLUMNS ? data.width - 1 - x : x, row = REVERSE_ROWS ? data.height - 1 - y : y;
+  return SWAP ? [row, column] : [column, row];
+}
+
+/** The inverse of `toStored`. */
+function toUpright([x, y]) {
+  const [column, row] = SWAP ? [y, x] : [x, y];
+  return [REVERSE_COLUMNS ? data.width - 1 - column : column, REVERSE_ROWS ? data.height - 1 - row : row];
+}
+
+/** The first and the last pixel of a box of the upright picture, in the coordinates of the stored one. */
+function storedCorners([x0, y0, x1, y1]) {
+  const [a, b] = [toStored([x0, y0]), toStored([x1 - 1, y1 - 1])];
+  return [a.map((at, i) => Math.min(at, b[i])), a.map((at, i) => Math.max(at, b[i]))];
 }
 
 const tenths = (view, t, channel, i) => view.values[(t * C + channel) * view.size + i];
@@ -132,10 +152,15 @@ function colorsOf(ramp, value, scale) {
 
 function pictureColors(view, t) {
   const rgb = [0, 0, 0];
+  if (view.shown) return planeColors(view.shown, view.size, 3 * t * view.size);  // in sRGB, where values are not
   return (i) => {
     for (let k = 0; k < 3; k++) rgb[k] = byte(tenths(view, t, C === 3 ? k : 0, i));
     return rgb;
   };
+}
+
+function planeColors(bytes, size, from = 0) {
+  return (i) => [bytes[from + i], bytes[from + size + i], bytes[from + 2 * size + i]];
 }
 
 function colorbar(ramp, low, high, label) {

@@ -35,8 +35,9 @@ function startLook() {
   }
   for (const id of ["at-x", "at-y"]) $(id).addEventListener("input", () => {
     const [x0, y0] = look.view.box, s = look.view.shrink;
-    if ($("at-x").value !== "" && $("at-y").value !== "")
-      moveTo(Math.floor(($("at-x").valueAsNumber - x0) / s), Math.floor(($("at-y").valueAsNumber - y0) / s), id);
+    if ($("at-x").value === "" || $("at-y").value === "") return;
+    const [x, y] = toUpright([$("at-x").valueAsNumber, $("at-y").valueAsNumber]);
+    moveTo(Math.floor((x - x0) / s), Math.floor((y - y0) / s), id);
   });
   $("hold").addEventListener("click", () => setHeld(!look.held));
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") setHeld(false); });
@@ -52,8 +53,9 @@ function showView(view) {
   if (view.name === "whole" && look.layer === "reward") document.querySelector('input[name="layer"][value="actions"]').click();
   const rewards = document.querySelector('input[name="layer"][value="reward"]');
   if (rewards) rewards.disabled = view.name === "whole";
-  $("at-x").min = view.box[0]; $("at-x").max = view.box[2] - 1;
-  $("at-y").min = view.box[1]; $("at-y").max = view.box[3] - 1;
+  const [low, high] = storedCorners(view.box);
+  [$("at-x").min, $("at-y").min] = low;
+  [$("at-x").max, $("at-y").max] = high;
   if (first) [look.x, look.y] = [view.w >> 1, view.h >> 1];
   else [look.x, look.y] = [(oldX - view.box[0]) / view.shrink, (oldY - view.box[1]) / view.shrink].map(Math.floor);
   const [fx0, fy0, fx1, fy1] = data.views[0].box;
@@ -185,8 +187,9 @@ function drawLegend() {
 
 function drawPixel(typedInto = null) {
   const { view, x, y } = look, [x0, y0] = view.box;
-  if (typedInto !== "at-x") $("at-x").value = x0 + x * view.shrink;
-  if (typedInto !== "at-y") $("at-y").value = y0 + y * view.shrink;
+  const stored = toStored([x0 + x * view.shrink, y0 + y * view.shrink]);
+  // What is being typed stays: of a picture on its side, the other number may be the one that follows.
+  for (const [i, id] of ["at-x", "at-y"].entries()) if (typedInto !== id) $(id).value = stored[i];
   for (const marker of document.querySelectorAll(".marker")) {
     marker.hidden = false;
     marker.style.left = `${(100 * (x + 0.5)) / view.w}%`;

@@ -149,11 +149,11 @@ async function startWhatIf() {
 }
 
 async function showWithout(view, entry, loss) {
-  if (!entry.values) entry.values = unpack(entry.difference);
-  const difference = await entry.values, name = NAMES[entry.action], result = pictureColors(view, T);
+  if (!entry.values) entry.values = Promise.all([unpack(entry.difference), entry.shown ? unpack(entry.shown) : null]);
+  const [difference, shown] = await entry.values, name = NAMES[entry.action], result = pictureColors(view, T);
   const difference3 = (i, k) => difference[(C === 3 ? k : 0) * view.size + i];
   paint($("result"), view.w, view.h, result);
-  paint($("other"), view.w, view.h, (i) => result(i).map((value, k) => Math.min(255, Math.max(0, value + difference3(i, k)))));
+  paint($("other"), view.w, view.h, shown ? planeColors(shown, view.size) : (i) => result(i).map((value, k) => Math.min(255, Math.max(0, value + difference3(i, k)))));
   const mean = (i) => { let sum = 0; for (let c = 0; c < C; c++) sum += difference[c * view.size + i]; return sum / C; };
   const scale = largest((i) => mean(i), view.size);
   paint($("difference"), view.w, view.h, colorsOf("change", mean, scale));
@@ -171,8 +171,10 @@ async function showWithout(view, entry, loss) {
 // ---- notes
 
 function startNotes() {
-  const [x0, y0, x1, y1] = data.views[0].box, notes = [];
-  if (data.views.length > 1) notes.push(`The picture is large. Pixel by pixel, this page shows the region x ${x0} to ${x1 - 1}, y ${y0} to ${y1 - 1}; of the whole it shows an `
+  const [[x0, y0], [x1, y1]] = storedCorners(data.views[0].box), notes = [];
+  if (data.orientation !== 1) notes.push("The photo is shown upright, as its orientation tag asks. Coordinates count the pixels as they are stored in the file, as edits and --region do.");
+  if (data.profile) notes.push("Pictures are shown in sRGB, by the colour profile of the file. Values are those of the file, which the operations work on.");
+  if (data.views.length > 1) notes.push(`The picture is large. Pixel by pixel, this page shows the region x ${x0} to ${x1}, y ${y0} to ${y1}; of the whole it shows an `
     + `overview in which a dot stands for ${data.views[1].shrink} x ${data.views[1].shrink} pixels (their mean value, their most frequent choice). `
     + "Shares, changes, entropy, PSNR and worth count the whole picture; “what if” counts the region, replayed with a margin as wide as the filters reach.");
   if (data.doubt) notes.push(data.doubt);
