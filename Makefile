@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check bench parity results clean
+.PHONY: demo test test-slow check bench parity results schema clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -42,6 +42,9 @@ results: $(SETUP)  ## measure all policies and baselines; writes the tables in d
 	$(if $(DATA),$(if $(TEXT),$(BIN)/python benchmarks/restoration.py $(DATA) $(TEXT)))
 	$(if $(ENHANCE),$(BIN)/python benchmarks/enhancement.py $(ENHANCE))
 	$(if $(DATA),$(BIN)/python benchmarks/saliency_editing.py $(DATA)/color/test)
+
+schema: $(SETUP)  ## write docs/edits.schema.json anew
+	$(BIN)/python -c "import json, pixelrl.edits; print(json.dumps(pixelrl.edits.schema(), indent=2))" > docs/edits.schema.json
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -16,7 +16,7 @@ from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.cli import main
-from pixelrl.edits import Edit, Editor, load_edits, parse_edits
+from pixelrl.edits import Edit, Editor, load_edits, parse_edits, schema, within
 from pixelrl.errors import UsageError
 from pixelrl.rollout import Trajectory
 
@@ -137,6 +137,7 @@ def test_a_file_gives_the_same_bits_again(agent: Agent, image: torch.Tensor, tmp
     content = [{"steps": [1, 2], "region": {"mask": "mask.png"}, "do": {"force": "box"}}]
     (tmp_path / "edits.json").write_text(json.dumps(content))
     edits = load_edits(tmp_path / "edits.json")
+    assert len(load_edits(str(tmp_path / "edits.json"))) == 1  # as the README has it
     assert torch.equal(edits[0].region(HEIGHT, WIDTH), torch.from_numpy(mask > 0))
     result = agent(image, sigma=25, edits=edits)
     pixelrl.save_trace(tmp_path / "t.npz", result.trace())
@@ -157,7 +158,7 @@ HUGE = "1" * 400
         (f'"region": {{"polygon": [[1, 1], [{HUGE}, 5], [9, 9]]}}', "region.polygon"),
         (
             f'"region": {{"polygon": [{", ".join(["[1, 1]"] * 200_000)}]}}',
-            "200000 corners; give at most 1000, or a mask",
+            "3 to 1000 corners [x, y] in pixels; draw finer outlines as a mask",
         ),
         (f'"region": {{"box": [0, 0, {HUGE}, 5]}}', "region.box"),
         ('"where": {"brightness": [NaN, 5]}', "where.brightness"),
@@ -170,7 +171,7 @@ HUGE = "1" * 400
 def test_numbers_without_a_meaning_are_refused_in_one_short_sentence(tmp_path: Path, fields: str, words: str) -> None:
     path = tmp_path / "edits.json"
     path.write_text(f'[{{"do": "stop"}}, {{"do": "stop", {fields}}}]')
-    with pytest.raises(UsageError, match="edit 1: ") as refused:
+    with pytest.raises(UsageError, match="edit 2: ") as refused:
         load_edits(path)
     assert words in str(refused.value)
     assert len(str(refused.value)) < 400
@@ -183,20 +184,35 @@ def test_nested_beyond_all_bounds_is_no_traceback(tmp_path: Path) -> None:
         load_edits(path)
 
 
-def test_the_schema_is_valid_json_and_names_the_fields() -> None:
-    schema = json.loads((Path(__file__).parents[1] / "docs" / "edits.schema.json").read_text())
-    fields = schema["items"]["properties"]
-    assert set(fields) == {"steps", "region", "where", "do"}
-    assert set(fields["region"]["properties"]) == {"box", "polygon", "mask"}
-    assert set(fields["where"]["properties"]) == {"action", "brightness"}
+def test_the_schema_is_current() -> None:
+    kept = json.loads((Path(__file__).parents[1] / "docs" / "edits.schema.json").read_text())
+    assert kept == json.loads(json.dumps(schema())), "run `make schema`"
+    fields = {name: set(part["properties"]) for name, part in kept["$defs"].items()}
+    assert fields["EditEntry"] == {"steps", "region", "where", "do"}
+    assert fields["RegionEntry"] == {"box", "polygon", "mask"}
+
+
+@pytest.mark.parametrize("steps", [[9], [1, 4]])
+def test_steps_that_the_episode_does_not_have_are_refused(agent: Agent, image: torch.Tensor, steps: list[int]) -> None:
+    """They would do nothing, and say nothing."""
+    edits = parsed({"do": "stop"}, {"steps": steps, "do": "stop"})
+    plain = agent(image, sigma=25).trajectory
+    for attempt in (lambda: plain.edited(edits), lambda: agent(image, sigma=25, edits=edits)):
+        with pytest.raises(UsageError, match=rf"edit 2: steps = \[.*\], but there are only {STEPS} steps"):
+            attempt()
+
+
+def test_what_is_left_of_edits_in_a_shorter_episode() -> None:
+    edits = parsed({"do": "stop"}, {"steps": [9], "do": "stop"}, {"steps": [2, 9], "do": "stop"})
+    assert [edit.steps for edit in within(edits, STEPS)] == ["all", (2,)]
 
 
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
         (5, "an edit = 5"),
-        ({"do": "stop", "when": 1}, "'when' is not a field of an edit; known are steps, region, where, do"),
-        ({}, "do = null must be"),
+        ({"do": "stop", "when": 1}, "when is unknown; known are do, steps, region, where"),
+        ({}, r"do is missing; it must be {\"force\": ACTION}"),
         ({"do": "protect"}, 'do = "protect" must be'),
         ({"do": {"force": "box", "forbid": ["box"]}}, "must be"),
         ({"do": {"forbid": []}}, "do.forbid"),
@@ -204,15 +220,15 @@ def test_the_schema_is_valid_json_and_names_the_fields() -> None:
         ({"steps": [], "do": "stop"}, "steps"),
         ({"region": {"box": [0, 0, 5]}, "do": "stop"}, "region.box"),
         ({"region": {"box": [0, 0, 5, 5], "mask": "m.png"}, "do": "stop"}, "box and mask"),
-        ({"region": {"circle": 3}, "do": "stop"}, "'circle' is not a field of region"),
-        ({"region": {"polygon": [[0, 0], [1, 1]]}, "do": "stop"}, "three corners"),
+        ({"region": {"circle": 3}, "do": "stop"}, "region.circle is unknown; known are region.box"),
+        ({"region": {"polygon": [[0, 0], [1, 1]]}, "do": "stop"}, "3 to 1000 corners"),
         ({"region": {"mask": "nowhere.png"}, "do": "stop"}, "nowhere.png"),
         ({"where": {"brightness": [9, 1]}, "do": "stop"}, "where.brightness"),
         ({"where": {"action": 3}, "do": "stop"}, "where.action"),
     ],
 )
 def test_a_bad_edit_is_named(edit: object, words: str) -> None:
-    with pytest.raises(UsageError, match=f"edit 1: .*{words}"):
+    with pytest.raises(UsageError, match=f"edit 2: .*{words}"):
         parsed({"do": "stop"}, edit)
 
 
@@ -226,7 +242,7 @@ def test_a_bad_edit_is_named(edit: object, words: str) -> None:
     ],
 )
 def test_an_edit_that_does_not_fit_is_refused(plain: Trajectory, edit: Edit, words: str) -> None:
-    with pytest.raises(UsageError, match=f"edit 0: .*{words}"):
+    with pytest.raises(UsageError, match=f"edit 1: .*{words}"):
         plain.edited([edit])
 
 

@@ -284,12 +284,12 @@ def test_where_something_changed_is_told(store: Store, agent: Agent) -> None:
     ("edits", "words"),
     [
         ({}, "a list"),
-        ([{"do": "stop"}, 5], "edit 1: an edit = 5"),
+        ([{"do": "stop"}, 5], "edit 2: an edit = 5"),
         ([{"do": {"force": "sharpen"}}], "'sharpen' is not one of the operations"),
-        ([box_edit(0, 0, 99, 5)], "edit 0: region.box"),
-        ([{"region": {"mask": "../../secret.png"}, "do": "stop"}], "edit 0: region.mask must be the name"),
-        ([{"region": {"mask": "/etc/passwd"}, "do": "stop"}], "edit 0: region.mask must be the name"),
-        ([{"region": {"mask": "masks/0123456789abcdef.png"}, "do": "stop"}], "edit 0: region.mask must be the name"),
+        ([box_edit(0, 0, 99, 5)], "edit 1: region.box"),
+        ([{"region": {"mask": "../../secret.png"}, "do": "stop"}], "edit 1: region.mask must be the name"),
+        ([{"region": {"mask": "/etc/passwd"}, "do": "stop"}], "edit 1: region.mask must be the name"),
+        ([{"region": {"mask": "masks/0123456789abcdef.png"}, "do": "stop"}], "edit 1: region.mask must be the name"),
         ([{"do": "stop"}] * 301, "too many"),
     ],
 )

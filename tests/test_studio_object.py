@@ -183,7 +183,7 @@ def test_live_is_told_of_the_same_object(session: Session, editor: Agent) -> Non
         ({"region": {"polygon": [[3.3, 3.3], [3.4, 3.3], [3.3, 3.4]]}}, "the mask is empty"),
         ({"region": {"box": [0, 0, 99, 5]}}, "does not lie inside the picture of 52x40"),
         ({"region": {"mask": "../../secret.png"}}, "must be the name of a region"),
-        ({"region": "all"}, "must be an object"),
+        ({"region": "all"}, "must have some of the fields region.box"),
         ({"level": "much"}, "level = 'much' must be a number"),
         ({"level": True}, "level = True must be a number"),
     ],

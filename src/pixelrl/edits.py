@@ -8,18 +8,21 @@ list is applied in two ways: *replay* edits recorded action maps and asks no net
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, final
+from typing import Annotated, Literal, TypedDict, final
 
 import numpy as np
 import torch
 from jaxtyping import Bool
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.json import schema_components
 from torch import Tensor
 
 from pixelrl.errors import UsageError
 from pixelrl.types import ActionMap, Image, Logits
+from pixelrl.validation import checked
 
 Mask = Bool[Tensor, "h w"]
 
@@ -27,7 +30,7 @@ DO_NOTHING = "do nothing"
 
 MOST_CORNERS = 1000
 """Of a polygon: every pixel of its bounding box is tested against every side. Finer outlines are drawn as masks."""
-_LARGEST = 1_000_000
+LARGEST = 1_000_000
 """Numbers in edits lie between this and its negative; no picture is as wide, and no grey level as bright."""
 
 
@@ -92,24 +95,24 @@ class Editor:
         width: of the image.
 
     Raises:
-        UsageError: an edit that does not fit; its place in the list (from 0) is named.
+        UsageError: an edit that does not fit; its place in the list (from 1) is named.
     """
 
     def __init__(self, edits: Sequence[Edit], action_names: Sequence[str], height: int, width: int) -> None:
         self.edits, self.names = tuple(edits), tuple(action_names)
         self.regions: list[Mask] = []
-        for index, edit in enumerate(self.edits):
+        for place, edit in enumerate(self.edits, 1):
             for name in (*(edit.actions or ()), *edit.forbid, *((edit.force,) if edit.force is not None else ())):
                 if name not in self.names:
-                    raise UsageError(f"edit {index}: {name!r} is not one of the operations: {', '.join(self.names)}")
+                    raise UsageError(f"edit {place}: {name!r} is not one of the operations: {', '.join(self.names)}")
             if (edit.stop or edit.forbid) and DO_NOTHING not in self.names:
-                raise UsageError(f"edit {index}: stop and forbid need the operation {DO_NOTHING!r}, which is not there")
+                raise UsageError(f"edit {place}: stop and forbid need the operation {DO_NOTHING!r}, which is not there")
             if edit.forbid and set(edit.forbid) == set(self.names):
-                raise UsageError(f"edit {index}: forbid leaves no operation; keep at least one")
+                raise UsageError(f"edit {place}: forbid leaves no operation; keep at least one")
             try:
                 self.regions.append(edit.region(height, width))
             except UsageError as error:
-                raise UsageError(f"edit {index}: {error}") from error
+                raise UsageError(f"edit {place}: {error}") from error
         self.stopped: list[Tensor | None] = [None] * len(self.edits)
 
     def alternatives(self, logits: Logits) -> ActionMap:
@@ -167,13 +170,146 @@ class Editor:
         return actions
 
 
-def load_edits(path: Path) -> tuple[Edit, ...]:
+def check_steps(edits: Sequence[Edit], num_steps: int) -> None:
+    """Refuse edits of steps that an episode does not have: they would do nothing, and say nothing.
+
+    Raises:
+        UsageError: there is one; its place in the list (from 1) is named.
+    """
+    for place, edit in enumerate(edits, 1):
+        if edit.steps != "all" and max(edit.steps) > num_steps:
+            raise UsageError(f"edit {place}: steps = {list(edit.steps)}, but there are only {num_steps} steps")
+
+
+def within(edits: Sequence[Edit], num_steps: int) -> tuple[Edit, ...]:
+    """What is left of edits in an episode of so many steps: those of later steps are dropped."""
+    left = []
+    for edit in edits:
+        steps = edit.steps if edit.steps == "all" else tuple(step for step in edit.steps if step <= num_steps)
+        if steps:
+            left.append(replace(edit, steps=steps))
+    return tuple(left)
+
+
+# --- The file -------------------------------------------------------------------------------------
+
+EXAMPLE = '[{"steps": "all", "region": {"box": [0, 0, 8, 8]}, "do": {"force": "do nothing"}}]'
+
+_Step = Annotated[int, Meta(ge=1, le=LARGEST)]
+_Pixels = Annotated[int, Meta(ge=0, le=LARGEST)]
+_Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+_Box = Annotated[
+    tuple[_Pixels, _Pixels, _Pixels, _Pixels],
+    Meta(description="[x0, y0, x1, y1], whole pixels, x1 and y1 exclusive"),
+]
+_Polygon = Annotated[
+    list[tuple[_Number, _Number]],
+    Meta(
+        min_length=3,
+        max_length=MOST_CORNERS,
+        description=f"3 to {MOST_CORNERS} corners [x, y] in pixels; draw finer outlines as a mask",
+    ),
+]
+_Picture = Annotated[
+    str, Meta(description="the path, from this file's folder, of a picture of the same size, white where to edit")
+]
+_Names = Annotated[list[str], Meta(min_length=1, description="a list of names of operations")]
+_Action = Annotated[
+    str | _Names | None, Meta(description="the name of an operation that agents would do, or a list of names")
+]
+_Range = Annotated[
+    tuple[_Number, _Number],
+    Meta(description="[low, high] in grey levels before the step, low no larger than high"),
+]
+_Steps = Annotated[
+    Literal["all"] | Annotated[list[_Step], Meta(min_length=1)],
+    Meta(description='"all" or a list of step numbers from 1'),
+]
+_DO = '{"force": ACTION}, {"forbid": [ACTIONS]} or "stop"'
+
+
+class RegionEntry(Struct, forbid_unknown_fields=True):
+    """Where an edit applies, as JSON says it; the whole picture if all is left out."""
+
+    box: _Box | UnsetType = UNSET
+    polygon: _Polygon | UnsetType = UNSET
+    mask: _Picture | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        given = [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]
+        if len(given) > 1:
+            raise ValueError(f"region has {' and '.join(given)}; give one of box, polygon and mask, or no region")
+
+
+class WhereEntry(Struct, forbid_unknown_fields=True):
+    """Under which condition an edit applies, as JSON says it."""
+
+    action: _Action = None
+    brightness: _Range | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.brightness is not UNSET and self.brightness[0] > self.brightness[1]:
+            raise ValueError(f"where.brightness = {list(self.brightness)} must be [low, high], low no larger than high")
+
+
+class DoEntry(Struct, forbid_unknown_fields=True):
+    """What is done instead, as JSON says it: one of the two."""
+
+    force: Annotated[str, Meta(description="the name of an operation")] | UnsetType = UNSET
+    forbid: _Names | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.force is UNSET) == (self.forbid is UNSET):
+            raise ValueError(f"do must be {_DO}")
+
+
+class EditEntry(Struct, forbid_unknown_fields=True):
+    """One edit as JSON says it; see docs/edits.md."""
+
+    do: Annotated[
+        Literal["stop"] | DoEntry, Meta(description=_DO, extra_json_schema={"minProperties": 1, "maxProperties": 1})
+    ]
+    steps: _Steps = "all"
+    region: Annotated[RegionEntry, Meta(extra_json_schema={"maxProperties": 1})] = field(default_factory=RegionEntry)
+    where: WhereEntry = field(default_factory=WhereEntry)
+
+    def edit(self, folder: Path) -> Edit:
+        """As it is applied; masks are looked for in ``folder``."""
+        action, brightness, do = self.where.action, self.where.brightness, self.do
+        names = [action] if isinstance(action, str) else action
+        return Edit(
+            steps="all" if self.steps == "all" else tuple(dict.fromkeys(self.steps)),
+            actions=None if names is None else tuple(names),
+            brightness=None if brightness is UNSET else brightness,
+            force=None if do == "stop" or do.force is UNSET else do.force,
+            forbid=() if do == "stop" or do.forbid is UNSET else tuple(do.forbid),
+            stop=do == "stop",
+            **_area(self.region, folder),
+        )
+
+
+class _Area(TypedDict):
+    box: tuple[int, int, int, int] | None
+    polygon: tuple[tuple[float, float], ...] | None
+    mask: Mask | None
+
+
+def _area(region: RegionEntry, folder: Path) -> _Area:
+    return {
+        "box": None if region.box is UNSET else region.box,
+        "polygon": None if region.polygon is UNSET else tuple(region.polygon),
+        "mask": None if region.mask is UNSET else _read_mask(region.mask, folder),
+    }
+
+
+def load_edits(path: str | Path) -> tuple[Edit, ...]:
     """Read ``edits.json``; masks are pictures whose paths are relative to it.
 
     Raises:
-        UsageError: no such file, not JSON, or an edit that is not valid: its place in the list (from 0), the field and
+        UsageError: no such file, not JSON, or an edit that is not valid: its place in the list (from 1), the field and
             the valid values are named.
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -190,11 +326,11 @@ def parse_edits(content: object, folder: Path) -> tuple[Edit, ...]:
     if not isinstance(content, list):
         raise UsageError("edits are a list of objects, for instance " + EXAMPLE)
     edits = []
-    for index, entry in enumerate(content):
+    for place, entry in enumerate(content, 1):
         try:
-            edits.append(_edit(entry, folder))
+            edits.append(checked(entry, EditEntry, "an edit").edit(folder))
         except UsageError as error:
-            raise UsageError(f"edit {index}: {error}") from error
+            raise UsageError(f"edit {place}: {error}") from error
     return tuple(edits)
 
 
@@ -204,113 +340,26 @@ def parse_region(content: object, folder: Path, height: int, width: int) -> Mask
     Raises:
         UsageError: it is not valid, or does not fit the picture.
     """
-    return Edit(**_region(content, folder)).region(height, width)  # type: ignore[arg-type]
+    return Edit(**_area(checked(content, RegionEntry, prefix="region"), folder)).region(height, width)
 
 
-EXAMPLE = '[{"steps": "all", "region": {"box": [0, 0, 8, 8]}, "do": {"force": "do nothing"}}]'
-
-
-def _edit(entry: object, folder: Path) -> Edit:
-    fields = _table(entry, "an edit", ("steps", "region", "where", "do"))
-    where = _table(fields.get("where", {}), "where", ("action", "brightness"))
-    actions = where.get("action")
-    return Edit(
-        steps=_steps(fields.get("steps", "all")),
-        **_region(fields.get("region", {}), folder),  # type: ignore[arg-type]
-        actions=None if actions is None else _names([actions] if isinstance(actions, str) else actions, "where.action"),
-        brightness=_range(where["brightness"]) if "brightness" in where else None,
-        **_deed(fields.get("do")),  # type: ignore[arg-type]
-    )
-
-
-def _region(content: object, folder: Path) -> dict[str, object]:
-    region = _table(content, "region", ("box", "polygon", "mask"))
-    if len(region) > 1:
-        raise UsageError(f"region has {' and '.join(region)}; give one of box, polygon and mask, or no region")
+def schema() -> dict[str, object]:
+    """The JSON schema of ``edits.json``, which docs/edits.schema.json holds."""
+    (entries,), definitions = schema_components([list[EditEntry]])
     return {
-        "box": _box(region["box"]) if "box" in region else None,
-        "polygon": _polygon(region["polygon"]) if "polygon" in region else None,
-        "mask": _mask(region["mask"], folder) if "mask" in region else None,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pixelrl edits",
+        "description": "What a person changes in the choices of the agents; see docs/edits.md.",
+        **entries,
+        "$defs": definitions,
     }
 
 
-def _steps(value: object) -> tuple[int, ...] | Literal["all"]:
-    if value == "all":
-        return "all"
-    if isinstance(value, list) and value and all(_number(n) and type(n) is int and n >= 1 for n in value):
-        return tuple(dict.fromkeys(value))
-    raise UsageError(f'steps = {_said(value)} must be "all" or a list of step numbers from 1')
-
-
-def _deed(do: object) -> dict[str, object]:
-    if do == "stop":
-        return {"stop": True}
-    if isinstance(do, dict) and len(do) == 1:
-        if isinstance(do.get("force"), str):
-            return {"force": do["force"]}
-        if "forbid" in do:
-            return {"forbid": _names(do["forbid"], "do.forbid")}
-    raise UsageError(f'do = {_said(do)} must be {{"force": ACTION}}, {{"forbid": [ACTIONS]}} or "stop"')
-
-
-def _table(value: object, name: str, known: tuple[str, ...]) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise UsageError(f"{name} = {_said(value)} must be an object with some of {', '.join(known)}")
-    for key in value:
-        if key not in known:
-            raise UsageError(f"{key!r} is not a field of {name}; known are {', '.join(known)}")
-    return value
-
-
-def _names(value: object, field: str) -> tuple[str, ...]:
-    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
-        return tuple(value)
-    raise UsageError(f"{field} = {_said(value)} must be a list of names of operations")
-
-
-def _said(value: object) -> str:
-    """A value as JSON, for a message: not all of one that is long."""
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _number(value: object) -> bool:
-    """Whether it is a number, neither infinite nor NaN, of a size that means something."""
-    return type(value) in (int, float) and -_LARGEST <= value <= _LARGEST  # type: ignore[operator]
-
-
-def _numbers(value: object, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(_number(n) for n in value)
-
-
-def _box(value: object) -> tuple[int, int, int, int]:
-    if isinstance(value, list) and _numbers(value, 4) and all(type(n) is int for n in value):
-        return (value[0], value[1], value[2], value[3])
-    raise UsageError(f"region.box = {_said(value)} must be [x0, y0, x1, y1], whole pixels, x1 and y1 exclusive")
-
-
-def _polygon(value: object) -> tuple[tuple[float, float], ...]:
-    if isinstance(value, list) and len(value) > MOST_CORNERS:
-        raise UsageError(f"region.polygon has {len(value)} corners; give at most {MOST_CORNERS}, or a mask")
-    if isinstance(value, list) and len(value) >= 3 and all(_numbers(corner, 2) for corner in value):
-        return tuple((float(x), float(y)) for x, y in value)
-    limits = f"numbers from {-_LARGEST:,} to {_LARGEST:,}"
-    raise UsageError(f"region.polygon = {_said(value)} must be at least three corners [x, y] in pixels, {limits}")
-
-
-def _range(value: object) -> tuple[float, float]:
-    if isinstance(value, list) and _numbers(value, 2) and value[0] <= value[1]:
-        return (float(value[0]), float(value[1]))
-    raise UsageError(f"where.brightness = {_said(value)} must be [low, high] in grey levels, low no larger than high")
-
-
-def _mask(value: object, folder: Path) -> Mask:
+def _read_mask(name: str, folder: Path) -> Mask:
     from PIL import Image as PillowImage
 
-    if not isinstance(value, str):
-        raise UsageError(f"region.mask = {_said(value)} must be the path of a picture; it is white where to edit")
     try:
-        with PillowImage.open(folder / value) as picture:
+        with PillowImage.open(folder / name) as picture:
             return torch.from_numpy(np.asarray(picture.convert("L")) >= 128)
     except (OSError, ValueError, PillowImage.DecompressionBombError) as error:
-        raise UsageError(f"region.mask = {value!r} cannot be read as a picture: {error}") from error
+        raise UsageError(f"region.mask = {name!r} cannot be read as a picture: {error}") from error

@@ -11,7 +11,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.edits import Edit, Editor
+from pixelrl.edits import Edit, Editor, check_steps
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
@@ -123,6 +123,7 @@ class Trajectory:
         Raises:
             UsageError: an edit that does not fit this episode.
         """
+        check_steps(edits, self.num_steps)
         editor, recorded = Editor(edits, self.action_names, *self.initial.shape[-2:]), self.actions
 
         def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
@@ -166,6 +167,7 @@ def rollout(
     Raises:
         UsageError: an edit that does not fit.
     """
+    check_steps(edits, num_steps)
     memory = policy.perceive(image, condition) if tile is None else tiled_perceive(policy, image, condition, tile)
     editor = Editor(edits, actions.names, *image.shape[-2:])
     actor = Actor(policy, editor.alternatives if edits else greedy, memory, tile)

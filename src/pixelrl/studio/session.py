@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from pixelrl.agent import Agent, Level, object_mask
-from pixelrl.edits import Edit, Editor, parse_edits
+from pixelrl.edits import Edit, Editor, parse_edits, within
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space
 from pixelrl.pictures.arrays import Array, tensor_to_array
@@ -139,10 +139,11 @@ class Session(Screen):
         with self.lock:
             assert self.recorded is not None
             edits, recorded = self.edits, self.recorded
+        kept = within(edits, len(recorded.trace.actions))  # edits of a policy of more steps may have stayed
         # Told the same as the recorded run: it must not guess again.
         level = next(iter(recorded.trace.condition.values()), None)
         told: Level = "auto" if level is None else level
-        reaction = play(agent, self.picture, told, recorded.trace.mask, edits, progress) if edits else recorded
+        reaction = play(agent, self.picture, told, recorded.trace.mask, kept, progress) if kept else recorded
         with self.lock:
             if edits is self.edits:
                 self.reaction = reaction
@@ -227,11 +228,11 @@ class Session(Screen):
         if len(content) > MOST_EDITS:
             raise UsageError(f"{len(content)} edits are too many; {MOST_EDITS} are possible")
         edits = []
-        for index, entry in enumerate(content):
+        for place, entry in enumerate(content, 1):
             try:
                 edits.append(self._parse(entry))
             except UsageError as error:
-                raise UsageError(f"edit {index}: {str(error).removeprefix('edit 0: ')}") from None
+                raise UsageError(f"edit {place}: {str(error).removeprefix('edit 1: ')}") from None
         Editor(edits, names, self.height, self.width)
         return tuple(edits)
 
@@ -385,7 +386,7 @@ class Session(Screen):
         if not edits:
             return recorded.trace, self._pixels(recorded.film)
         if not exact:
-            trajectory: Trajectory = recorded.trace.trajectory().edited(edits)
+            trajectory: Trajectory = recorded.trace.trajectory().edited(within(edits, len(recorded.trace.actions)))
             edited = replace(recorded.trace, actions=trajectory.actions[:, 0].numpy())
             return edited, edited.replay()
         return replace(recorded.trace, actions=film.actions[:, 0].numpy().copy()), self._pixels(film)

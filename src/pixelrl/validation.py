@@ -1,0 +1,90 @@
+"""Data from outside, such as recipes, edits and requests, checked against a msgspec Struct; faults in one sentence.
+
+A Struct's fields carry their ranges in their types, and in their types' description what they must be, in words that
+end the sentence: ``data.crop = 0 must be a whole number of pixels, at least 1``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from typing import Any, TypeVar
+
+import msgspec
+
+from pixelrl.errors import UsageError
+
+Checked = TypeVar("Checked", bound=msgspec.Struct)
+
+LONGEST = 100
+"""Characters of a value that are shown in a message."""
+
+
+def checked(content: object, kind: type[Checked], where: str = "", prefix: str = "") -> Checked:
+    """Content of any shape as a Struct.
+
+    Args:
+        content: dictionaries, lists, numbers, strings and the like.
+        kind: a Struct that forbids unknown fields.
+        where: what the whole is, for a content that is no object: "an edit".
+        prefix: the name of the field that ``content`` is in something larger: "region".
+
+    Raises:
+        UsageError: it does not fit. The first fault's field, value and what it must be are named.
+    """
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(_sentence(error, content, kind, where or prefix, prefix)) from error
+    except RecursionError as error:
+        raise UsageError(f"{where or prefix} is nested too deeply") from error
+
+
+def shown(value: object) -> str:
+    """A value for a message, as JSON and TOML write it; not all of one that is long."""
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "a value too long to be shown"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _sentence(error: msgspec.ValidationError, content: object, kind: type, where: str, prefix: str) -> str:
+    if error.__cause__ is not None:  # refused by the Struct's own __post_init__, in its own words
+        return str(error.__cause__)
+    match = re.fullmatch(r"(.*?)(?: - at `\$((?:\.\w+)*).*`)?", str(error), re.DOTALL)
+    assert match is not None, "the pattern takes everything"
+    message, path = match[1], match[2] or ""
+    names, value, description = [prefix] if prefix else [], content, ""
+    struct: type | None = kind
+    for name in path.split(".")[1:]:
+        assert struct is not None
+        assert isinstance(value, dict), "msgspec names fields of objects only"
+        names.append(name)
+        value = value[name]
+        struct, description = _field(struct, name)
+    field = ".".join(names)
+    inside = f"{field}." if field else ""
+    known = ", ".join(inside + name for name in getattr(struct, "__struct_fields__", ()))
+    if (unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL)) is not None:
+        return f"{inside}{unknown[1]} is unknown; known are {known}"
+    if (missing := re.fullmatch(r"Object missing required field `(\w*)`", message)) is not None and struct is not None:
+        return f"{inside}{missing[1]} is missing; it must be {_field(struct, missing[1])[1]}"
+    right = f"be {description}" if description else f"have some of the fields {known}"
+    return f"{field or where} = {shown(value)} must {right}"
+
+
+def _field(struct: type, name: str) -> tuple[type | None, str]:
+    """The Struct that a field holds, if any, and the description of its type."""
+    found, description = None, ""
+    waiting: list[Any] = [typing.get_type_hints(struct, include_extras=True)[name]]
+    while waiting:
+        hint = waiting.pop(0)
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            found = hint
+        for meta in getattr(hint, "__metadata__", ()):
+            description = description or getattr(meta, "description", None) or ""
+        if getattr(hint, "__origin__", None) not in (tuple, list, dict):  # what is inside is named by the whole
+            waiting += getattr(hint, "__args__", ())
+    return found, description
