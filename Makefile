@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check bench parity results schema clean
+.PHONY: demo test test-slow check wheel bench parity results schema clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -24,6 +24,9 @@ check: $(SETUP)  ## style, types, layers; the pages' scripts where there is node
 	elif ! { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent; }; then \
 	echo "The pages' scripts were not checked: npm could not install the linter."; \
 	else npm run --silent lint; fi
+
+wheel: $(SETUP)  ## build the wheel, and clean a picture with it in an empty environment
+	$(BIN)/python tools/check_wheel.py
 
 bench: $(SETUP)  ## time and memory; prints a table
 	$(BIN)/python benchmarks/speed.py
