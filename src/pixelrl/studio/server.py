@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pixelrl.errors import PixelRLError, UsageError
+from pixelrl.pictures.display import orientation_of, upright
 from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.guard import App, Guard
 from pixelrl.studio.studio import Studio, parse_box
@@ -185,7 +186,8 @@ class _Served:
         return _raw(np.moveaxis(maps, 0, -1))
 
     def thumb(self, request: Request) -> Response:
-        image = self.studio.current().frame(request.path_params["step"], False)
+        session = self.studio.current()
+        image = upright(session.frame(request.path_params["step"], False), orientation_of(session.picture.exif), (0, 1))
         scale = _THUMB / max(image.shape[:2])
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)

@@ -17,6 +17,7 @@ from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, PixelRLError, UsageError
 from pixelrl.imaging.noise import NOISE_LEVELS
+from pixelrl.pictures.display import orientation_of
 from pixelrl.studio.notes import check_level
 from pixelrl.studio.preview import Box, bounds
 from pixelrl.studio.runs import Progress
@@ -191,6 +192,7 @@ class Studio:
                 "format": notes.suffix[1:],
                 "width": session.width,
                 "height": session.height,
+                "orientation": orientation_of(session.picture.exif),
                 "channels": 1 if pixels.ndim == 2 else pixels.shape[2],
                 "depth": {"uint8": "8 bit", "uint16": "16 bit"}.get(str(pixels.dtype), "float"),
                 "notes": list(session.picture.notes),

@@ -6,7 +6,7 @@ import { look } from "./look.js";
 import { attempt, say } from "./messages.js";
 import { view } from "./stage.js";
 import { phase, store } from "./store.js";
-import { allSteps, send } from "./sync.js";
+import { send } from "./sync.js";
 import { hints, runs, Tools } from "./tools.js";
 
 export const tools = new Tools(view, { done: drawn, look: (pixel) => attempt(() => look(pixel)), ready: () => phase(store.state) === "ran" });
@@ -30,27 +30,43 @@ export function chooseDeed(deed) {
 
 export const setSize = (size) => store.update({ size: Math.max(1, Math.min(200, size)) });
 
+const allSteps = ({ steps }) => Array.from({ length: steps }, (_, i) => i + 1);
+
+// At which steps it would be done. Unless others were picked, an operation is forced at the step that is looked at, and
+// forbidden at all of them; who stops, stops from a step on.
+function stepsOf({ session, deed, steps, step }) {
+  const all = allSteps(session);
+  if (deed === "stop") return all.filter((n) => n >= steps.stop);
+  if (deed === "force") return steps.force ? all.filter((n) => steps.force.has(n)) : [Math.max(1, step)];
+  return steps.forbid && deed === "forbid" ? all.filter((n) => steps.forbid.has(n)) : all;
+}
+
 function pickStep(n) {
-  const { session } = store.state, steps = n ? new Set(store.state.steps) : allSteps(session);
-  if (n) steps[steps.has(n) && steps.size > 1 ? "delete" : "add"](n);
+  const { session, deed, steps } = store.state, chosen = new Set(n ? stepsOf(store.state) : allSteps(session));
+  if (n) chosen[chosen.has(n) && chosen.size > 1 ? "delete" : "add"](n);
   letGo();
-  store.update({ steps });
+  store.update({ steps: { ...steps, [deed]: deed === "stop" ? n : chosen } });
 }
 
 // --- What is drawn --------------------------------------------------------------------------------------------------
 
 // The edit that the panel describes, but for its region.
 function described(action) {
-  const { session, deed, tool, operation, steps, where: only } = store.state, where = {};
-  const all = deed === "protect" || steps.size === session.steps;
-  const edit = { steps: all ? "all" : [...steps].sort((a, b) => a - b) };
+  const { session, deed, tool, operation, where: only } = store.state, where = {};
+  const steps = stepsOf(store.state), edit = { steps: steps.length === session.steps ? "all" : steps };
   if (deed !== "protect" && tool !== "same") {
     if (only.action) where.action = [only.action];
     if (only.low !== "" || only.high !== "") where.brightness = [Number(only.low || 0), Number(only.high || 255)];
   }
   if (action && deed !== "protect") where.action = [action];
+  if (deed === "forbid") delete where.action; // only who would do it can be forbidden to
+  if (deed === "force" && where.action?.[0] === operation)
+    throw new Refused(`Nothing would change: these pixels do ${operation} already. Choose another operation.`);
   if (Object.keys(where).length) edit.where = where;
-  edit.do = { protect: { force: "do nothing" }, force: { force: operation }, forbid: { forbid: [operation] }, stop: "stop" }[deed];
+  const forbidden = action ?? operation; // of what does the same, that which it does
+  if (deed === "forbid" && forbidden === "do nothing" && session.mode === "replay")
+    throw new Refused("Nothing would change: in replay, what is forbidden becomes “do nothing”. Choose Live to forbid that.");
+  edit.do = { protect: { force: "do nothing" }, force: { force: operation }, forbid: { forbid: [forbidden] }, stop: "stop" }[deed];
   return edit;
 }
 
@@ -75,9 +91,12 @@ async function regionOf({ box, polygon, painted, pixel: start }) {
 async function drawn(shape) {
   if (phase(store.state) !== "ran") return;
   say(null);
-  const found = await attempt(() => regionOf(shape));
-  if (!found) return;
-  const { region, near, action } = found, { deed, extent, brushed } = store.state, edit = described(action);
+  const found = await attempt(async () => {
+    const it = await regionOf(shape);
+    return { ...it, edit: described(it.action) };
+  });
+  if (!found) return letGo();
+  const { region, near, action, edit } = found, { deed, extent, brushed } = store.state;
   const everywhere = action && extent === "everywhere" && deed !== "protect" && deed !== "object";
   if (region && !everywhere) edit.region = region;
   const list = edits();
@@ -106,12 +125,23 @@ store.subscribe(["session"], ({ session }) => {
     $("#operation").replaceChildren(...options());
     $("#where-action").replaceChildren(element("option", { value: "" }, "anything"), ...options());
   }
+  $("[data-deed=stop]").hidden = session.steps === 1; // it would be Protect
   if ($("#steps").children.length !== session.steps + 1)
-    $("#steps").replaceChildren(...[...allSteps(session)].map((n) => element("button", { type: "button", "data-n": n, onclick: () => pickStep(n) }, String(n))),
+    $("#steps").replaceChildren(...allSteps(session).map((n) => element("button", { type: "button", "data-n": n, onclick: () => pickStep(n) }, String(n))),
       element("button", { type: "button", class: "all", onclick: () => pickStep(0) }, "All"));
 });
-store.subscribe(["session", "steps"], ({ steps }) => {
-  for (const button of $("#steps").querySelectorAll("[data-n]")) button.setAttribute("aria-pressed", steps.has(Number(button.dataset.n)));
+store.subscribe(["session", "steps", "step", "deed"], (state) => {
+  const { session, deed } = state, stop = deed === "stop";
+  if (!session?.ran) return;
+  const chosen = new Set(stepsOf(state));
+  $("#steps-name").textContent = stop ? "From step" : "Steps";
+  $("#steps .all").hidden = stop;
+  for (const button of $("#steps").querySelectorAll("[data-n]")) {
+    const n = Number(button.dataset.n);
+    button.hidden = stop && n === 1;
+    button.setAttribute("aria-pressed", stop ? n === state.steps.stop : chosen.has(n));
+    button.classList.toggle("also", stop && n > state.steps.stop);
+  }
 });
 store.subscribe(["session", "operation", "where"], ({ operation, where }) => {
   $("#operation").value = operation;
@@ -122,12 +152,14 @@ store.subscribe(["tool", "deed", "extent"], ({ tool, deed, extent }) => {
   radio($(".deeds"), deed);
   radio($("#extent-field"), extent);
   const simple = deed === "protect" || deed === "object"; // at all steps, and whatever would be done
-  $("#operation-field").hidden = deed !== "force" && deed !== "forbid";
+  $("#operation-field").hidden = deed !== "force" && (deed !== "forbid" || tool === "same");
+  $("#where-action-field").hidden = deed === "forbid";
   $("#steps-field").hidden = simple;
   $("#condition").hidden = simple || tool === "same";
   $("#size-field").hidden = tool !== "brush";
   $("#extent-field").hidden = simple || tool !== "same";
-  $("#tool-hint").textContent = tool === "hand" ? "Choose a tool on the left, and draw where it should be done." : hints[tool];
+  $("#tool-hint").textContent = tool === "hand" ? "Choose a tool on the left, and draw where it should be done."
+    : tool === "same" && deed === "forbid" ? "Click a pixel: what it does at this step is forbidden to all that do the same." : hints[tool];
 });
 store.subscribe(["size"], ({ size }) => {
   tools.size = size;

@@ -15,7 +15,8 @@ function whereSaid({ edit, pixels }) {
   const region = edit.region ?? {};
   const what = region.polygon ? "polygon" : region.box ? "rectangle" : region.mask ? "region" : "whole picture";
   const size = pixels == null ? "" : `, ${spaced(pixels)} px`;
-  const steps = edit.steps === "all" || !edit.steps ? "all steps" : `step${edit.steps.length > 1 ? "s" : ""} ${edit.steps.join(", ")}`;
+  const all = edit.steps === "all" || !edit.steps;
+  const steps = all ? "all steps" : edit.do === "stop" ? `from step ${Math.min(...edit.steps)}` : `step${edit.steps.length > 1 ? "s" : ""} ${edit.steps.join(", ")}`;
   const where = [];
   if (edit.where?.action) where.push(`where ${[].concat(edit.where.action).join(", ")}`);
   if (edit.where?.brightness) where.push(`grey ${edit.where.brightness.join("–")}`);

@@ -30,8 +30,9 @@ export async function lookAt(x, y) {
 export function walk(dx, dy) {
   const { aim, session } = store.state;
   if (phase(store.state) !== "ran") return;
-  const from = aim ?? { x: Math.floor(session.width / 2) - dx, y: Math.floor(session.height / 2) - dy };
-  return lookAt(from.x + dx, from.y + dy);
+  if (!aim) return lookAt(Math.floor(session.width / 2), Math.floor(session.height / 2));
+  const [x, y] = view.turn.storedStep(dx, dy);
+  return lookAt(aim.x + x, aim.y + y);
 }
 
 for (const id of ["#pixel-x", "#pixel-y"]) $(id).onchange = () => attempt(() => lookAt($("#pixel-x").value, $("#pixel-y").value));

@@ -102,11 +102,11 @@ export class TheObject {
   // A line around the object, as wide at every zoom: the object moved about, less the object.
   line() {
     const { view, box } = this, { width, height } = view.canvas, dpr = width / view.shownWidth;
-    const [x0, y0, x1, y1] = box.map((n, i) => dpr * ((i % 2 ? view.y : view.x) + n * view.scale + (i < 2 ? -4 : 4)));
+    const [left, top, across, down] = view.placeBox(box);
     const canvas = () => {
       const made = Object.assign(document.createElement("canvas"), { width, height });
       const context = made.getContext("2d");
-      context.rect(x0, y0, x1 - x0, y1 - y0); // no more than the object needs: this is done at every move
+      context.rect(dpr * (left - 4), dpr * (top - 4), dpr * (across + 8), dpr * (down + 8)); // no more than the object needs: this is done at every move
       context.clip();
       return made;
     };

@@ -25,11 +25,7 @@ export const peek = (on) => phase(store.state) === "ran" && store.update({ peeki
 store.subscribe(["session"], ({ session }, before) => {
   for (const id of ["#canvas", "#view-tools"]) $(id).hidden = !session;
   if (!session || session.id === before.session?.id) return;
-  view.base = view.other = view.map = null;
-  view.width = session.width;
-  view.height = session.height;
-  view.resized();
-  view.fit();
+  view.take(session.width, session.height, session.orientation);
 });
 
 // --- Frames ---------------------------------------------------------------------------------------------------------

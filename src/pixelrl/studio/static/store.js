@@ -31,7 +31,7 @@ let state = {
   size: 24, // of the brush, in pixels
   deed: "protect", // "force", "forbid", "stop", "object"
   operation: "",
-  steps: new Set(),
+  steps: { force: null, forbid: null, stop: 2 }, // sets of numbers, or null where none were picked; stop: the first
   extent: "touching", // "everywhere"
   where: { action: "", low: "", high: "" },
   brushed: null, // the mask to which the next stroke of the brush belongs

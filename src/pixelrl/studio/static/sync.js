@@ -51,17 +51,21 @@ function suited(session, policies) {
   return tests.map((test) => fitting.find(test)).find(Boolean)?.name ?? "";
 }
 
-export const allSteps = (session) => new Set(Array.from({ length: session.steps }, (_, i) => i + 1));
+// What most agents do, but for nothing: a first choice that spoils no picture.
+function usual({ actions, shares }) {
+  const sums = actions.map(({ name }, i) => (name === "do nothing" ? -1 : shares.reduce((sum, row) => sum + row[i], 0)));
+  return actions[sums.indexOf(Math.max(...sums))].name;
+}
 
 // A policy has been run, another one than before.
 function ran(session, { deed, operation, where }) {
   const names = session.actions.map(({ name }) => name);
   return {
     step: session.steps,
-    steps: allSteps(session),
+    steps: { force: null, forbid: null, stop: Math.min(2, session.steps) },
     brushed: null,
     deed: deed === "object" && !session.object ? "protect" : deed,
-    operation: names.includes(operation) ? operation : names[0],
+    operation: names.includes(operation) ? operation : usual(session),
     where: { ...where, action: "" },
     channel: session.agents === 1 ? 0 : -1,
   };

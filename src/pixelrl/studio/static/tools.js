@@ -232,11 +232,11 @@ export class Tools {
     if (this.corners.length) {
       const points = this.hover ? [...this.corners, [this.hover.x, this.hover.y]] : this.corners;
       view.path(points, false, amber);
-      for (const [x, y] of this.corners) view.cased(() => c.strokeRect(view.x + x * view.scale - 3, view.y + y * view.scale - 3, 6, 6), amber);
+      for (const [px, py] of this.corners.map((corner) => view.place(...corner))) view.cased(() => c.strokeRect(px - 3, py - 3, 6, 6), amber);
     }
     if (this.tool === "brush" && this.hover && !this.space) {
       const r = Math.max(2, (this.size / 2) * view.scale);
-      view.cased(() => { c.beginPath(); c.arc(view.x + this.hover.x * view.scale, view.y + this.hover.y * view.scale, r, 0, 7); c.stroke(); });
+      view.cased(() => { c.beginPath(); c.arc(...view.place(this.hover.x, this.hover.y), r, 0, 7); c.stroke(); });
     }
   }
 

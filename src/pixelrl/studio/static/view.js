@@ -1,5 +1,7 @@
 // The canvas: zoom and pan, the picture, the comparison, the action map, and what is being drawn.
 
+import { turns } from "./turns.js";
+
 const smallest = 0.02, largest = 96;
 
 export class View {
@@ -8,7 +10,8 @@ export class View {
     this.context = canvas.getContext("2d");
     this.scale = 1;
     this.x = this.y = 0; // of the picture's corner, in CSS pixels
-    this.width = this.height = 1; // of the picture
+    this.width = this.height = 1; // of the picture as it is stored; all its coordinates are those of stored pixels
+    this.turn = turns(1, 1, 1); // how it is shown
     this.base = this.other = null; // canvases
     this.compare = "off";
     this.split = 0.5;
@@ -25,30 +28,37 @@ export class View {
     new ResizeObserver(() => this.resized()).observe(canvas);
   }
 
+  // Another picture.
+  take(width, height, orientation) {
+    Object.assign(this, { width, height, base: null, other: null, map: null, pin: null, turn: turns(orientation, width, height) });
+    this.resized();
+    this.fit();
+  }
+
   resized() {
     const { clientWidth: w, clientHeight: h } = this.canvas;
     if (!w || !h) return;
     const dpr = window.devicePixelRatio || 1;
-    const middle = this.shownWidth ? this.toPicture(this.shownWidth / 2, this.shownHeight / 2) : null;
+    const former = this.shownWidth && [this.shownWidth, this.shownHeight];
     this.canvas.width = Math.round(w * dpr);
     this.canvas.height = Math.round(h * dpr);
     this.shownWidth = w;
     this.shownHeight = h;
-    if (this.fitted || !middle) this.fit();
+    if (this.fitted || !former) this.fit();
     else {
-      this.x = w / 2 - middle.x * this.scale;
-      this.y = h / 2 - middle.y * this.scale;
+      this.x += (w - former[0]) / 2;
+      this.y += (h - former[1]) / 2;
     }
     this.drawSync();
   }
 
   fit() {
-    const w = this.shownWidth, h = this.shownHeight;
+    const w = this.shownWidth, h = this.shownHeight, { width, height } = this.turn;
     if (!w) return;
-    const room = Math.min((w - 32) / this.width, (h - 96) / this.height);
+    const room = Math.min((w - 32) / width, (h - 96) / height);
     this.scale = room >= 2 ? Math.min(Math.floor(room), 12) : room;
-    this.x = (w - this.width * this.scale) / 2;
-    this.y = (h - 36 - this.height * this.scale) / 2;
+    this.x = (w - width * this.scale) / 2;
+    this.y = (h - 36 - height * this.scale) / 2;
     this.fitted = true;
     this.draw();
   }
@@ -75,14 +85,27 @@ export class View {
 
   // Bring a pixel into view.
   reveal(x, y) {
-    const px = this.x + (x + 0.5) * this.scale, py = this.y + (y + 0.5) * this.scale;
+    const [px, py] = this.place(x + 0.5, y + 0.5);
     const dx = px < 40 ? 40 - px : px > this.shownWidth - 40 ? this.shownWidth - 40 - px : 0;
     const dy = py < 40 ? 40 - py : py > this.shownHeight - 80 ? this.shownHeight - 80 - py : 0;
     if (dx || dy) this.panBy(dx, dy);
   }
 
+  // From the picture to the canvas, in CSS pixels, and back.
+  place(x, y) {
+    const [X, Y] = this.turn.shown(x, y);
+    return [this.x + X * this.scale, this.y + Y * this.scale];
+  }
+
   toPicture(px, py) {
-    return { x: (px - this.x) / this.scale, y: (py - this.y) / this.scale };
+    const [x, y] = this.turn.stored((px - this.x) / this.scale, (py - this.y) / this.scale);
+    return { x, y };
+  }
+
+  // A box of the picture on the canvas: its corner, width and height.
+  placeBox([x0, y0, x1, y1]) {
+    const [ax, ay] = this.place(x0, y0), [bx, by] = this.place(x1, y1);
+    return [Math.min(ax, bx), Math.min(ay, by), Math.abs(bx - ax), Math.abs(by - ay)];
   }
 
   at(event) {
@@ -98,7 +121,10 @@ export class View {
   drawSync() {
     cancelAnimationFrame(this.asked);
     this.asked = 0;
-    const { context: c, canvas } = this, dpr = canvas.width / (this.shownWidth || 1);
+    const { context: c, canvas } = this;
+    // What stands around it may have come and gone between two calls of the observer.
+    if (canvas.clientWidth && (canvas.clientWidth !== this.shownWidth || canvas.clientHeight !== this.shownHeight)) return this.resized();
+    const dpr = canvas.width / (this.shownWidth || 1);
     c.setTransform(dpr, 0, 0, dpr, 0, 0);
     c.clearRect(0, 0, this.shownWidth, this.shownHeight);
     if (!this.base) return;
@@ -106,7 +132,7 @@ export class View {
     c.shadowColor = "#0008";
     c.shadowBlur = 18;
     c.fillStyle = "#000";
-    c.fillRect(this.x, this.y, this.width * this.scale, this.height * this.scale);
+    c.fillRect(this.x, this.y, this.turn.width * this.scale, this.turn.height * this.scale);
     c.restore();
     const blinked = this.compare === "blink" && this.blinkOn && this.other;
     this.layer(blinked ? this.other : this.base);
@@ -126,19 +152,26 @@ export class View {
     this.moved();
   }
 
-  visible(factor = 1) {
-    const x0 = Math.max(0, Math.floor(-this.x / this.scale)), y0 = Math.max(0, Math.floor(-this.y / this.scale));
-    const x1 = Math.min(this.width, Math.ceil((this.shownWidth - this.x) / this.scale));
-    const y1 = Math.min(this.height, Math.ceil((this.shownHeight - this.y) / this.scale));
-    return { x0, y0, x1, y1, empty: x1 <= x0 || y1 <= y0, factor };
+  // The part of the picture that is to be seen.
+  visible() {
+    const a = this.toPicture(0, 0), b = this.toPicture(this.shownWidth, this.shownHeight);
+    const x0 = Math.max(0, Math.floor(Math.min(a.x, b.x))), y0 = Math.max(0, Math.floor(Math.min(a.y, b.y)));
+    const x1 = Math.min(this.width, Math.ceil(Math.max(a.x, b.x))), y1 = Math.min(this.height, Math.ceil(Math.max(a.y, b.y)));
+    return { x0, y0, x1, y1, empty: x1 <= x0 || y1 <= y0 };
   }
 
+  // Draw a canvas of the picture's size, or `across` times as wide, in its place.
   layer(source, across = 1, c = this.context) {
     const { x0, y0, x1, y1, empty } = this.visible(), s = this.scale;
     if (empty) return;
+    c.save();
+    c.translate(this.x, this.y);
+    c.scale(s, s);
+    c.transform(...this.turn.matrix);
     c.imageSmoothingEnabled = s < 1;
     c.imageSmoothingQuality = "high";
-    c.drawImage(source, x0 * across, y0, (x1 - x0) * across, y1 - y0, this.x + x0 * s, this.y + y0 * s, (x1 - x0) * s, (y1 - y0) * s);
+    c.drawImage(source, x0 * across, y0, (x1 - x0) * across, y1 - y0, x0, y0, x1 - x0, y1 - y0);
+    c.restore();
   }
 
   drawMap() {
@@ -165,11 +198,11 @@ export class View {
     if (this.scale >= (this.mapAcross > 1 ? 42 : 30)) this.symbols(this.mapAcross);
   }
 
-  // What each agent does, in its place; sideways where three agents share a pixel.
+  // What each agent does, in its place; sideways where three agents stand side by side in a pixel.
   symbols(across) {
     const { x0, y0, x1, y1 } = this.visible(), c = this.context, s = this.scale, { map } = this.map;
-    const sideways = across > 1, light = this.opacity < 0.45;
-    c.font = `600 ${Math.min(sideways ? 13 : 17, sideways ? (s / across) * 0.62 : s / 3)}px system-ui, sans-serif`;
+    const several = across > 1, light = this.opacity < 0.45;
+    c.font = `600 ${Math.min(several ? 13 : 17, several ? (s / across) * 0.62 : s / 3)}px system-ui, sans-serif`;
     c.textAlign = "center";
     c.textBaseline = "middle";
     c.lineWidth = 3;
@@ -177,12 +210,12 @@ export class View {
     for (let y = y0; y < y1; y++)
       for (let x = x0; x < x1; x++)
         for (let g = 0; g < across; g++) {
-          const action = map.data[(y * map.width + x) * map.channels + (sideways ? g : Math.max(0, this.channel))];
+          const action = map.data[(y * map.width + x) * map.channels + (several ? g : Math.max(0, this.channel))];
           if (!this.palette[action]) continue;
           const { ink, symbol } = this.actions[action];
           c.save();
-          c.translate(this.x + (x + (g + 0.5) / across) * s, this.y + (y + 0.5) * s);
-          if (sideways) c.rotate(-Math.PI / 2);
+          c.translate(...this.place(x + (g + 0.5) / across, y + 0.5));
+          if (several && !this.turn.swaps) c.rotate(-Math.PI / 2);
           c.fillStyle = light ? "#fff" : ink;
           if (light) c.strokeText(symbol, 0, 0);
           c.fillText(symbol, 0, 0);
@@ -194,16 +227,15 @@ export class View {
     if (this.scale < 10) return;
     const { x0, y0, x1, y1, empty } = this.visible(), c = this.context, s = this.scale;
     if (empty) return;
+    const [left, top, width, height] = this.placeBox([x0, y0, x1, y1]);
     c.beginPath();
-    for (let x = x0; x <= x1; x++) {
-      const px = Math.round(this.x + x * s) + 0.5;
-      c.moveTo(px, this.y + y0 * s);
-      c.lineTo(px, this.y + y1 * s);
+    for (let px = left; px < left + width + s / 2; px += s) {
+      c.moveTo(Math.round(px) + 0.5, top);
+      c.lineTo(Math.round(px) + 0.5, top + height);
     }
-    for (let y = y0; y <= y1; y++) {
-      const py = Math.round(this.y + y * s) + 0.5;
-      c.moveTo(this.x + x0 * s, py);
-      c.lineTo(this.x + x1 * s, py);
+    for (let py = top; py < top + height + s / 2; py += s) {
+      c.moveTo(left, Math.round(py) + 0.5);
+      c.lineTo(left + width, Math.round(py) + 0.5);
     }
     c.lineWidth = 1;
     c.strokeStyle = `rgba(0,0,0,${Math.min(0.4, (s - 8) / 40)})`;
@@ -212,9 +244,8 @@ export class View {
 
   drawPin() {
     if (!this.pin) return;
-    const c = this.context, s = Math.max(this.scale, 5);
-    const px = this.x + (this.pin.x + 0.5) * this.scale - s / 2, py = this.y + (this.pin.y + 0.5) * this.scale - s / 2;
-    this.cased(() => c.strokeRect(px - 1, py - 1, s + 2, s + 2));
+    const s = Math.max(this.scale, 5) + 2, [px, py] = this.place(this.pin.x + 0.5, this.pin.y + 0.5);
+    this.cased(() => this.context.strokeRect(px - s / 2, py - s / 2, s, s));
   }
 
   // A line that shows on everything: white on black.
@@ -232,15 +263,14 @@ export class View {
   }
 
   outline(box, colour, dash) {
-    const [x0, y0, x1, y1] = box;
-    this.cased(() => this.context.strokeRect(this.x + x0 * this.scale, this.y + y0 * this.scale, (x1 - x0) * this.scale, (y1 - y0) * this.scale), colour, dash);
+    this.cased(() => this.context.strokeRect(...this.placeBox(box)), colour, dash);
   }
 
   path(points, closed, colour, dash) {
     const c = this.context;
     this.cased(() => {
       c.beginPath();
-      for (const [x, y] of points) c.lineTo(this.x + x * this.scale, this.y + y * this.scale); // the first only begins
+      for (const [x, y] of points) c.lineTo(...this.place(x, y)); // the first only begins
       if (closed) c.closePath();
       c.stroke();
     }, colour, dash);

@@ -1,0 +1,228 @@
+"""What the studio's page shows, each test with a picture of its own: they run alone and in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from browser import browser_page
+from test_studio import call, served
+from test_studio_browser import until
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with browser_page() as page:
+        yield page.context.browser
+
+
+@pytest.fixture(scope="module")
+def base(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("sessions")) as (base, token):
+        yield f"{base}/?token={token}"
+
+
+@pytest.fixture
+def start(browser: Any, base: str) -> Iterator[Start]:
+    """``start(width, height)`` gives the studio's page; what goes wrong in its scripts fails the test."""
+    pages, faults = [], []
+
+    def begin(width: int = 1280, height: int = 720, **options: Any) -> Any:
+        page = browser.new_page(viewport={"width": width, "height": height}, **options)
+        pages.append(page)
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(base)
+        return page
+
+    yield begin
+    for page in pages:
+        page.close()
+    assert not faults, faults
+
+
+def picture(path: Path, width: int = 60, height: int = 40, **options: Any) -> Path:
+    """A picture in which all pixels differ, at this path."""
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([4 * x % 256, 5 * y % 256, 128 + (x - y) % 90], -1).astype(np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def opened(page: Any, path: Path) -> None:
+    page.set_input_files("#file", path)
+    until(page, "name => document.title.startsWith(name)", path.name)
+
+
+def ran(page: Any, path: Path, policy: str = "denoise-color") -> None:
+    """The picture open, and the policy run on it."""
+    opened(page, path)
+    page.select_option("#policy", policy)
+    page.click("#run")
+    page.wait_for_selector("#timeline:visible")
+    page.wait_for_selector("#truth.exact")
+
+
+def state(base: str) -> Any:
+    """What the server says of the session at hand."""
+    return call(base.partition("/?")[0], "GET", "/api/state").json()["session"]
+
+
+def on_screen(page: Any, width: int, height: int) -> Callable[[float, float], tuple[float, float]]:
+    """From places in the picture, which is shown with this size and fitted, to places on the screen."""
+    box = page.locator("#canvas").bounding_box()
+    zoom = int(page.inner_text("#zoom").split()[0]) / 100
+    left, top = box["x"] + (box["width"] - width * zoom) / 2, box["y"] + (box["height"] - 36 - height * zoom) / 2
+    return lambda x, y: (left + x * zoom, top + y * zoom)
+
+
+def test_no_picture_is_drawn_too_wide(start: Start, tmp_path: Path) -> None:
+    page = start()
+    for name, size in (("first.png", (60, 40)), ("second.png", (40, 60)), ("third.png", (50, 50))):
+        opened(page, picture(tmp_path / name, *size))
+        until(page, "document.querySelector('#canvas').width > 0")
+        page.wait_for_timeout(100)
+        stretch = "(() => { const c = document.querySelector('#canvas');"
+        stretch += " return [c.width / c.clientWidth, c.height / c.clientHeight]; })()"
+        assert page.evaluate(stretch) == [1, 1], name
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
+def test_a_photo_is_shown_as_it_was_held(start: Start, base: str, tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = picture(tmp_path / "held.png", exif=exif)
+    stored = np.asarray(Image.open(path))
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    page = start()
+    ran(page, path)
+    place = on_screen(page, upright.shape[1], upright.shape[0])
+    x, y = 7, 11
+    page.keyboard.press("Home")
+    page.mouse.click(*place(x + 0.5, y + 0.5))
+    page.wait_for_selector("#story tbody tr")
+    values = page.locator("#story tbody tr").first.locator("b").all_inner_texts()
+    assert values == [str(value) for value in upright[y, x]]
+    at = int(page.input_value("#pixel-x")), int(page.input_value("#pixel-y"))
+    assert np.array_equal(stored[at[1], at[0]], upright[y, x])  # counted in the file's pixels, as edits are
+    page.focus("#canvas")
+    page.keyboard.press("ArrowRight")  # to the right on the screen
+    cells = "[...document.querySelectorAll('#story tbody tr:first-child b')].map((b) => b.textContent).join()"
+    until(page, f"expected => {cells} === expected", ",".join(str(value) for value in upright[y, x + 1]))
+
+    page.keyboard.press("Escape")  # the mark of the pixel
+    page.mouse.move(1, 1)
+    until(page, "!document.querySelector('#story tbody')")
+    colour = """([x, y]) => {
+        const canvas = document.querySelector("#canvas"), box = canvas.getBoundingClientRect();
+        return [...canvas.getContext("2d").getImageData(x - box.left, y - box.top, 1, 1).data.slice(0, 3)];
+    }"""
+    assert page.evaluate(colour, place(x + 0.5, y + 0.5)) == upright[y, x].tolist()
+
+    page.keyboard.press("r")
+    page.mouse.move(*place(4.5, 6.5))
+    page.mouse.down()
+    page.mouse.move(*place(9.5, 12.5))
+    page.mouse.up()
+    page.wait_for_selector("#edits li")
+    x0, y0, x1, y1 = state(base)["edits"][0]["edit"]["region"]["box"]
+    there = sorted(map(tuple, stored[y0:y1, x0:x1].reshape(-1, 3)))
+    assert there == sorted(map(tuple, upright[6:13, 4:10].reshape(-1, 3)))
+
+    small = """(() => {
+        const {naturalWidth: width, naturalHeight: height} = document.querySelector("#timeline img");
+        return width && [width > height];
+    })()"""
+    until(page, small)
+    assert page.evaluate(small) == [upright.shape[1] > upright.shape[0]]
+
+
+def drag(page: Any, *places: tuple[float, float]) -> None:
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def drawn(page: Any, base: str, *places: tuple[float, float]) -> Any:
+    """Drag over the picture (or click it, for one place), and the edit that comes of it."""
+    before = len(state(base)["edits"])
+    if len(places) == 1:
+        page.mouse.click(*places[0])
+    else:
+        drag(page, *places)
+    until(page, f"document.querySelectorAll('#edits li').length === {before + 1}")
+    return state(base)["edits"][-1]["edit"]
+
+
+def test_first_choices_spoil_no_picture(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    ran(page, picture(tmp_path / "photo.png"))
+    place = on_screen(page, 60, 40)
+    page.keyboard.press("r")
+    page.keyboard.press("f")
+    forced = drawn(page, base, place(5, 5), place(20, 20))
+    shares = np.array(state(base)["shares"]).sum(0)
+    names = [action["name"] for action in state(base)["actions"]]
+    most = max((n for n in names if n != "do nothing"), key=lambda n: shares[names.index(n)])
+    assert forced["do"] == {"force": most}
+    assert forced["steps"] == [5]  # the step that is looked at
+    page.click("#edits li [aria-label^=Delete]")
+    page.keyboard.press("3")
+    assert page.locator("#steps [aria-pressed=true]").all_inner_texts() == ["3"]
+    page.click("#steps >> text=2")
+    page.select_option("#operation", "median")
+    assert drawn(page, base, place(5, 5), place(20, 20))["steps"] == [2, 3]
+    assert "Force median" in page.locator("#edits li b").first.inner_text()
+
+    page.keyboard.press("s")  # to stop at once would be to protect
+    assert page.inner_text("#steps-name") == "From step"
+    assert page.locator("#steps button:visible").all_inner_texts() == ["2", "3", "4", "5"]
+    page.click("#steps >> text=4")
+    stopped = drawn(page, base, place(25, 5), place(40, 20))
+    assert (stopped["do"], stopped["steps"]) == ("stop", [4, 5])
+    assert "from step 4" in page.locator("#edits li small").last.inner_text()
+
+    page.keyboard.press("k")
+    page.click("#steps >> text=All")
+    assert drawn(page, base, place(25, 5), place(40, 20))["steps"] == "all"
+
+
+def test_what_does_the_same_is_forbidden_what_it_does(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    ran(page, picture(tmp_path / "photo.png"))
+    address = base.partition("/?")[0]
+    names = [action["name"] for action in state(base)["actions"]]
+    first = np.frombuffer(call(address, "GET", "/api/map/1").content, np.uint8).reshape(40, 60, 3)
+    y, x = (int(at) for at in np.argwhere(first[..., 0] != names.index("do nothing"))[0])
+    idle_y, idle_x = (int(at) for at in np.argwhere(first[..., 0] == names.index("do nothing"))[0])
+    place = on_screen(page, 60, 40)(x + 0.5, y + 0.5)
+    page.keyboard.press("1")
+    page.keyboard.press("a")
+    page.keyboard.press("k")
+    assert page.is_hidden("#operation-field")  # the pixel says which
+    does = names[first[y, x, 0]]
+    edit = drawn(page, base, place)
+    assert edit["do"] == {"forbid": [does]}
+    after = call(address, "GET", f"/api/pixel?x={x}&y={y}").json()
+    assert after["actions"][0][0] == names.index("do nothing")  # it acts
+
+    page.keyboard.press("f")
+    page.select_option("#operation", does)
+    page.keyboard.press("Control+z")
+    until(page, "document.querySelectorAll('#edits li').length === 0")
+    page.keyboard.press("1")
+    page.mouse.click(*place)
+    page.wait_for_selector(f"#message:has-text('Nothing would change: these pixels do {does} already')")
+    page.keyboard.press("k")
+    page.mouse.click(*on_screen(page, 60, 40)(idle_x + 0.5, idle_y + 0.5))
+    page.wait_for_selector("#message:has-text('what is forbidden becomes')")
+    assert not state(base)["edits"]
