@@ -88,6 +88,11 @@ DAMAGED = {
     "spoilt16.tif": spoil(tiff(RGB16, photometric="rgb", compression="zlib")),
     "lzw.tif": spoil(pillow("TIFF", compression="tiff_lzw")),
     "lzw16.tif": spoil(opencv(".tif")),
+    "truncated.bmp": cut(pillow("BMP")),
+    "truncated.gif": cut(pillow("GIF", RGB8[..., 0])),
+    "truncated.ppm": cut(pillow("PPM")),
+    "truncated.pgm": b"P5 50 40 65535\n" + bytes(3999),
+    "beyond-white.pgm": b"P5 1 1 1000\n\xff\xff",
     "lzw-cut.tif": cut(pillow("TIFF", compression="tiff_lzw")),
 }
 
@@ -132,12 +137,18 @@ UNSUPPORTED = {
     "cmyk16.tif": (tiff(RGB16[..., [0, 1, 2, 0]], photometric="separated"), "SEPARATED"),
     "lab.tif": (tiff(RGB8, photometric="cielab"), "LAB"),
     "volume.tif": (tiff(RGB8, photometric="minisblack", volumetric=True, tile=(16, 16, 16)), "volume"),
-    "text.png": (b"This is not a picture.", "PNG, JPEG, TIFF or WebP"),
-    "gif.png": (pillow("GIF", RGB8[..., 0]), "PNG, JPEG, TIFF or WebP"),
+    "text.png": (b"This is not a picture.", "PNG, JPEG, TIFF, WebP, BMP, GIF or PNM"),
     "zero.png": (b"", "0 bytes"),
     "flat.png": (png_header(50, 0), "50 x 0"),
     "huge.png": (png_header(100_000, 100_000), "10000 megapixels; at most 500"),
-    "picture.bmp": (pillow("BMP"), "'.bmp' is not known; .png, .jpg"),
+    "picture.tga": (pillow("TGA"), "'.tga' is not known; .png, .jpg"),
+    "photo.heic": (b"\0\0\0\x18ftypheic", "HEIC is not read; convert it to PNG or JPEG first"),
+    "photo.AVIF": (b"\0\0\0\x18ftypavif", "AVIF is not read; convert it"),
+    "heic.jpg": (b"\0\0\0\x18ftypmif1", "HEIC is not read; convert it"),
+    "avif.png": (b"\0\0\0\x18ftypavif", "AVIF is not read; convert it"),
+    "photo.DNG": (pillow("TIFF"), "DNG is the raw data of a camera; develop it"),
+    "dng.tif": (pillow("TIFF", tiffinfo={50706: b"\1\4\0\0"}), "raw data of a camera (DNG); develop it"),
+    "photo.cr2": (pillow("TIFF"), "CR2 is the raw data of a camera; develop it"),
     "picture": (pillow("PNG"), "the suffix '' is not known"),
 }
 
@@ -151,9 +162,9 @@ def test_files_of_a_wrong_kind_are_refused_with_the_reason(tmp_path, capfd, name
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.bmp", "a.gif", "a.ppm"])
 def test_the_pixel_limit_holds_for_every_format(tmp_path, name):
-    kind = {"jpg": "JPEG", "tif": "TIFF"}.get(name[2:], name[2:])
+    kind = {"jpg": "JPEG", "tif": "TIFF", "ppm": "PPM"}.get(name[2:], name[2:])
     (tmp_path / name).write_bytes(pillow(kind))
     assert read_picture(tmp_path / name, max_pixels=2000).pixels.shape == (40, 50, 3)
     refuse(tmp_path / name, "50 x 40", max_pixels=1999)

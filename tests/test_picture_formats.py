@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -332,10 +333,28 @@ def test_exif_that_a_jpeg_cannot_hold_is_left_out_with_a_note(tmp_path):
     exif = b"II*\0" + bytes(70_000)
     picture = Picture(noise(16, 16, 3), exif=exif, icc_profile=ICC)
     notes = write_picture(tmp_path / "a.jpg", picture)
-    assert notes == ("EXIF data left out: they are more than the 64 KB that JPEG holds",)
+    assert notes == ("JPEG has no place for EXIF data (over 64 KB): left out",)
     assert read_picture(tmp_path / "a.jpg").icc_profile == ICC
     assert write_picture(tmp_path / "a.png", picture) == ()
     assert read_picture(tmp_path / "a.png").exif == exif
+    turned = Image.Exif()
+    turned[ORIENTATION], turned[MAKE] = 6, "x" * 70_000
+    write_picture(tmp_path / "b.jpg", replace(picture, exif=turned.tobytes().removeprefix(b"Exif\0\0")))
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.getexif() == {ORIENTATION: 6}  # or the photo would lie on its side
+
+
+def test_exif_in_two_segments_of_a_jpeg(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[MAKE] = 6, "x" * 70_000
+    block = exif.tobytes()
+    segments = [block[:60_000], b"Exif\0\0" + block[60_000:]]
+    parts = [b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in segments]
+    plain = encoded(noise(9, 7, 3), "JPEG")
+    picture = read_bytes(tmp_path, plain[:2] + b"".join(parts) + plain[2:])
+    assert picture.exif == block.removeprefix(b"Exif\0\0")
+    assert write_picture(tmp_path / "out.jpg", picture) == ("JPEG has no place for EXIF data (over 64 KB): left out",)
+    assert write_picture(tmp_path / "out.png", picture) == ()
 
 
 def test_lossy_webp_stays_lossy_and_quality_counts(tmp_path):

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PIL import JpegImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PpmImagePlugin, WebPImagePlugin
 
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures import formats, tiff
+from pixelrl.pictures import formats, png, tiff
 from pixelrl.pictures.atomic import written_whole
-from pixelrl.pictures.formats import PNG_HEAD, Picture
+from pixelrl.pictures.formats import Picture
 
 __all__ = [
     "FORMATS",
+    "READABLE",
     "SUFFIXES",
     "Listing",
     "Picture",
@@ -36,12 +37,34 @@ _FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
+    ".jpe": "JPEG",
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".webp": "WebP",
 }
 SUFFIXES = tuple(_FORMATS)
 """The suffixes of the files that can be read and written, in lower case."""
+
+READABLE = (*SUFFIXES, ".bmp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".mpo")
+"""The suffixes of the files that can be read, in lower case."""
+
+_RAW = "is the raw data of a camera; develop it into a TIFF or PNG first, for instance with darktable or RawTherapee"
+_CONVERT = "is not read; convert it to PNG or JPEG first, for instance with ImageMagick or a photo program"
+_NOT_READ = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), f"HEIC {_CONVERT}"),
+    **dict.fromkeys((".avif", ".avifs"), f"AVIF {_CONVERT}"),
+    ".jxl": f"JPEG XL {_CONVERT}",
+    **dict.fromkeys((".jp2", ".j2k"), f"JPEG 2000 {_CONVERT}"),
+    ".psd": f"PSD {_CONVERT}",
+    ".svg": f"SVG {_CONVERT}",
+    ".exr": "OpenEXR is not read; convert it to a TIFF of 32-bit floats first",
+    **{
+        ending: f"{ending[1:].upper()} {_RAW}"
+        for ending in (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
+    },
+}
+"""Formats of pictures that are not read, by suffix, and the way out."""
 
 FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp"}
 """The formats that can be written, and the suffix that each gets where none is given."""
@@ -54,7 +77,7 @@ _DEPTHS = {
 }
 _LARGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 _ENCODERS = {
-    "PNG": formats.write_png,
+    "PNG": png.write_png,
     "JPEG": formats.write_jpeg,
     "TIFF": tiff.write_tiff,
     "WebP": formats.write_webp,
@@ -62,7 +85,7 @@ _ENCODERS = {
 
 
 def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
-    """The picture in a PNG, JPEG, TIFF or WebP file. A file that holds several (pages, an animation) is refused.
+    """The picture in a PNG, JPEG, TIFF, WebP, BMP, GIF or PNM file; one that holds several (pages, frames) is refused.
 
     Palette pictures become RGB, 1-bit ones 8-bit grey, CMYK RGB, float16 and float64 float32. What a suffix
     promises need not be what the file holds: the format is told by the first bytes. Raises InputError, one
@@ -72,8 +95,11 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
     path = Path(path)
     if os.path.isdir(path):
         raise InputError(f"{path}: this is a folder; a picture file is needed")
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"{path}: the suffix {path.suffix!r} is not known; {_either(SUFFIXES)} can be read")
+    ending = path.suffix.lower()
+    if ending in _NOT_READ:
+        raise InputError(f"{path}: {_NOT_READ[ending]}")
+    if ending not in READABLE:
+        raise InputError(f"{path}: the suffix {path.suffix!r} is not known; {_either(READABLE)} can be read")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise InputError(f"{path}: this is not a regular file; a picture file is needed")
@@ -104,7 +130,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = 500_000_000) -> Picture:
 
 def format_of(data: bytes) -> str | None:
     """A key of `FORMATS`, told by a file's first bytes; None for other data."""
-    if data.startswith(PNG_HEAD):
+    if data.startswith(formats.PNG_HEAD):
         return "png"
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
@@ -119,7 +145,7 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
     # The plugins are called directly: Image.open would try every format that it knows.
     match format_of(data):
         case "png":
-            return formats.read_png(data, max_pixels)
+            return png.read_png(data, max_pixels)
         case "jpeg":
             return formats.read_simple(JpegImagePlugin.JpegImageFile(io.BytesIO(data)), max_pixels)
         case "webp":
@@ -127,7 +153,19 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
             return replace(picture, lossy=formats.is_lossy_webp(data))
         case "tiff":
             return tiff.read_tiff(data, max_pixels)
-    raise InputError("its first bytes are not those of a picture; a PNG, JPEG, TIFF or WebP file is needed")
+    if data.startswith(b"BM"):
+        return formats.read_simple(BmpImagePlugin.BmpImageFile(io.BytesIO(data)), max_pixels)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return formats.read_simple(GifImagePlugin.GifImageFile(io.BytesIO(data)), max_pixels)
+    if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
+        deep = formats.read_deep_pnm(data, max_pixels)
+        return deep or formats.read_simple(PpmImagePlugin.PpmImageFile(io.BytesIO(data)), max_pixels)
+    if data[4:8] == b"ftyp":
+        raise InputError(_NOT_READ[".avif" if data[8:12] in (b"avif", b"avis") else ".heic"])
+    raise InputError(f"its first bytes are not those of a picture; {_KINDS} file is needed")
+
+
+_KINDS = "a PNG, JPEG, TIFF, WebP, BMP, GIF or PNM"
 
 
 def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int | None = None) -> None:
@@ -277,14 +315,14 @@ def _expand(entry: str, listing: Listing, home: Path | None) -> list[tuple[Path,
     if os.path.isdir(path):
         files = _walk(path, listing, _below(home, path))
         if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({_either(SUFFIXES)})"))
+            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({_either(READABLE)})"))
         return [(file, file.relative_to(path)) for file in files]
     if not os.path.lexists(path) and glob.has_magic(entry):
         matches = [Path(match) for match in sorted(glob.glob(entry, recursive=True)) if os.path.isfile(match)]
         plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
         files = _sorted_out(matches, listing, _below(home, Path(*plain)))
         if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({_either(SUFFIXES)})"))
+            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({_either(READABLE)})"))
         return [(file, Path(file.name)) for file in files]
     if not os.path.exists(path):
         listing.problems.append(
@@ -314,7 +352,7 @@ def _sorted_out(files: Sequence[Path], listing: Listing, home: Path | None) -> l
     """The pictures among the files; the others, and results of an earlier run, are noted in the listing."""
     pictures = []
     for file in files:
-        if file.suffix.lower() not in _FORMATS:
+        if file.suffix.lower() not in READABLE:
             listing.others.append(file)
         elif home is not None and home in file.resolve().parents:
             listing.results.append(file)

@@ -1,7 +1,7 @@
-"""PNG, JPEG and WebP: bytes to a :class:`Picture` and back. TIFF and file names are in other modules.
+"""What a picture is, and JPEG, WebP, BMP, GIF and PNM: bytes to a :class:`Picture` and back.
 
-Decoders raise :class:`InputError` with the reason only; whoever knows the file name puts it in front. Any
-other exception of a decoder means that the data are damaged.
+PNG, TIFF and file names are in other modules. Decoders raise :class:`InputError` with the reason only; whoever knows
+the file name puts it in front. Any other exception of a decoder means that the data are damaged.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import struct
 import sys
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pixelrl.errors import InputError
+from pixelrl.pictures.display import orientation_exif, orientation_of
+from pixelrl.pictures.metadata import EXIF_HEAD, MOST_EXIF, XMP_HEAD, Extra
 
 Array = NDArray[Any]
 FULL = {"uint8": 255, "uint16": 65535, "float32": 1.0}
-EXIF_HEAD = b"Exif\0\0"
 LEVEL = 3
 """Of deflate: the default of 6 takes two to three times as long for 1-4 % smaller files."""
 
@@ -42,8 +42,8 @@ class Picture:
 
     ``pixels`` is (h, w) grey or (h, w, 3) RGB, uint8, uint16 or float32; ``alpha`` is (h, w) of the same
     dtype, full at 255, 65535 or 1; ``exif`` starts at its TIFF header; ``notes`` say what of the file was
-    changed or left out; ``lossy`` says that it was a WebP file that is not lossless.
-    Raises InputError for arrays of another shape or dtype.
+    changed or left out; ``lossy`` says that it was a WebP file that is not lossless; ``extra`` is the rest that the
+    file says. Raises InputError for arrays of another shape or dtype.
     """
 
     pixels: Array
@@ -52,6 +52,7 @@ class Picture:
     exif: bytes | None = None
     notes: tuple[str, ...] = ()
     lossy: bool = False
+    extra: Extra = field(default_factory=Extra)
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, str(self.pixels.dtype)
@@ -65,16 +66,17 @@ class Picture:
     def with_pixels(self, pixels: Array) -> Picture:
         """The same picture with other pixels, (h, w) or (h, w, 3), of the same size.
 
-        A change of dtype rescales alpha to its range; a change between grey and colour drops the ICC profile,
-        which would no longer fit. Raises InputError as the class does.
+        A change of dtype rescales alpha to its range; a change between grey and colour drops the ICC profile and
+        what else is said of the colours, which would no longer fit. Raises InputError as the class does.
         """
         if pixels.shape[:2] != self.pixels.shape[:2]:
             raise InputError(f"pixels have shape {pixels.shape}; {self.pixels.shape[:2]} is the picture's size")
         alpha = self.alpha
         if alpha is not None and alpha.dtype != pixels.dtype and str(pixels.dtype) in FULL:
             alpha = _rescaled(alpha, str(pixels.dtype))
-        icc = self.icc_profile if pixels.ndim == self.pixels.ndim else None
-        return replace(self, pixels=pixels, alpha=alpha, icc_profile=icc)
+        if pixels.ndim == self.pixels.ndim:
+            return replace(self, pixels=pixels, alpha=alpha)
+        return replace(self, pixels=pixels, alpha=alpha, icc_profile=None, extra=replace(self.extra, chunks=()))
 
     def with_dtype(self, dtype: str) -> Picture:
         """The same picture in another of the dtypes, scaled: white stays white. Integers are clipped and rounded."""
@@ -140,6 +142,7 @@ def from_pil(image: Image.Image) -> Picture:
     notes: tuple[str, ...] = ("CMYK converted to RGB",) if image.mode == "CMYK" else ()
     palette = "RGBA" if "transparency" in image.info else "RGB"
     same = {mode: mode for mode in ("L", "LA", "RGB", "RGBA")}
+    same |= {"L": "LA"} if "transparency" in image.info else {}
     other = {"1": "L", "La": "LA", "P": palette, "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB"}
     mode = (same | other | {"YCbCr": "RGB"}).get(image.mode)
     if mode is None:
@@ -152,104 +155,63 @@ def from_pil(image: Image.Image) -> Picture:
 
 
 def read_simple(image: ImageFile.ImageFile, max_pixels: int) -> Picture:
-    """A JPEG or WebP picture, opened but not yet decoded. Raises InputError as ``read_picture``."""
+    """A picture that Pillow has opened but not yet decoded. Raises InputError as ``read_picture``."""
     check_size(*image.size, max_pixels)
     check_single(getattr(image, "n_frames", 1))
     exif, icc = image.info.get("exif"), image.info.get("icc_profile")
+    extra, notes = _extra(image)
     picture = from_pil(image)
     icc = None if image.mode == "CMYK" else icc
     exif = exif.removeprefix(EXIF_HEAD) if exif else None
-    return replace(picture, icc_profile=icc or None, exif=exif or None)
+    notes = (*picture.notes, *notes)
+    return replace(picture, icc_profile=icc or None, exif=exif or None, notes=notes, extra=extra)
 
 
-# --- PNG ------------------------------------------------------------------------------------------
+def _extra(image: ImageFile.ImageFile) -> tuple[Extra, tuple[str, ...]]:
+    """What else the file says, and a note if further pictures in it are not used."""
+    info = image.info
+    comment = info.get("comment")
+    comment = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else comment
+    if image.format != "JPEG":
+        dpi = info.get("dpi") if image.format == "BMP" else None
+        return Extra(dpi=dpi, xmp=info.get("xmp") or None, comment=comment or None), ()
+    xmp, iptc, lost = None, None, []
+    notes: tuple[str, ...] = ()
+    for name, content in getattr(image, "applist", ()):
+        if name == "APP1" and content.startswith(XMP_HEAD):
+            xmp = content.removeprefix(XMP_HEAD)
+        elif name == "APP1" and content.startswith(b"http://ns.adobe.com/xmp/extension/\0"):
+            lost = ["extended XMP"]
+        elif name == "APP13" and content.startswith(b"Photoshop 3.0\0"):
+            iptc = (iptc or b"") + content.removeprefix(b"Photoshop 3.0\0")
+        elif name == "APP2" and content.startswith(b"MPF\0"):  # a preview, a map of brightness, the other eye's view
+            notes = ("further pictures in the file (MPO) are left out",)
+    unit = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
+    across, down = info.get("jfif_density", (0, 0))
+    dpi = (across * unit, down * unit) if unit and across and down else None
+    return Extra(dpi, xmp, iptc, (), comment or None, (), tuple(lost)), notes
 
 
-def _png(chunks: list[tuple[bytes, bytes]]) -> bytes:
-    parts = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
-    return PNG_HEAD + b"".join(parts)
+def read_deep_pnm(data: bytes, max_pixels: int) -> Picture | None:
+    """A PGM or PPM file of more than 8 bits, whose white becomes 65535; None for other files.
 
-
-def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """All chunks up to IEND, without damaged ancillary ones. Raises InputError for a damaged critical one."""
-    chunks: list[tuple[bytes, bytes]] = []
-    at = len(PNG_HEAD)
-    while not chunks or chunks[-1][0] != b"IEND":
-        if at + 12 > len(data) or at + 12 + (size := struct.unpack_from(">I", data, at)[0]) > len(data):
-            raise InputError("the PNG data are truncated; an undamaged file is needed")
-        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
-        if struct.unpack_from(">I", data, at + 8 + size)[0] == zlib.crc32(kind + body):
-            chunks.append((kind, body))
-        elif not kind[0] & 0x20:
-            raise InputError(f"the PNG data are damaged (checksum of {kind!r}); an undamaged file is needed")
-        at += 12 + size
-    return chunks
-
-
-def read_png(data: bytes, max_pixels: int) -> Picture:
-    """A PNG file of any kind. Raises InputError, with the reason only, as ``read_picture``."""
-    chunks = _png_chunks(data)
-    first = dict(reversed(chunks))
-    width, height, depth, colour = struct.unpack(">IIBB", first[b"IHDR"][:10])
+    Pillow makes 8 bits of such colours. Raises InputError as ``read_picture``.
+    """
+    gap = rb"(?:\s|#[^\n]*\n)+"
+    header = re.match(rb"P([2356])" + gap + rb"(\d+)" + gap + rb"(\d+)" + gap + rb"(\d+)\s", data)
+    if header is None or not 255 < int(header[4]) <= 65535:
+        return None
+    kind, width, height, white = (int(part) for part in header.groups())
     check_size(width, height, max_pixels)
-    check_single(struct.unpack(">I", first[b"acTL"][:4])[0] if b"acTL" in first else 1)
-    # The decoder sees pixels only: no chunk can make them print, turn, blend or colour-manage anything.
-    kept = {b"IHDR", b"IDAT", b"IEND"} | ({b"PLTE", b"tRNS"} if colour == 3 else set())
-    bare = _png([(kind, body) for kind, body in chunks if kind in kept])
-    # Not Pillow: it makes 8 bits of 16-bit RGB, and fills rows that are missing, without a word.
-    with silent_stderr():
-        array = cv2.imdecode(np.frombuffer(bare, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise InputError("the PNG data are damaged; an undamaged file is needed")
-    transparent = colour in (4, 6) or (colour == 3 and b"tRNS" in first)
-    picture = _from_bgr(array, grey=colour in (0, 4), alpha=transparent)
-    if colour in (0, 2) and b"tRNS" in first:  # one colour stands for "transparent"
-        values = struct.unpack(">H" if colour == 0 else ">HHH", first[b"tRNS"])
-        key = np.array(values) * {1: 255, 2: 85, 4: 17}.get(depth, 1)
-        same = picture.pixels == (key if colour == 2 else key[0])
-        same = same.all(axis=2) if colour == 2 else same
-        full = FULL[str(picture.pixels.dtype)]
-        picture = replace(picture, alpha=np.where(same, 0, full).astype(picture.pixels.dtype))
-    icc = None
-    if b"iCCP" in first:  # name, 0, method, deflated profile
-        packed = first[b"iCCP"].partition(b"\0")[2][1:]
-        try:
-            icc = zlib.decompressobj().decompress(packed, 1 << 26)
-        except zlib.error:
-            picture = replace(picture, notes=("the damaged colour profile is left out",))
-    return replace(picture, icc_profile=icc or None, exif=first.get(b"eXIf") or None)
-
-
-def _from_bgr(array: Array, *, grey: bool, alpha: bool) -> Picture:
-    """OpenCV's channels, (h, w) or (h, w, n) in the order BGR, as a picture."""
-    array = array.reshape(*array.shape[:2], -1)
-    pixels = array[..., 0] if grey else array[..., 2::-1]
-    return Picture(np.ascontiguousarray(pixels), np.ascontiguousarray(array[..., -1]) if alpha else None)
-
-
-def write_png(picture: Picture, quality: int | None) -> bytes:
-    """A PNG file of 8 or 16 bits; ``quality`` has no meaning for it."""
-    array, header = channels(picture), None
-    if picture.pixels.ndim == 2 and picture.alpha is not None:
-        # No library here writes grey + alpha of 16 bits. PNG's filters work on bytes, so a pixel of 2 (or 4)
-        # bytes is encoded as 16-bit grey (or 8-bit RGBA) and the header then says what those bytes are.
-        bits = array.itemsize * 8
-        header = bytes([bits, 4])
-        raw = np.ascontiguousarray(array.astype(array.dtype.newbyteorder(">")))
-        array = raw.view(">u2")[..., 0].astype(np.uint16) if bits == 8 else raw.view(np.uint8)
-    if array.ndim == 3:
-        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
-    encoded, data = cv2.imencode(".png", np.ascontiguousarray(array), [cv2.IMWRITE_PNG_COMPRESSION, LEVEL])
-    if not encoded:
-        raise ValueError("the PNG encoder refused")
-    chunks = _png_chunks(data.tobytes())
-    ihdr = chunks[0][1]
-    extra = []
-    if picture.icc_profile:
-        extra.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(picture.icc_profile)))
-    if picture.exif:
-        extra.append((b"eXIf", picture.exif))
-    return _png([(b"IHDR", ihdr[:8] + (header or ihdr[8:10]) + ihdr[10:]), *extra, *chunks[1:]])
+    samples = width * height * (3 if kind in (3, 6) else 1)
+    if kind in (2, 3):
+        values = np.array(data[header.end() :].split()[:samples], dtype=np.int64)
+    else:
+        values = np.frombuffer(data, ">u2", samples, header.end())
+    if len(values) < samples or values.max() > white:
+        raise InputError("the data are damaged or truncated; an undamaged file is needed")
+    scaled = np.rint(values * (65535 / white)).astype(np.uint16)
+    return Picture(scaled.reshape((height, width, 3) if kind in (3, 6) else (height, width)))
 
 
 def channels(picture: Picture) -> Array:
@@ -262,24 +224,41 @@ def channels(picture: Picture) -> Array:
 # --- JPEG and WebP --------------------------------------------------------------------------------
 
 
-_MOST_EXIF = 65535 - 2 - len(EXIF_HEAD)
-"""Bytes of EXIF data in a JPEG file: a segment says its length, itself included, in 16 bits."""
-
-
 def fitted(picture: Picture, kind: str) -> tuple[Picture, tuple[str, ...]]:
-    """The picture without what a file of this kind cannot hold, and a note on each thing left out."""
-    if kind == "JPEG" and picture.exif is not None and len(picture.exif) > _MOST_EXIF:
-        return replace(picture, exif=None), ("EXIF data left out: they are more than the 64 KB that JPEG holds",)
-    return picture, ()
+    """The picture without what a file of this kind has no place for, and a note that names all that is left out."""
+    extra, names = picture.extra.fitted(kind, profile=picture.icc_profile is not None)
+    exif = picture.exif
+    if kind == "JPEG" and exif is not None and len(exif) > MOST_EXIF:
+        exif, names = orientation_exif(orientation_of(exif)), ("EXIF data (over 64 KB)", *names)
+    notes = (f"{kind} has no place for {', '.join(names)}: left out",) if names else ()
+    return replace(picture, exif=exif, extra=extra), notes
 
 
 def write_jpeg(picture: Picture, quality: int | None) -> bytes:
     """A JPEG file without chroma subsampling of 8-bit pixels without alpha; ``quality`` is 1-100, 95 if left out."""
-    file, exif = io.BytesIO(), EXIF_HEAD + picture.exif if picture.exif else b""
+    file, exif, extra = io.BytesIO(), EXIF_HEAD + picture.exif if picture.exif else b"", picture.extra
     image = Image.fromarray(channels(picture))
-    chosen = 95 if quality is None else quality
-    image.save(file, "JPEG", quality=chosen, subsampling=0, icc_profile=picture.icc_profile, exif=exif)
+    segments = _segment(1, XMP_HEAD + extra.xmp) if extra.xmp else b""
+    for at in range(0, len(extra.iptc or b""), 65000):
+        segments += _segment(13, b"Photoshop 3.0\0" + (extra.iptc or b"")[at : at + 65000])
+    options = {"dpi": tuple(map(round, extra.dpi))} if extra.dpi else {}
+    image.save(
+        file,
+        "JPEG",
+        quality=95 if quality is None else quality,
+        subsampling=0,
+        icc_profile=picture.icc_profile,
+        exif=exif,
+        comment=(extra.comment or "").encode(),
+        extra=segments,
+        **options,
+    )
     return file.getvalue()
+
+
+def _segment(number: int, content: bytes) -> bytes:
+    """An APP segment of a JPEG file."""
+    return bytes([0xFF, 0xE0 + number]) + struct.pack(">H", 2 + len(content)) + content
 
 
 def is_lossy_webp(data: bytes) -> bool:
@@ -297,11 +276,11 @@ def write_webp(picture: Picture, quality: int | None) -> bytes:
     """A WebP file of 8 bits: lossy at ``quality``, 1-100, or at 90 if the picture was so; else lossless."""
     file, image = io.BytesIO(), Image.fromarray(channels(picture))
     image = image.convert("RGB" if picture.alpha is None else "RGBA")
-    icc, exif = picture.icc_profile or b"", picture.exif or b""
+    said = {"icc_profile": picture.icc_profile or b"", "exif": picture.exif or b"", "xmp": picture.extra.xmp or b""}
     if quality is None and not picture.lossy:
         # Effort 1: the default takes six times as long for 5 % smaller files.
-        image.save(file, "WEBP", lossless=True, method=1, quality=0, exact=True, icc_profile=icc, exif=exif)
+        image.save(file, "WEBP", lossless=True, method=1, quality=0, exact=True, **said)
     else:
         chosen = 90 if quality is None else quality
-        image.save(file, "WEBP", quality=chosen, exact=True, icc_profile=icc, exif=exif)
+        image.save(file, "WEBP", quality=chosen, exact=True, **said)
     return file.getvalue()

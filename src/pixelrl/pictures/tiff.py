@@ -28,9 +28,13 @@ from pixelrl.pictures.formats import (
     from_pil,
     silent_stderr,
 )
+from pixelrl.pictures.metadata import Extra
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
 _ICC, _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 34675, 34665, 34853, 40965
+_XMP, _DNG_VERSION = 700, 50706
+_LOST = {33723: "IPTC", 34377: "IPTC", 33550: "georeference", 33922: "georeference", 34264: "georeference"}
+"""Tags that are left out, and what they hold."""
 # Description, make, model, software, date, artist, copyright: what a TIFF's own directory says about the
 # picture rather than about how its bytes are laid out.
 _TEXT = (270, 271, 272, 305, 306, 315, 33432)
@@ -42,6 +46,8 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
     """The picture in a TIFF file. Raises InputError, with the reason only, as ``read_picture``."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
+        if _DNG_VERSION in page.tags:
+            raise InputError("it is the raw data of a camera (DNG); develop it into a TIFF or PNG first")
         check_single(_frames(file))
         check_size(page.imagewidth, page.imagelength, max_pixels)
         if page.imagedepth > 1:
@@ -56,7 +62,21 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
             picture,
             icc_profile=bytes(icc.value) if keep_icc else None,
             exif=_read_exif(data),
+            extra=_extra(page),
         )
+
+
+def _extra(page: Any) -> Extra:
+    tags, dpi, xmp = page.tags, None, None
+    unit = {2: 1.0, 3: 2.54}.get(tags.valueof(_RESOLUTION_UNIT, 1))
+    ratios = [tags.valueof(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
+    if unit is not None and all(isinstance(ratio, tuple) and len(ratio) == 2 and all(ratio) for ratio in ratios):
+        dpi = (unit * ratios[0][0] / ratios[0][1], unit * ratios[1][0] / ratios[1][1])
+    if _XMP in tags:
+        value = tags.valueof(_XMP)
+        xmp = value if isinstance(value, bytes) else bytes(value) if isinstance(value, tuple) else None
+    lost = dict.fromkeys(name for tag, name in _LOST.items() if tag in tags)
+    return Extra(dpi=dpi, xmp=xmp or None, lost=tuple(lost))
 
 
 def _frames(file: tifffile.TiffFile) -> int:
@@ -193,6 +213,10 @@ def write_tiff(picture: Picture, quality: int | None) -> bytes:
                 unit = exif[_RESOLUTION_UNIT]
         except Exception:  # damaged EXIF is worth less than the picture
             directories = {}
+    if picture.extra.dpi and resolution is None:
+        resolution, unit = picture.extra.dpi, 2
+    if picture.extra.xmp:
+        tags.append((_XMP, "B", len(picture.extra.xmp), picture.extra.xmp, True))
     # tifffile leaves out the tags that point to directories, so these go in one number lower and are set
     # right below.
     tags += [(tag - 1, "I", 1, 0, True) for tag in directories]
