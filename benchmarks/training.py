@@ -12,15 +12,15 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from msgspec.structs import replace
 
 from pixelrl.agent import choose_device
-from pixelrl.training.recipe import PhaseSettings, Recipe, read_recipe
+from pixelrl.training.recipe import Recipe, read_recipe
 from pixelrl.training.shipped import find_recipe
 from pixelrl.training.trainer import Trainer
 
@@ -55,8 +55,10 @@ class Clock:
 
 def measure(recipe: Recipe, phase: str, iterations: int, device: torch.device) -> dict[str, float]:
     """Crops per second of one phase, and the shares of time."""
-    lr = getattr(recipe, phase).lr
-    phases = {name: PhaseSettings((UNTIMED + iterations) * (name == phase), lr=lr) for name in PHASES}
+    phases = {
+        name: replace(getattr(recipe, name), iterations=(UNTIMED + iterations) * (name == phase), cooldown=0)
+        for name in PHASES
+    }
     with tempfile.TemporaryDirectory() as folder:
         random = np.random.default_rng(0)
         for i in range(PHOTOS):

@@ -266,13 +266,17 @@ def test_train_stop_resume_and_use(run: Run, photos: Path, tmp_path: Path) -> No
         'name = "tiny"\n[task]\nkind = "gaussian-denoising"\nnum_steps = 2\n'
         '[policy]\nkind = "lookahead"\nwidth = 8\ndeep_width = 8\ndepths = [1, 1, 1]\nhead_width = 4\n'
         f'[data]\nfolder = "{photos}"\ncrop = 8\nbatch = 2\nvalidation = 1\n'
-        "[learner]\nestimate_coef = 1.0\n[warm_start]\niterations = 3\n[reinforcement]\niterations = 3\n"
+        "[warm_start]\niterations = 3\n[reinforcement]\niterations = 3\n"
     )
     where = tmp_path / "run"
     assert run("train", recipe, "-o", where, "--minutes", 0.00001)[0] == 0
     code, _, err = run("train", recipe, "-o", where)
     assert (code, "--resume" in err) == (2, True)
-    code, out, _ = run("train", recipe, "-o", where, "--resume")
+    assert run("train")[0] == 2
+    code, _, err = run("train", "--resume", where, "--set", "learner.gamma=0.5")
+    assert (code, "learner.gamma = 0.95, not 0.5" in err) == (2, True)
+    assert run("train", "--resume", where, "--minutes", 0.00001, "--set", "reinforcement.iterations=4")[0] == 0
+    code, out, _ = run("train", recipe, "-o", where, "--resume")  # with the recipe, it is what counts
     assert code == 0
     made = Path(out.strip())
     scores = tmp_path / "scores.json"
@@ -283,6 +287,24 @@ def test_train_stop_resume_and_use(run: Run, photos: Path, tmp_path: Path) -> No
     assert f"{content['mean']['psnr']:.3f}" in out
     mean = sum(p["psnr"] for p in content["pictures"]) / 2
     assert content["mean"]["psnr"] == pytest.approx(mean)
+
+
+def test_a_run_remembers_its_recipe(run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was set on the command line, too, and from whichever folder it is gone on with."""
+    (tmp_path / "tiny.toml").write_text(
+        'name = "tiny"\n[task]\nkind = "gaussian-denoising"\n[policy]\nkind = "fcn"\nwidth = 2\n'
+        "[data]\ncrop = 8\nvalidation = 1\n[reinforcement]\niterations = 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    settings = ("--set", f"data.folder={photos.relative_to(tmp_path)}", "--set", "data.batch=2", "--minutes", 0.00001)
+    code, _, err = run("train", "tiny.toml", "-o", "run", *settings)
+    assert (code, "pixelrl train --resume run goes on" in err) == (0, True)
+    monkeypatch.chdir(photos)
+    code, out, _ = run("train", "--resume", tmp_path / "run")
+    assert (code, out.strip()) == (0, str(tmp_path / "run" / "policy.safetensors"))
+    assert run("train", "--resume", "-o", tmp_path / "run")[0] == 0
+    assert run("train", "--resume", tmp_path / "run", "-o", "other")[0] == 2
+    assert run("train", "--resume", photos)[0] == 2
 
 
 def test_help_and_policies(run: Run) -> None:

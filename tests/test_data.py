@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.training.data import Crops, load_photos, recolored, rescaled, split
+from pixelrl.training.data import Crops, Photo, load_photos, recolored, rescaled, split
 
 CPU = torch.device("cpu")
+
+
+def named(pixels: Tensor, name: str = "p.png") -> Photo:
+    return Photo(name, pixels)
 
 
 def unique_photo(height: int, width: int, start: int = 0) -> Tensor:
@@ -40,7 +44,7 @@ def found(crop: Tensor, photo: Tensor) -> tuple[int, int, int]:
 
 def test_crops_are_pieces_of_the_photos(generator: torch.Generator) -> None:
     photo = unique_photo(9, 12)
-    crops = Crops([photo], size=5, batch=500, device=CPU).sample(generator)
+    crops = Crops([named(photo)], size=5, batch=500, device=CPU).sample(generator)
     assert crops.shape == (500, 1, 5, 5)
     assert crops.dtype == torch.float32
     levels = (crops * 255).round()
@@ -53,18 +57,18 @@ def test_crops_are_pieces_of_the_photos(generator: torch.Generator) -> None:
 
 def test_crops_come_from_every_photo(generator: torch.Generator) -> None:
     dark, bright = unique_photo(8, 8), unique_photo(10, 10, start=100)
-    crops = Crops([dark, bright], size=4, batch=200, device=CPU).sample(generator)
+    crops = Crops([named(dark), named(bright)], size=4, batch=200, device=CPU).sample(generator)
     share = (crops.amin((1, 2, 3)) >= 100 / 255).double().mean().item()
     assert 0.35 < share < 0.65
 
 
 def test_a_crop_may_be_the_whole_photo(generator: torch.Generator) -> None:
-    crops = Crops([unique_photo(6, 6)], size=6, batch=3, device=CPU).sample(generator)
+    crops = Crops([named(unique_photo(6, 6))], size=6, batch=3, device=CPU).sample(generator)
     assert (crops.flatten(1).sort().values * 255).round().equal(torch.arange(36.0).repeat(3, 1))
 
 
 def test_the_generator_decides() -> None:
-    crops = Crops([unique_photo(15, 15)], size=4, batch=6, device=CPU)
+    crops = Crops([named(unique_photo(15, 15))], size=4, batch=6, device=CPU)
     one, same, other = (crops.sample(torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -94,18 +98,27 @@ def test_recolored_by_hand(generator: torch.Generator) -> None:
 def test_a_share_of_the_crops_is_recolored() -> None:
     photo = torch.tensor([100, 120, 140], dtype=torch.uint8)[:, None, None].expand(3, 4, 4)
     plain, third = (
-        Crops([photo], size=4, batch=300, device=CPU, recolor=share).sample(torch.Generator().manual_seed(0))
+        Crops([named(photo)], size=4, batch=300, device=CPU, recolor=share).sample(torch.Generator().manual_seed(0))
         for share in (0.0, 1 / 3)
     )
     changed = (plain != third).flatten(1).any(1).double().mean().item()
     assert changed == pytest.approx(1 / 3, abs=0.08)
-    grey = Crops([photo[:1]], size=4, batch=30, device=CPU, recolor=1.0).sample(torch.Generator().manual_seed(0))
+    grey = Crops([named(photo[:1])], size=4, batch=30, device=CPU, recolor=1.0).sample(torch.Generator().manual_seed(0))
     assert torch.equal(grey, torch.full_like(grey, 100 / 255))
 
 
 def test_a_photo_smaller_than_a_crop_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"data\.crop = 6 .* 5 pixels"):
-        Crops([unique_photo(9, 9), unique_photo(12, 5)], size=6, batch=1, device=CPU)
+    photos = [named(unique_photo(9, 9)), named(unique_photo(12, 5), "small.png")]
+    words = r"data\.crop = 6 does not fit into small\.png of 5x12 pixels; set data\.crop to at most 5, or take .* away$"
+    with pytest.raises(UsageError, match=words):
+        Crops(photos, size=6, batch=1, device=CPU)
+
+
+def test_a_crop_larger_than_a_scaled_photo_is_explained() -> None:
+    photos = rescaled([named(unique_photo(10, 20), "a.png")], [1.0, 0.5])
+    words = r"t\.crop = 6 does not fit into a\.png of 10x5 pixels at 0\.5 of data\.scales; .*or that scale$"
+    with pytest.raises(UsageError, match=words):
+        Crops(photos, size=6, batch=1, device=CPU, setting="reinforcement.crop")
 
 
 def test_split_by_hand() -> None:
@@ -132,10 +145,11 @@ def test_a_split_that_leaves_nothing_is_refused() -> None:
 
 def test_rescaled_by_hand() -> None:
     photo = torch.tensor([[10, 20, 0, 0], [30, 40, 0, 8]], dtype=torch.uint8)[None]
-    same, half = rescaled([photo], [1.0, 0.5])
-    assert torch.equal(same, photo)
-    assert half.tolist() == [[[25, 2]]]  # means of 2x2
-    assert [p.shape for p in rescaled([unique_photo(10, 20)], [0.9, 0.7])] == [(1, 9, 18), (1, 7, 14)]
+    same, half = rescaled([named(photo)], [1.0, 0.5])
+    assert torch.equal(same.pixels, photo)
+    assert half.pixels.tolist() == [[[25, 2]]]  # means of 2x2
+    assert (same.scale, half.scale, half.name) == (1.0, 0.5, "p.png")
+    assert [p.pixels.shape for p in rescaled([named(unique_photo(10, 20))], [0.9, 0.7])] == [(1, 9, 18), (1, 7, 14)]
 
 
 def test_photos_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -145,15 +159,17 @@ def test_photos_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder").mkdir()
     photos = load_photos(tmp_path)
-    assert [(tuple(photo.shape), int(photo[0, 0, 0])) for photo in photos] == [((1, 3, 4), i) for i in (1, 2, 3)]
-    assert all(photo.dtype == torch.uint8 for photo in photos)
+    assert [photo.name for photo in photos] == ["a.png", "b.png", "c.bmp"]
+    pixels = [photo.pixels for photo in photos]
+    assert [(tuple(each.shape), int(each[0, 0, 0])) for each in pixels] == [((1, 3, 4), i) for i in (1, 2, 3)]
+    assert all(each.dtype == torch.uint8 for each in pixels)
 
 
 def test_colour_photos_become_grey(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "green.png"), np.full((2, 2, 3), (0, 200, 0), np.uint8))
     (photo,) = load_photos(tmp_path)
-    assert photo.shape == (1, 2, 2)
-    assert abs(int(photo[0, 0, 0]) - 0.587 * 200) <= 1  # the luma of BT.601
+    assert photo.pixels.shape == (1, 2, 2)
+    assert abs(int(photo.pixels[0, 0, 0]) - 0.587 * 200) <= 1  # the luma of BT.601
 
 
 def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:

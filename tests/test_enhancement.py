@@ -74,10 +74,10 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_pairs_are_matched_by_name(folders: tuple[Path, Path], tmp_path: Path) -> None:
     before, after = folders
     pairs = load_pairs(before, after)
-    assert [tuple(photo.shape) for photo in pairs] == [(6, 48, 40)] * 3
+    assert [tuple(photo.pixels.shape) for photo in pairs] == [(6, 48, 40)] * 3
     names = tmp_path / "names.txt"
     names.write_text("2\n0\n")
-    assert torch.equal(load_pairs(before, after, names)[0], pairs[2])
+    assert torch.equal(load_pairs(before, after, names)[0].pixels, pairs[2].pixels)
 
 
 def test_what_is_wrong_with_pairs_is_named(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -59,15 +59,15 @@ def test_policies_see_levels_as_tasks_tell_them() -> None:
 
 
 def test_colour_photographs_and_crops_keep_their_channels() -> None:
-    from pixelrl.training.data import Crops, rescaled
+    from pixelrl.training.data import Crops, Photo, rescaled
 
     photo = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 40, 50), dtype=np.uint8))
-    half = rescaled([photo], [1.0, 0.5])
+    half = [each.pixels for each in rescaled([Photo("p.png", photo)], [1.0, 0.5])]
     assert [tuple(each.shape) for each in half] == [(3, 40, 50), (3, 20, 25)]
     # Area interpolation by one half is the mean of 2x2 pixels, in each channel by itself.
     mean = photo[2, :2, :2].float().mean().item()
     assert half[1][2, 0, 0].item() == pytest.approx(mean, abs=0.51)
-    batch = Crops([photo], 16, 5, torch.device("cpu")).sample(torch.Generator().manual_seed(0))
+    batch = Crops([Photo("p.png", photo)], 16, 5, torch.device("cpu")).sample(torch.Generator().manual_seed(0))
     assert batch.shape == (5, 3, 16, 16)
     colours = {tuple(c) for c in photo.flatten(1).T.tolist()}
     crop = (255 * batch[0]).round().flatten(1).T.tolist()

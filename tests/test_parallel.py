@@ -26,7 +26,7 @@ from pixelrl.training.trainer import STATE_FILE, Trainer
 CPU = torch.device("cpu")
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 TABLES: dict[str, dict[str, dict[str, object]]] = {
-    "all-action": {"learner": {"estimate_coef": 1.0, "max_grad_norm": 0.1}},
+    "all-action": {"learner": {"max_grad_norm": 0.1}},
     # How many random numbers Poisson noise takes depends on the pixels.
     "sampled": {
         "learner": {"gradient": "sampled", "t_max": 2},

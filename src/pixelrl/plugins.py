@@ -1,9 +1,9 @@
 """A user's own code by reference: ``module:name`` wherever a recipe, a command or a file names something built in.
 
 Who may run code is decided by who speaks. What a recipe or a command names is the user's own wish, and its module is
-imported: from anything installed, from the recipe's folder or from the current one. What a *file that was made
-elsewhere* names (a policy, a trace, a training state) is never imported: such files are passed on, and to open one
-must not run anything. Its references are taken from modules that are imported already, so the way to use one is
+imported: from anything installed, from the recipe's folder or from the current one; so is what a run that is gone on
+with was made from. What a *policy or a trace* names is never imported: such files are passed on, and to open one must
+not run anything. Its references are taken from modules that are imported already, so the way to use one is
 ``import mymodule`` in Python or ``pixelrl --import mymodule ...`` on the command line.
 """
 
@@ -29,6 +29,11 @@ def look_in(folder: Path) -> None:
     """Also look for modules in this folder when a recipe or a command names one. Nothing is imported by that."""
     folder = folder.resolve()
     _folders[:] = [folder, *(known for known in _folders if known != folder)]
+
+
+def folders() -> list[str]:
+    """The folders of `look_in`, for a run to remember where its recipe's modules lie."""
+    return [str(folder) for folder in _folders]
 
 
 def resolve_class(

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("recipe", type=PATH)
-@click.option("-o", "--output", required=True, type=PATH, help="Folder of the run: policy, state and log.")
+@click.argument("recipe", type=PATH, required=False)
+@click.option("-o", "--output", type=PATH, help="Folder of the run: policy, state and log.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, resumable.")
-@click.option("--resume", is_flag=True, help="Go on from the folder's state.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, which remembers its recipe.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the folder.")
 @click.option("--log-every", type=click.IntRange(min=1), default=100, show_default=True, help="Iterations.")
 @click.option(
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 )
 @DEVICE_OPTION
 def train(
-    recipe: Path,
-    output: Path,
+    recipe: Path | None,
+    output: Path | None,
     overrides: tuple[str, ...],
     minutes: float | None,
     resume: bool,
@@ -45,18 +45,26 @@ def train(
 ) -> int:
     """Train a policy from a RECIPE: a TOML file, or the name of a shipped one, for instance denoise-gray.
 
-    Ctrl-C and --minutes stop after the iteration at hand with a checkpoint, from which --resume goes on exactly.
+    Ctrl-C and --minutes stop after the iteration at hand with a checkpoint, from which --resume goes on exactly: give
+    the folder of the run instead of a RECIPE (pixelrl train --resume FOLDER). --set may then change the phases.
     On several GPUs: torchrun --nproc-per-node N -m pixelrl train RECIPE ...
     """
     from pixelrl.agent import choose_device
     from pixelrl.training.parallel import joined, own_device
     from pixelrl.training.recipe import read_recipe
     from pixelrl.training.shipped import find_recipe
+    from pixelrl.training.state import recipe_of
     from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Trainer
 
     if minutes is not None and math.isnan(minutes):
         raise UsageError("--minutes nan is not a time; give a number above 0")
-    plan = read_recipe(find_recipe(recipe), overrides)
+    if resume and recipe is not None and recipe.is_dir():
+        if output is not None and output != recipe:
+            raise UsageError(f"{recipe} and {output} are two folders; --resume goes on with one run")
+        recipe, output = None, recipe
+    if output is None or (recipe is None and not resume):
+        raise UsageError("give a RECIPE and -o FOLDER, or --resume FOLDER to go on with a run")
+    plan = recipe_of(output / STATE_FILE, overrides) if recipe is None else read_recipe(find_recipe(recipe), overrides)
     if not resume and (output / STATE_FILE).exists():
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
     place = own_device(choose_device(device))
@@ -69,7 +77,10 @@ def train(
     if processes.first and finished:
         click.echo(str(output / POLICY_FILE))
     elif processes.first:
-        complain(f"stopped at iteration {trainer.iteration} of {plan.iterations}; --resume goes on from there")
+        complain(
+            f"stopped at iteration {trainer.iteration} of {plan.iterations}; "
+            f"pixelrl train --resume {output} goes on from there"
+        )
     return 0 if finished or not trainer.interrupted else EXIT_INTERRUPTED
 
 

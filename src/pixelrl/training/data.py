@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,22 @@ from torch import Tensor
 
 from pixelrl.errors import UsageError
 
-Photo = UInt8[Tensor, "c _h _w"]
-"""8-bit, grey (c = 1), RGB (c = 3) or a pair of RGB pictures (c = 6); no two need to be of one size."""
+Pixels = UInt8[Tensor, "c h w"]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture to learn from; no two need to be of one size.
+
+    Attributes:
+        name: its file's.
+        pixels: 8-bit, grey (c = 1), RGB (c = 3) or a pair of RGB pictures (c = 6).
+        scale: at which the picture in the file was reduced to these pixels.
+    """
+
+    name: str
+    pixels: Pixels
+    scale: float = 1.0
 
 
 def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
@@ -25,7 +40,8 @@ def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
     """
     if not folder.is_dir():
         raise UsageError(f"data folder {folder} does not exist; give a folder of clean pictures as data.folder")
-    photos = [photo for path in _files(folder) if (photo := _read(path, num_channels)) is not None]
+    read = ((path.name, _read(path, num_channels)) for path in _files(folder))
+    photos = [Photo(name, pixels) for name, pixels in read if pixels is not None]
     if not photos:
         raise UsageError(f"data folder {folder} holds no picture that can be read; give one with clean pictures")
     return photos
@@ -63,7 +79,8 @@ def load_pairs(before: Path, after: Path, names: Path | None = None) -> list[Pho
             sizes.append(f"{photo.shape[2]}x{photo.shape[1]}")
         if sizes[0] != sizes[1]:
             raise UsageError(f"the pictures of {name} are of {sizes[0]} and {sizes[1]} pixels; a pair has one size")
-        pairs.append(torch.cat([photo for photo in photos if photo is not None]))
+        pixels = torch.cat([photo for photo in photos if photo is not None])
+        pairs.append(Photo(first[name].name, pixels))
     if not pairs:
         raise UsageError(f"data.before = {before} holds no picture; give pictures before and after")
     return pairs
@@ -73,7 +90,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file()]
 
 
-def _read(path: Path, num_channels: int) -> Photo | None:
+def _read(path: Path, num_channels: int) -> Pixels | None:
     """8-bit grey or RGB; None if it is no picture."""
     mode = cv2.IMREAD_GRAYSCALE if num_channels == 1 else cv2.IMREAD_COLOR_RGB
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), mode) if path.stat().st_size else None
@@ -104,9 +121,10 @@ def rescaled(photos: Sequence[Photo], scales: Sequence[float]) -> list[Photo]:
                 result.append(photo)
                 continue
             planes = [
-                cv2.resize(plane.numpy(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for plane in photo
+                cv2.resize(plane.numpy(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                for plane in photo.pixels
             ]
-            result.append(torch.from_numpy(np.stack(planes)))
+            result.append(Photo(photo.name, torch.from_numpy(np.stack(planes)), scale))
     return result
 
 
@@ -114,23 +132,36 @@ class Crops:
     """Batches of random square crops, each mirrored or turned by a random one of the square's eight symmetries.
 
     Args:
-        photos: uint8 ``(c, h, w)`` each, any sizes.
+        photos: of any sizes.
         size: side of a crop in pixels.
         batch: crops per batch.
         device: where batches are made. The photos are kept there.
         recolor: share of the crops, of RGB photos, that `recolored` changes.
+        setting: the recipe's name for ``size``, for errors.
 
     Raises:
-        UsageError: a photo smaller than a crop.
+        UsageError: a photo smaller than a crop; its file, size and scale are named.
     """
 
     def __init__(
-        self, photos: Sequence[Photo], size: int, batch: int, device: torch.device, recolor: float = 0.0
+        self,
+        photos: Sequence[Photo],
+        size: int,
+        batch: int,
+        device: torch.device,
+        recolor: float = 0.0,
+        setting: str = "data.crop",
     ) -> None:
-        smallest = min(min(photo.shape[-2:]) for photo in photos)
-        if smallest < size:
-            raise UsageError(f"data.crop = {size} does not fit into a picture of {smallest} pixels; make it smaller")
-        self.photos = [photo.to(device) for photo in photos]
+        smallest = min(photos, key=lambda photo: min(photo.pixels.shape[-2:]))
+        height, width = smallest.pixels.shape[-2:]
+        if min(height, width) < size:
+            scaled, cure = "", f"set {setting} to at most {min(height, width)}, or take the picture away"
+            if smallest.scale != 1:
+                scaled, cure = f" at {smallest.scale:g} of data.scales", f"{cure}, or that scale"
+            raise UsageError(
+                f"{setting} = {size} does not fit into {smallest.name} of {width}x{height} pixels{scaled}; {cure}"
+            )
+        self.photos = [photo.pixels.to(device) for photo in photos]
         self.size, self.batch, self.recolor = size, batch, recolor
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "b c size size"]:

@@ -38,9 +38,21 @@ class Learner:
         self.actions = ActionSet(task.action_names)
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
-        """L1 distance of the policy's estimate to the target: the supervised warm start."""
+        """The distance of the policy's estimate to the target, in the norm of the settings: the supervised warm start.
+
+        Raises:
+            UsageError: the policy forms no estimate.
+        """
         memory = self.policy.perceive(start.image, start.condition)
-        loss = self._estimate_loss(start, memory)
+        estimate = self.policy.estimate(memory, start.image)
+        if estimate is None:
+            raise UsageError("this policy forms no estimate; set warm_start.iterations to 0")
+        weight = start.reward_scale[:, :, None, None]
+        miss = self.task.compared(estimate) - self.task.compared(start.target)
+        if self.settings.estimate_norm == 2:
+            loss = 255 * (weight * miss.square()).mean()
+        else:  # the reward scale weighs squares, so its root weighs distances
+            loss = (weight.sqrt() * miss.abs()).mean()
         return loss, {"estimate_loss": loss.item()}
 
     def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
@@ -48,22 +60,17 @@ class Learner:
 
         The caller backpropagates each loss (and may change the weights) before asking for the next.
         """
-        first: Tensor = self.policy.perceive(start.image, start.condition)
-        memory: Tensor | None = first
-        actor = Actor(self.policy, sampler(generator, self.processes), first)
+        memory = self.policy.perceive(start.image, start.condition)
+        actor = Actor(self.policy, sampler(generator, self.processes), memory)
         steps: list[Step] = []
         for t, step in enumerate(episode(start.image, self.actions, actor, self.task.num_steps)):
             steps.append(step)
             ended = t + 1 == self.task.num_steps
             if ended or len(steps) == self.settings.t_max:
                 loss, logged = self._segment_loss(steps, start, None if ended else self._bootstrap(step, actor))
-                if memory is not None and self.settings.estimate_coef:
-                    supervised = self._estimate_loss(start, memory)
-                    loss = loss + self.settings.estimate_coef * supervised
-                    logged["estimate_loss"] = supervised.item()
                 yield loss, logged
                 # The weights have changed: nothing of the graph before this point may be used again.
-                steps, memory, actor.memory = [], None, actor.memory.detach()
+                steps, actor.memory = [], actor.memory.detach()
 
     def _bootstrap(self, last: Step, actor: Actor) -> AgentMap:
         """V of the state after the last step, a constant."""
@@ -71,16 +78,6 @@ class Learner:
             value: AgentMap | None = self.policy(last.after, self.actions.outcomes(last.after), actor.memory).value
         assert value is not None, "a policy in training mode gives values"
         return value
-
-    def _estimate_loss(self, start: Episode, memory: Tensor) -> Tensor:
-        estimate = self.policy.estimate(memory, start.image)
-        if estimate is None:
-            raise UsageError("this policy forms no estimate; set warm_start.iterations and learner.estimate_coef to 0")
-        weight = start.reward_scale[:, :, None, None]
-        miss = self.task.compared(estimate) - self.task.compared(start.target)
-        if self.settings.estimate_norm == 2:
-            return 255 * (weight * miss.square()).mean()
-        return (weight.sqrt() * miss.abs()).mean()  # the reward scale weighs squares, so its root weighs distances
 
     def _segment_loss(self, steps: list[Step], start: Episode, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
         settings = self.settings

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
+import json
+import sys
 import tomllib
-import types
-import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
 
 from pixelrl.errors import UsageError
 from pixelrl.plugins import look_in
+from pixelrl.validation import checked
 
-Settings = dict[str, object]
+Settings = dict[str, Any]
+
+_MOST = 1_000_000_000
+_Text = Annotated[str, Meta(description="a string")]
+_Name = Annotated[str, Meta(min_length=1, description="a name")]
+_Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+_Side = Annotated[int, Meta(ge=1, le=10_000, description="a whole number of pixels, from 1 to 10000")]
+_Number = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to a million")]
+_Size = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number, at least 0")]
+_Iterations = Annotated[int, Meta(ge=0, le=_MOST, description="a number of iterations, from 0 to a billion")]
+_Seed = Annotated[int, Meta(ge=-(2**53), le=2**53, description="a whole number of at most 16 digits")]
+_Scales = Annotated[
+    tuple[Annotated[float, Meta(gt=0, le=1)], ...],
+    Meta(min_length=1, description="a list of numbers above 0 and at most 1"),
+]
+_Kind = Annotated[Settings, Meta(description='a table with a kind, for instance kind = "lookahead", and its arguments')]
 
 
-@dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where training images come from and how they are cut.
 
     ``folder`` holds clean pictures; tasks that learn from pairs take the folders ``before`` and ``after`` instead, and
@@ -30,122 +48,97 @@ class DataSettings:
     random order and whose saturation is changed by a random factor.
     """
 
-    folder: str = ""
-    before: str = ""
-    after: str = ""
-    names: str = ""
-    crop: int = 64
-    batch: int = 16
-    validation: int = 16
-    scales: tuple[float, ...] = (1.0,)
-    more: str = ""
-    more_validation: str = ""
-    recolor: float = 0.0
+    folder: _Text = ""
+    before: _Text = ""
+    after: _Text = ""
+    names: _Text = ""
+    crop: _Side = 64
+    batch: _Number = 16
+    validation: _Number = 16
+    scales: _Scales = (1.0,)
+    more: _Text = ""
+    more_validation: _Text = ""
+    recolor: _Share = 0.0
 
 
-@dataclass(frozen=True)
-class PhaseSettings:
+PLACES = ("folder", "before", "after", "names", "more", "more_validation")
+"""The settings of `DataSettings` that say where things lie on this machine."""
+
+
+class PhaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A stretch of training.
 
-    The learning rate goes from ``lr`` to ``final_lr`` as ``(1 - progress) ** power``, and then, over the last
-    ``cooldown`` of the ``iterations``, straight on to 0. ``crop`` replaces ``data.crop`` if it is not 0.
+    The learning rate goes straight from ``lr`` to ``final_lr``, and then, over the last ``cooldown`` of the
+    ``iterations``, straight on to 0.
     """
 
-    iterations: int = 0
-    lr: float = 1e-3
-    final_lr: float = 0.0
-    power: float = 1.0
-    cooldown: int = 0
-    crop: int = 0
+    iterations: _Iterations = 0
+    lr: _Size = 1e-3
+    final_lr: _Size = 0.0
+    cooldown: _Iterations = 0
 
     def lr_at(self, done: int) -> float:
         """The learning rate after ``done`` iterations."""
         left = self.iterations - done
         if left <= self.cooldown:
             return self.final_lr * left / self.cooldown
-        share: float = (1 - done / (self.iterations - self.cooldown)) ** self.power
+        share = 1 - done / (self.iterations - self.cooldown)
         return self.final_lr + (self.lr - self.final_lr) * share
 
 
-@dataclass(frozen=True)
-class LearnerSettings:
+class ReinforcementSettings(PhaseSettings, frozen=True, forbid_unknown_fields=True):
+    """The second phase; ``crop`` replaces ``data.crop`` in it if it is not 0."""
+
+    crop: Annotated[int, Meta(ge=0, le=10_000, description="a whole number of pixels, or 0 for data.crop")] = 0
+
+
+class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How the policy learns.
 
     ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future) or ``sampled`` (the
-    paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_coef`` weighs the
-    loss of the policy's estimate beside the reinforcement learning; ``estimate_norm`` is that loss's norm, 1 or 2.
-    ``max_grad_norm`` 0 is no clipping.
+    paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_norm`` is the norm of
+    the loss of the policy's estimate, 1 or 2. ``max_grad_norm`` 0 is no clipping.
     """
 
-    gradient: str = "all-action"
-    gamma: float = 0.95
-    t_max: int = 5
-    ent_coef: float = 0.01
-    vf_coef: float = 0.5
-    estimate_coef: float = 0.0
-    estimate_norm: int = 1
-    max_grad_norm: float = 0.0
-    ema: float = 0.999
-    precision: str = "fp32"
+    gradient: Annotated[Literal["all-action", "sampled"], Meta(description='"all-action" or "sampled"')] = "all-action"
+    gamma: _Share = 0.95
+    t_max: _Number = 5
+    ent_coef: _Size = 0.01
+    vf_coef: _Size = 0.5
+    estimate_norm: Annotated[Literal[1, 2], Meta(description="1 or 2")] = 1
+    max_grad_norm: _Size = 0.0
+    ema: _Share = 0.999
+    precision: Annotated[Literal["fp32", "bf16"], Meta(description='"fp32" or "bf16"')] = "fp32"
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     """One training: task, policy, data, then a supervised ``warm_start`` and ``reinforcement`` learning.
 
     ``task`` and ``policy`` hold a ``kind`` and that kind's own arguments. ``initial`` is a shipped policy's name or a
     policy file whose weights the training starts from, as far as names and shapes agree; "" starts afresh.
     """
 
-    name: str
-    task: Settings
-    policy: Settings
-    seed: int = 0
-    initial: str = ""
-    data: DataSettings = field(default_factory=DataSettings)
-    learner: LearnerSettings = field(default_factory=LearnerSettings)
-    warm_start: PhaseSettings = field(default_factory=PhaseSettings)
-    reinforcement: PhaseSettings = field(default_factory=PhaseSettings)
+    name: _Name
+    task: _Kind
+    policy: _Kind
+    seed: _Seed = 0
+    initial: _Text = ""
+    data: DataSettings = DataSettings()
+    learner: LearnerSettings = LearnerSettings()
+    warm_start: PhaseSettings = PhaseSettings()
+    reinforcement: ReinforcementSettings = ReinforcementSettings()
 
     def __post_init__(self) -> None:
-        checks = {
-            "learner.gradient": (self.learner.gradient, ("all-action", "sampled")),
-            "learner.precision": (self.learner.precision, ("fp32", "bf16")),
-            "learner.estimate_norm": (self.learner.estimate_norm, (1, 2)),
-        }
-        for key, (value, known) in checks.items():
-            if value not in known:
-                raise UsageError(f"{key} = {value!r} is unknown; known are {', '.join(map(str, known))}")
-        least = {
-            "data.crop": (self.data.crop, 1),
-            "data.batch": (self.data.batch, 1),
-            "data.validation": (self.data.validation, 1),
-            "learner.t_max": (self.learner.t_max, 1),
-            "learner.max_grad_norm": (self.learner.max_grad_norm, 0),
-            "warm_start.iterations": (self.warm_start.iterations, 0),
-            "reinforcement.iterations": (self.reinforcement.iterations, 0),
-            "warm_start.crop": (self.warm_start.crop, 0),
-            "reinforcement.crop": (self.reinforcement.crop, 0),
-        }
-        for key, (number, minimum) in least.items():
-            if not number >= minimum:  # NaN, too
-                raise UsageError(f"{key} = {number} is too small; it is at least {minimum}")
-        num_steps = self.task.get("num_steps", 1)
-        if type(num_steps) is not int:
-            raise UsageError(f"task.num_steps = {num_steps!r} is not a number of steps; give a whole number")
-        for name, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
-            if phase.lr < 0 or phase.final_lr < 0:
-                raise UsageError(f"{name} has a negative learning rate; lr and final_lr are at least 0")
-            if not 0 <= phase.cooldown <= phase.iterations:
-                raise UsageError(
-                    f"{name}.cooldown = {phase.cooldown} is not between 0 and the phase's iterations; lower it too"
+        for key, table in (("task", self.task), ("policy", self.policy)):
+            if not isinstance(table.get("kind"), str):
+                raise ValueError(f'{key} must be a table with a kind, for instance {key}.kind = "..."')
+        for key, phase in (("warm_start", self.warm_start), ("reinforcement", self.reinforcement)):
+            if phase.cooldown > phase.iterations:
+                raise ValueError(
+                    f"{key}.cooldown = {phase.cooldown} is more than {key}.iterations = {phase.iterations}; lower it"
                 )
         if self.iterations == 0:
-            raise UsageError("the recipe trains nothing; give warm_start.iterations or reinforcement.iterations")
-        if not 0 <= self.data.recolor <= 1:
-            raise UsageError(f"data.recolor = {self.data.recolor} is not a share; give a number from 0 to 1")
-        if not self.data.scales or not all(0 < scale <= 1 for scale in self.data.scales):
-            raise UsageError(f"data.scales = {list(self.data.scales)} must be numbers above 0 and at most 1")
+            raise ValueError("the recipe trains nothing; give warm_start.iterations or reinforcement.iterations")
 
     @property
     def iterations(self) -> int:
@@ -158,9 +151,19 @@ class Recipe:
             return "warm_start", self.warm_start.lr_at(iteration)
         return "reinforcement", self.reinforcement.lr_at(iteration - self.warm_start.iterations)
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain nested dictionaries, for checkpoints."""
-        return dataclasses.asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries and lists, for checkpoints."""
+        plain: dict[str, Any] = json.loads(msgspec.json.encode(self))
+        return plain
+
+
+_REMOVED: dict[tuple[str, str], tuple[object, str]] = {
+    ("learner", "estimate_coef"): (0, "the estimate learns in warm_start"),
+    ("warm_start", "power"): (1, "learning rates change along straight lines"),
+    ("reinforcement", "power"): (1, "learning rates change along straight lines"),
+    ("warm_start", "crop"): (0, "data.crop is that of the warm start, and reinforcement.crop may be another"),
+}
+"""Settings that older recipes may have: the only value that still means something, and what there is instead."""
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -169,7 +172,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Modules that it names (``module:Class``) are from now on looked for in its folder, too.
 
     Raises:
-        UsageError: no such file, not TOML, an unknown key or a value of the wrong type, each named.
+        UsageError: no such file, not TOML, an unknown key or a value of the wrong type or out of range, each named.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -177,17 +180,23 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UsageError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
+    look_in(path.parent)  # for modules that the recipe names
+    return recipe_from_dict(content, str(path), overrides)
+
+
+def recipe_from_dict(content: Settings, where: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Nested dictionaries as a `Recipe`, with overrides as in `read_recipe`; ``where`` is named in errors."""
+    content = copy.deepcopy(content)
     for override in overrides:
         _apply(content, override)
-    look_in(path.parent)  # for modules that the recipe names
-    return recipe_from_dict(content, str(path))
-
-
-def recipe_from_dict(content: Settings, where: str) -> Recipe:
-    """Check nested dictionaries against the fields of `Recipe`; ``where`` is named in errors."""
-    recipe = _build(Recipe, content, "", where)
-    assert isinstance(recipe, Recipe)
-    return recipe
+    try:
+        for (table, key), (value, instead) in _REMOVED.items():
+            settings = content.get(table)
+            if isinstance(settings, dict) and settings.pop(key, value) != value:
+                raise UsageError(f"{table}.{key} can no longer be set; leave it out: {instead}")
+        return checked(content, Recipe, "a recipe")
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _apply(content: Settings, override: str) -> None:
@@ -205,40 +214,3 @@ def _apply(content: Settings, override: str) -> None:
             raise UsageError(f"--set {override!r}: {table} is a value, not a table")
         content = inner
     content[last] = value
-
-
-def _build(kind: type, content: object, prefix: str, where: str) -> object:
-    if not isinstance(content, dict):
-        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table, not {content!r}")
-    hints = typing.get_type_hints(kind)
-    for key in content:
-        if key not in hints:
-            raise UsageError(f"{where}: unknown key {prefix}{key}; known are {', '.join(prefix + h for h in hints)}")
-    for entry in dataclasses.fields(kind):
-        needed = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-        if needed and entry.name not in content:
-            raise UsageError(f"{where}: {prefix}{entry.name} is missing")
-    return kind(**{key: _convert(hints[key], value, prefix + key, where) for key, value in content.items()})
-
-
-def _convert(hint: object, value: object, key: str, where: str) -> object:
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _build(hint, value, key + ".", where)
-    if isinstance(hint, types.GenericAlias) and hint.__origin__ is dict:
-        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-            raise UsageError(f'{where}: {key} must be a table with a kind, for instance {key}.kind = "..."')
-        return value
-    if isinstance(hint, types.GenericAlias):
-        if isinstance(value, (list, tuple)) and all(_is_number(item) for item in value):
-            return tuple(float(item) for item in value)
-        raise UsageError(f"{where}: {key} must be a list of numbers, not {value!r}")
-    if hint is float and _is_number(value):
-        return float(typing.cast(float, value))
-    if type(value) is hint:
-        return value
-    expected = {int: "a whole number", float: "a number", str: "a string"}[typing.cast(type, hint)]
-    raise UsageError(f"{where}: {key} must be {expected}, not {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

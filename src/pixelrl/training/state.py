@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixelrl.checkpoint import load_weights, read_tensors, write_tensors
 from pixelrl.errors import UsageError
+from pixelrl.plugins import folders, look_in
 from pixelrl.policies import Policy
-from pixelrl.training.recipe import DataSettings, LearnerSettings, Recipe
+from pixelrl.policy_files import read_header
+from pixelrl.training.recipe import PLACES, Recipe, recipe_from_dict
+from pixelrl.validation import shown
 
 CONTENT = "training state"
 FIXED = ("task", "policy", "learner", "seed", "data")
-PLACES = {"folder": "", "more": "", "more_validation": ""}
+"""What must stay the same, but for where the data lies."""
 PHASES = ("warm_start", "reinforcement")
 
 Weights = dict[str, Tensor]
@@ -28,9 +31,10 @@ def write_state(
     ema: Weights,
     optimiser: torch.optim.Optimizer,
     generators: dict[str, torch.Generator],
+    recipe: Recipe,
     header: dict[str, object],
 ) -> None:
-    """Write weights, their moving average, the optimiser's moments and generators; ``header`` says of which recipe.
+    """Write weights, their moving average, the optimiser's moments and generators, and the recipe.
 
     Raises:
         UsageError: the place cannot be written.
@@ -41,7 +45,25 @@ def write_state(
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{names[index]}.{key}": tensor for key, tensor in moments.items()}
     tensors |= {name: generator.get_state() for name, generator in generators.items()}
-    write_tensors(path, tensors, {"format": 1, "content": CONTENT, **header})
+    plan = recipe.as_dict()
+    # A run may be gone on with from another folder. Unlike a policy, its state stays on this machine.
+    plan["data"] |= {key: str(Path(plan["data"][key]).resolve()) for key in PLACES if plan["data"][key]}
+    write_tensors(path, tensors, {"format": 1, "content": CONTENT, "recipe": plan, "modules": folders(), **header})
+
+
+def recipe_of(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe that a run remembers, with overrides as in `pixelrl.training.recipe.read_recipe`.
+
+    Raises:
+        UsageError: no state there, or one without a recipe, or overrides that are not valid.
+    """
+    header = read_header(path, CONTENT)
+    plan, modules = header.get("recipe"), header.get("modules", [])
+    if not isinstance(plan, dict):
+        raise UsageError(f"{path} does not say which recipe it was trained with; give the recipe, too")
+    for folder in modules if isinstance(modules, list) else []:
+        look_in(Path(folder))
+    return recipe_from_dict(plan, str(path), overrides)
 
 
 def read_state(path: Path, recipe: Recipe) -> tuple[Weights, dict[str, object], list[str]]:
@@ -53,16 +75,27 @@ def read_state(path: Path, recipe: Recipe) -> tuple[Weights, dict[str, object], 
         UsageError: no state there, or one of another task, policy, learner, seed or data.
     """
     tensors, header = read_tensors(path, CONTENT)
-    theirs, ours = header.get("recipe"), json.loads(json.dumps(recipe.as_dict()))
-    if not isinstance(theirs, dict):
-        raise UsageError(f"{path} does not say which recipe it was trained with; start a new folder")
-    # A setting that is newer than the state had the effect of its default.
-    defaults = json.loads(json.dumps({"data": asdict(DataSettings()), "learner": asdict(LearnerSettings())}))
-    for key in FIXED:
-        before, now = ({**defaults.get(key, {}), **_table(r.get(key)), **PLACES} for r in (theirs, ours))
-        if before != now:
-            raise UsageError(f"{path} was trained with another {key} ({theirs.get(key)}); start a new folder")
-    return tensors, header, [phase for phase in PHASES if theirs.get(phase) != ours[phase]]
+    theirs, ours = recipe_of(path).as_dict(), recipe.as_dict()
+    for key, before in _settings(theirs).items():
+        now = _settings(ours).get(key)
+        if now != before:
+            raise UsageError(
+                f"{path} was trained with {key} = {shown(before)}, not {shown(now)}; leave that as it was, or start a "
+                "new folder (only the phases may change, and where the photographs lie)"
+            )
+    return tensors, header, [phase for phase in PHASES if theirs[phase] != ours[phase]]
+
+
+def _settings(recipe: dict[str, Any]) -> dict[str, object]:
+    """What must stay the same, by dotted names."""
+    fixed: dict[str, object] = {}
+    for table in FIXED:
+        value = recipe[table]
+        if isinstance(value, dict):
+            fixed |= {f"{table}.{key}": value[key] for key in value if not (table == "data" and key in PLACES)}
+        else:
+            fixed[table] = value
+    return fixed
 
 
 def restore(
@@ -89,7 +122,3 @@ def restore(
 
 def _under(tensors: Weights, prefix: str) -> Weights:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _table(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {"": value}

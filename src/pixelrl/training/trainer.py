@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from pixelrl.training.interrupt import stop_on_interrupt
 from pixelrl.training.learner import Learner, Logged
 from pixelrl.training.log import TrainLog
 from pixelrl.training.parallel import ALONE, Processes
-from pixelrl.training.recipe import Recipe
+from pixelrl.training.recipe import PLACES, Recipe, recipe_from_dict
 from pixelrl.training.state import read_state, restore, write_state
 
 STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
@@ -68,6 +68,7 @@ class Trainer:
         validate_every: int = 2000,
         processes: Processes = ALONE,
     ) -> None:
+        recipe = recipe_from_dict(recipe.as_dict(), "the recipe")  # one that was made in Python is checked here
         self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
         if recipe.data.batch % processes.world:
             raise UsageError(
@@ -82,13 +83,16 @@ class Trainer:
         channels = int(str(recipe.policy.get("num_channels", 1)))
         more = (load_photos(Path(d), channels) if d else [] for d in (recipe.data.more, recipe.data.more_validation))
         more_train, more_validation = more
-        scaled, sizes = rescaled([*train, *more_train], recipe.data.scales), recipe.data
+        scaled, data = rescaled([*train, *more_train], recipe.data.scales), recipe.data
+        sizes = {"warm_start": (data.crop, "data.crop"), "reinforcement": (data.crop, "data.crop")}
+        if recipe.reinforcement.crop:
+            sizes["reinforcement"] = recipe.reinforcement.crop, "reinforcement.crop"
         self.crops = {
-            name: Crops(scaled, phase.crop or sizes.crop, sizes.batch, device, sizes.recolor)
-            for name, phase in (("warm_start", recipe.warm_start), ("reinforcement", recipe.reinforcement))
+            phase: Crops(scaled, size, data.batch, device, data.recolor, setting)
+            for phase, (size, setting) in sizes.items()
         }
         self.validation = {
-            suffix: [_centre(photo, VALIDATION_SIDE).to(device) for photo in photos]
+            suffix: [_centre(photo.pixels, VALIDATION_SIDE).to(device) for photo in photos]
             for suffix, photos in (("", validation), ("_more", more_validation))
         }
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
@@ -248,19 +252,18 @@ class Trainer:
         if not all(bool(torch.isfinite(weight).all()) for weight in self.policy.state_dict().values()):
             raise self._diverged(f"the weights after iteration {self.iteration} are not finite")
         # A policy is passed on: of folders and files it keeps the names, not where they lay on this machine.
-        places = ("folder", "before", "after", "names", "more", "more_validation")
-        data = asdict(self.recipe.data)
-        data |= {key: Path(data[key]).name for key in places}
+        plan = self.recipe.as_dict()
+        plan["data"] |= {key: Path(plan["data"][key]).name for key in PLACES}
         training = {
-            "recipe": {**self.recipe.as_dict(), "data": data, "initial": Path(self.recipe.initial).name},
+            "recipe": {**plan, "initial": Path(self.recipe.initial).name},
             "iterations": self.iteration,
             "minutes": round(self.seconds / 60, 1),
             **self.scores,
         }
         save_policy(self.folder / POLICY_FILE, self.averaged_policy(), replace(self.card, training=training))
         header = {"iteration": self.iteration, "seconds": self.seconds, "scores": dict(self.scores)}
-        header["recipe"] = self.recipe.as_dict()
-        write_state(self.folder / STATE_FILE, self.policy, self.ema, self.optimiser, self._generators(), header)
+        file, generators = self.folder / STATE_FILE, self._generators()
+        write_state(file, self.policy, self.ema, self.optimiser, generators, self.recipe, header)
         self.saved = self.iteration
 
     def resume(self) -> list[str]:
