@@ -375,15 +375,15 @@ def test_command_line(
     )
     assert Page(Path("r.html").read_text()).data["agreement"] == 1
     assert run(monkeypatch, "explain", "t.npz", "-o", "s.html", "--region", "0,0,8,8") == 0
-    for name in ("strip.png", "film.gif", "film.webp"):
+    for name in ("strip.png", "film.gif", "film.webp", "new/folder/r.html"):
         assert run(monkeypatch, "explain", "t.npz", "-o", name) == 0
-    assert run(monkeypatch, "show", "t.npz", "-o", "again.gif") == 0
-    assert Path("again.gif").read_bytes() == Path("film.gif").read_bytes()
+    assert run(monkeypatch, "show", "t.npz", "-o", "other/again.gif") == 0
+    assert Path("other/again.gif").read_bytes() == Path("film.gif").read_bytes()
     capsys.readouterr()
     for arguments, code, words in [
-        (("t.npz", "-o", "r.html"), 2, "the file exists; use --overwrite"),
+        (("t.npz", "-o", "r.html"), 2, "r.html exists; give --overwrite"),
         (("t.npz", "-o", "r.pdf"), 2, "the ending '.pdf' is not known; .html, .png, .gif, .webp can be written"),
-        (("t.npz", "-o", "nowhere/r.html"), 2, "there is no folder nowhere"),
+        (("t.npz", "-o", "t.npz/r.html"), 2, "the folder t.npz cannot be made"),
         (("none.npz", "-o", "n.html"), 2, "does not exist"),
         (("t.npz", "-o", "n.html", "--region", "1,2,3"), 2, "'1,2,3' is not a region"),
         (("t.npz", "-o", "n.html", "--region", "0,0,99,99"), 2, "does not lie inside"),

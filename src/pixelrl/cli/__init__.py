@@ -1,16 +1,19 @@
 """The command line: ``pixelrl COMMAND``. One file per group of commands; they load PyTorch only when they run.
 
-Exit codes: 0 all done, 1 a fault of ours, 2 usage, 3 some inputs failed, 130 interrupted.
+Exit codes: 0 all done, 1 a fault of ours or a report that could not be printed, 2 usage, 3 some inputs failed, 130
+interrupted.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 
 import click
 
 from pixelrl import __version__
-from pixelrl.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, complain
+from pixelrl.cli.common import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE, complain, output_lost
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.edit_pictures import enhance, restore, saliency
 from pixelrl.cli.explain import explain
@@ -56,6 +59,9 @@ for command in (
 
 def main() -> None:
     """Run the command line and exit with the documented code. What is not a `PixelRLError` is our fault: exit 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding does not have must end nothing
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -67,4 +73,9 @@ def main() -> None:
     except PixelRLError as error:
         complain(str(error))
         code = EXIT_USAGE
+    except OSError as error:
+        if error.filename is not None:  # of a file; those of ours are `PixelRLError`s
+            raise
+        output_lost(error)
+        code = 0 if error.errno == errno.EPIPE else EXIT_FAULT
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -16,7 +21,10 @@ if TYPE_CHECKING:
     from pixelrl.pictures.arrays import Array
     from pixelrl.trace import Trace
 
-EXIT_USAGE, EXIT_INPUTS, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_FAULT, EXIT_USAGE, EXIT_INPUTS, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+STANDARD = Path("-")
+"""As a name: standard input or output."""
 
 PATH = click.Path(path_type=Path)
 DEVICE_OPTION = click.option(
@@ -26,24 +34,82 @@ DEVICE_OPTION = click.option(
     show_default=True,
     help="Where to compute.",
 )
+THREADS_OPTION = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads to compute with.  [default: as many as the cores and the size of a picture are worth]",
+)
+FORMAT_OPTION = click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["png", "jpeg", "tiff", "webp"]),
+    help="Of the results.  [default: by the ending of -o, or as the input]",
+)
+QUALITY_OPTION = click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Of JPEG and WebP.  [default: 95; WebP without loss, or 90 if the input had lost something]",
+)
 
 
 def complain(message: str) -> None:
     """One line on stderr."""
-    click.echo(f"pixelrl: {message}", err=True)
-
-
-def parse_level(context: click.Context, parameter: click.Parameter, value: str) -> float | str:
-    """A noise level, at least 0, or the word ``auto``."""
-    if value == "auto":
-        return value
     try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise click.BadParameter(f"{value!r} is not a noise level; give a number of at least 0, or auto")
-    return number
+        click.echo(f"pixelrl: {message}", err=True)
+    except OSError:  # nobody can be told
+        discard(sys.stderr)
+
+
+def say(message: str) -> bool:
+    """One line on stdout. False if it cannot be written, which is said once and ends nothing."""
+    try:
+        click.echo(message)
+    except OSError as error:
+        output_lost(error)
+        return error.errno == errno.EPIPE  # whoever closed the pipe has read enough
+    return True
+
+
+def output_lost(error: OSError) -> None:
+    """Standard output cannot be written to: say why, and write no more of it."""
+    discard(sys.stdout)
+    if error.errno != errno.EPIPE:
+        complain(f"standard output cannot be written ({error.strerror})")
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is written to a stream from now on, and what it still holds, go nowhere."""
+    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # a stream without a file
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def level(low: float, unit: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """A callback for an option that is a number of at least ``low``, or the word ``auto``."""
+
+    def parse(context: click.Context, parameter: click.Parameter, value: str) -> float | str:
+        if value == "auto":
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number < float("inf"):
+            raise click.BadParameter(f"{value!r} is not a noise level; give {unit}, at least {low:g}, or auto")
+        return number
+
+    return parse
+
+
+def check_file(path: Path, option: str, what: str) -> None:
+    """Refuse a file that is not there.
+
+    Raises:
+        UsageError: naming the option and what it should be.
+    """
+    if path == STANDARD:
+        raise UsageError(f"{option} -: this is not read from standard input; give a file")
+    if not os.path.isfile(path):
+        raise UsageError(f"{option} {path} does not exist or is no file; give {what}")
 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from pixelrl.cli.common import parse_level
-from pixelrl.cli.work import Level, Settings, Work, chooser, picture_options, run
+from pixelrl.cli.common import level
+from pixelrl.cli.options import Level, Settings, Work, picture_options, policies_for
+from pixelrl.cli.work import run
 from pixelrl.errors import UsageError
 
 POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepper"}
@@ -20,7 +21,7 @@ POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepp
 @click.option(
     "--sigma",
     metavar="N|auto",
-    callback=parse_level,
+    callback=level(0, "grey levels"),
     default="auto",
     show_default=True,
     help="Gaussian noise: its standard deviation in grey levels.",
@@ -28,7 +29,7 @@ POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepp
 @click.option(
     "--peak",
     metavar="N|auto",
-    callback=parse_level,
+    callback=level(1e-3, "photons at white"),
     default="auto",
     show_default=True,
     help="Poisson noise: photons at white.",
@@ -37,10 +38,10 @@ POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepp
 def denoise(work: Work, noise: str | None, sigma: Level, peak: Level, policy: str | None) -> int:
     """Remove noise from pictures.
 
-    INPUT is a file, a folder (its tree is mirrored under the output) or a quoted pattern such as "scans/*.png". Bit
-    depth, alpha, ICC profile and EXIF data are kept. A noise level that is not given is estimated from each picture.
+    INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
+    standard input. Bit depth, alpha, ICC profile and EXIF data are kept. A noise level that is not given is estimated
+    from each picture.
     """
     if noise is not None and policy is not None:
         raise UsageError("--noise and --policy both say which policy to use; give one")
-    agent_for = chooser(policy, POLICIES[noise or "gaussian"], work.device)
-    return run(work, Settings(agent_for, {"sigma": sigma, "peak": peak}))
+    return run(work, Settings(policies_for(policy, POLICIES[noise or "gaussian"]), {"sigma": sigma, "peak": peak}))

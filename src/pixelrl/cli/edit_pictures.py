@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import PATH, read_mask
-from pixelrl.cli.work import Settings, Work, chooser, picture_options, run
+from pixelrl.cli.common import PATH
+from pixelrl.cli.options import Settings, Work, picture_options, policies_for
+from pixelrl.cli.work import run
 from pixelrl.errors import UsageError
 
 
@@ -17,10 +19,10 @@ from pixelrl.errors import UsageError
 def restore(work: Work, policy: str | None) -> int:
     """Remove text that was stamped on pictures, wherever it is.
 
-    INPUT is a file, a folder (its tree is mirrored under the output) or a quoted pattern such as "scans/*.png". Nothing
-    has to be said of where the text is, or whether it is black or white.
+    INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
+    standard input. Nothing has to be said of where the text is, or whether it is black or white.
     """
-    return run(work, Settings(chooser(policy, "restore", work.device), {}))
+    return run(work, Settings(policies_for(policy, "restore"), {}))
 
 
 @click.command()
@@ -29,17 +31,18 @@ def restore(work: Work, policy: str | None) -> int:
 def enhance(work: Work, style: str) -> int:
     """Give pictures a look, each pixel by itself.
 
-    INPUT is a file, a folder (its tree is mirrored under the output) or a quoted pattern such as "photos/*.jpg".
+    INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "photos/*.jpg", or - for
+    standard input.
     Colours are taken for sRGB. To teach it a look of your own, see `pixelrl train enhance`.
     """
-    from pixelrl.checkpoint import shipped_policies
+    from pixelrl.policy_files import shipped_policies
 
-    named = f"enhance-{style}"
-    shipped = shipped_policies()
-    if named not in shipped and not Path(style).exists():
-        known = ", ".join(name.removeprefix("enhance-") for name in shipped if name.startswith("enhance-"))
-        raise UsageError(f"--style {style!r} is neither a file nor a shipped look; shipped are {known or 'none'}")
-    return run(work, Settings(chooser(named if named in shipped else style, "enhance", work.device), {}))
+    looks = {name.removeprefix("enhance-"): name for name in shipped_policies() if name.startswith("enhance-")}
+    policy = looks.get(style.removeprefix("enhance-"), style)
+    if policy == style and not os.path.exists(style) and style not in looks.values():
+        known = ", ".join(looks) or "none"
+        raise UsageError(f"--style {style!r} is neither a file nor a shipped look; shipped are {known}")
+    return run(work, Settings((policy, policy), {}))
 
 
 @click.command()
@@ -55,15 +58,20 @@ def enhance(work: Work, style: str) -> int:
     show_default=True,
     help="How much the picture may change for it.",
 )
+@click.option("--save-mask", type=PATH, help="Also write the object, white on black (one input only).")
 @click.option("--policy", default="saliency-edit", show_default=True, help="A shipped policy or a policy file.")
-def saliency(work: Work, mask: Path | None, emphasize: bool, strength: float, policy: str) -> int:
+def saliency(
+    work: Work, mask: Path | None, emphasize: bool, strength: float, save_mask: Path | None, policy: str
+) -> int:
     """Make the eye go to an object in colour pictures, or away from it.
 
-    INPUT is a file, a folder (its tree is mirrored under the output) or a quoted pattern such as "photos/*.jpg".
+    INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "photos/*.jpg", or - for
+    standard input.
     Without --mask the most salient object of each picture is taken.
     """
     if work.ensemble:
         raise UsageError("--ensemble is for restoration; leave it out")
+    if work.ensemble:
+        raise UsageError("--ensemble is for restoration; leave it out")
     wanted = strength if emphasize else -strength
-    region = None if mask is None else read_mask(mask)
-    return run(work, Settings(chooser(policy, "saliency", work.device), {"strength": wanted}, region))
+    return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, read_reference
+from pixelrl.cli.common import DEVICE_OPTION, PATH, check_file, read_reference
+from pixelrl.cli.outputs import check_place, make_folder
 from pixelrl.errors import UsageError
+from pixelrl.policy_files import find_policy, shipped_policies
 
 _ENDINGS = (".html", ".png", ".gif", ".webp")
 
@@ -43,8 +45,7 @@ def explain(
     overwrite: bool,
 ) -> None:
     """Explain a TRACE: one HTML page to look into, or (by the ending of -o) a sheet or an animation."""
-    from pixelrl.pictures.atomic import written_whole
-
+    check_file(trace, "trace", "a trace, as --trace writes it")
     ending = output.suffix.lower()
     if ending not in _ENDINGS:
         raise UsageError(f"{output}: the ending {output.suffix!r} is not known; {', '.join(_ENDINGS)} can be written")
@@ -52,13 +53,14 @@ def explain(
         for name, value in {"--policy": policy, "--region": region}.items():
             if value is not None:
                 raise UsageError(f"{name} is for the page; leave it out, or give -o a name that ends in .html")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output}: the file exists; use --overwrite to replace it, or another name")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output}: there is no folder {output.parent}; an existing one is needed")
+    check_place(output, overwrite=overwrite)
+    if reference is not None:
+        check_file(reference, "--reference", "the clean picture")
+    if policy is not None:
+        find_policy(policy)
 
     from pixelrl.agent import load
-    from pixelrl.checkpoint import shipped_policies
+    from pixelrl.pictures.atomic import written_whole
     from pixelrl.report.animation import draw
     from pixelrl.report.page import report_html
     from pixelrl.trace import load_trace
@@ -66,10 +68,12 @@ def explain(
     recorded = load_trace(trace)
     clean = None if reference is None else read_reference(reference, recorded)
     if ending != ".html":
+        make_folder(output.parent)
         draw(output, recorded, clean, overwrite=overwrite)
     else:
         known = policy or (recorded.policy if recorded.policy in shipped_policies() else None)
         page = report_html(recorded, clean, None if known is None else load(known, device), region)
+        make_folder(output.parent)
         try:
             with written_whole(output) as temporary:
                 temporary.write_text(page, encoding="utf-8")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, complain
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, check_file, complain
+from pixelrl.cli.outputs import check_folder, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
+from pixelrl.policy_files import find_policy, read_header, shipped_policies
 
 if TYPE_CHECKING:
     from pixelrl.evaluate import Score
@@ -49,12 +50,8 @@ def train(
     the folder of the run instead of a RECIPE (pixelrl train --resume FOLDER). --set may then change the phases.
     On several GPUs: torchrun --nproc-per-node N -m pixelrl train RECIPE ...
     """
-    from pixelrl.agent import choose_device
-    from pixelrl.training.parallel import joined, own_device
     from pixelrl.training.recipe import read_recipe
     from pixelrl.training.shipped import find_recipe
-    from pixelrl.training.state import recipe_of
-    from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Trainer
 
     if minutes is not None and math.isnan(minutes):
         raise UsageError("--minutes nan is not a time; give a number above 0")
@@ -64,7 +61,16 @@ def train(
         recipe, output = None, recipe
     if output is None or (recipe is None and not resume):
         raise UsageError("give a RECIPE and -o FOLDER, or --resume FOLDER to go on with a run")
-    plan = recipe_of(output / STATE_FILE, overrides) if recipe is None else read_recipe(find_recipe(recipe), overrides)
+    check_folder(output)
+    plan = None if recipe is None else read_recipe(find_recipe(recipe), overrides)
+
+    from pixelrl.agent import choose_device
+    from pixelrl.training.parallel import joined, own_device
+    from pixelrl.training.state import recipe_of
+    from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Trainer
+
+    if plan is None:
+        plan = recipe_of(output / STATE_FILE, overrides)
     if not resume and (output / STATE_FILE).exists():
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
     place = own_device(choose_device(device))
@@ -147,36 +153,40 @@ def evaluate(
     Noise is neither clipped nor quantised; every pixel takes its most likely action; the result is clipped and
     rounded to 8 bits. PSNR at peak 255; SSIM with an 11x11 Gaussian window of sigma 1.5.
     """
+    kinds = {"gaussian": sigma, "poisson": peak, "saltpepper": density, "text": letters}
+    given = [(noise, level) for noise, level in kinds.items() if level is not None]
+    if len(given) + (degraded is not None) != 1:
+        raise UsageError(
+            "give one of --sigma, --peak, --density, --letters and --degraded, to say what is to be undone"
+        )
+    if any(not math.isfinite(level) for _, level in given):
+        raise UsageError(f"{given[0][1]} is not a strength of noise; give a finite number")
+    for option, folder in (("--data", data), ("--degraded", degraded)):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{option} {folder} is not a folder; give a folder of pictures")
+    if json_file is not None:
+        check_place(json_file, overwrite=overwrite, option="--json")
+    find_policy(policy)
+
     from pixelrl.agent import load
     from pixelrl.evaluate import evaluate as scores_of
     from pixelrl.evaluate import evaluate_pairs
     from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, TextRemoval
 
-    kinds = {
-        "gaussian": (GaussianDenoising, sigma),
-        "poisson": (PoissonDenoising, peak),
-        "saltpepper": (SaltPepperDenoising, density),
-        "text": (TextRemoval, letters),
+    tasks = {
+        "gaussian": GaussianDenoising,
+        "poisson": PoissonDenoising,
+        "saltpepper": SaltPepperDenoising,
+        "text": TextRemoval,
     }
-    given = [(noise, task, level) for noise, (task, level) in kinds.items() if level is not None]
-    if len(given) + (degraded is not None) != 1:
-        raise UsageError(
-            "give one of --sigma, --peak, --density, --letters and --degraded, to say what is to be undone"
-        )
-    if json_file is not None and json_file.exists() and not overwrite:
-        raise UsageError(f"{json_file} exists; give --overwrite to replace it")
-    if json_file is not None and not os.access(json_file.parent, os.W_OK):
-        raise UsageError(f"{json_file} cannot be written: {json_file.parent} is not a folder that can be written to")
     agent = load(policy, device)
     settings: dict[str, object] = {"ensemble": ensemble}
     if degraded is not None:
         found = evaluate_pairs(agent, data, degraded, limit, ensemble)
         settings |= {"degraded": degraded.name}
     else:
-        noise, task, level = given[0]
-        if not math.isfinite(level):
-            raise UsageError(f"{level} is not a strength of noise; give a finite number")
-        found = scores_of(agent, data, task(), level, seed, limit, ensemble)
+        noise, level = given[0]
+        found = scores_of(agent, data, tasks[noise](), level, seed, limit, ensemble)
         settings |= {"noise": noise, "level": level, "seed": seed}
     scores: list[Score] = []
     for score in found:
@@ -188,6 +198,7 @@ def evaluate(
     click.echo(_row(f"mean of {len(scores)}", mean))
     if json_file is not None:
         content = {"policy": agent.name, **settings, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
+        make_folder(json_file.parent)
         try:
             with written_whole(json_file) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -223,11 +234,12 @@ def _mean(scores: list[Score]) -> Score:
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def import_policy(weights: Path, output: Path, overwrite: bool) -> None:
     """Turn WEIGHTS (.npz) released by the paper's authors into a policy file."""
+    check_place(output, overwrite=overwrite)
+    check_file(weights, "weights", "a file of weights (.npz)")
+
     from pixelrl.checkpoint import save_policy
     from pixelrl.importers import import_chainer
 
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists; give --overwrite to replace it")
     policy, card = import_chainer(weights)
     save_policy(output, policy, card)
     click.echo(str(output))
@@ -236,8 +248,8 @@ def import_policy(weights: Path, output: Path, overwrite: bool) -> None:
 @click.command()
 def policies() -> None:
     """List the shipped policies."""
-    from pixelrl.checkpoint import load_policy, shipped_policies
-
     for name, path in shipped_policies().items():
-        _, card = load_policy(path)
-        click.echo(f"{name}: {card.kind}, {card.num_steps} steps of {', '.join(card.action_names)}")
+        header = read_header(path, "policy")
+        operations = header["action_names"]
+        assert isinstance(operations, list)
+        click.echo(f"{name}: {header['kind']}, {header['num_steps']} steps of {', '.join(map(str, operations))}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, read_mask
+from pixelrl.cli.common import DEVICE_OPTION, PATH, check_file, read_mask
 from pixelrl.errors import UsageError
 
 
@@ -41,9 +41,13 @@ def studio(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UsageError('the studio needs starlette and uvicorn: pip install "pixelrl[studio]"') from error
-    from pixelrl.studio.serve import serve
-
     if mask is not None and image is None:
         raise UsageError(f"--mask {mask} needs the picture that it belongs to; give it as IMAGE")
+    for name, file in (("IMAGE", image), ("--mask", mask)):
+        if file is not None:
+            check_file(file, name, "a picture")
+
+    from pixelrl.studio.serve import serve
+
     region = None if mask is None else read_mask(mask)
     serve(image, region, host, port, folder, round(1e6 * max_megapixels), not no_browser, device)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import PATH, read_reference
+from pixelrl.cli.common import FORMAT_OPTION, PATH, QUALITY_OPTION, STANDARD, check_file, read_reference
+from pixelrl.cli.outputs import check_place, make_folder, write_result
 from pixelrl.errors import UsageError
+
+_TRACE = "a trace, as --trace writes it"
 
 
 @click.command()
@@ -17,53 +20,82 @@ from pixelrl.errors import UsageError
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> None:
     """Draw what every pixel did at every step; as an animation if the name ends in .gif or .webp."""
+    from pixelrl.pictures.files import SUFFIXES
+
+    check_file(trace, "trace", _TRACE)
+    if output.suffix.lower() not in (*SUFFIXES, ".gif"):
+        known = ", ".join((*SUFFIXES, ".gif"))
+        raise UsageError(f"{output}: the ending {output.suffix!r} is not known; {known} can be written")
+    check_place(output, overwrite=overwrite)
+    if reference is not None:
+        check_file(reference, "--reference", "the clean picture")
+
     from pixelrl.report.animation import draw
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)
     clean = None if reference is None else read_reference(reference, recorded)
+    make_folder(output.parent)
     draw(output, recorded, clean, overwrite=overwrite)
     click.echo(str(output))
 
 
 @click.command()
 @click.argument("trace", type=PATH)
-@click.option("-o", "--output", required=True, type=PATH, help="The picture to write.")
+@click.option("-o", "--output", required=True, type=PATH, help="The picture to write; - for standard output.")
+@FORMAT_OPTION
+@QUALITY_OPTION
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
-def replay(trace: Path, output: Path, overwrite: bool) -> None:
+def replay(trace: Path, output: Path, kind: str | None, quality: int | None, overwrite: bool) -> None:
     """Rebuild a result from its trace: the same bits, with no network."""
-    from pixelrl.pictures.files import write_picture
+    check_file(trace, "trace", _TRACE)
+    if output != STANDARD:
+        check_place(output, overwrite=overwrite)
+
     from pixelrl.trace import load_trace
 
-    write_picture(output, load_trace(trace).result(), overwrite=overwrite)
-    click.echo(str(output))
+    write_result(output, load_trace(trace).result(), kind, quality, overwrite=overwrite)
 
 
 @click.command()
 @click.argument("trace", type=PATH)
 @click.argument("edits", type=PATH)
-@click.option("-o", "--output", required=True, type=PATH, help="The picture to write.")
+@click.option("-o", "--output", required=True, type=PATH, help="The picture to write; - for standard output.")
 @click.option("--trace", "edited_trace", type=PATH, help="Also write the edited trace.")
+@FORMAT_OPTION
+@QUALITY_OPTION
 @click.option("--overwrite", is_flag=True, help="Replace results that exist.")
-def edit(trace: Path, edits: Path, output: Path, edited_trace: Path | None, overwrite: bool) -> None:
+def edit(
+    trace: Path,
+    edits: Path,
+    output: Path,
+    edited_trace: Path | None,
+    kind: str | None,
+    quality: int | None,
+    overwrite: bool,
+) -> None:
     """Carry a TRACE out with EDITS (JSON): what they do not touch stays as recorded, and no network is asked.
 
     For the other way, in which the policy reacts to the edits, see `pixelrl denoise --edits`.
     """
+    check_file(trace, "trace", _TRACE)
+    check_file(edits, "edits", "a file of edits (JSON)")
+    if output != STANDARD:
+        check_place(output, overwrite=overwrite)
+    if edited_trace is not None:
+        if edited_trace.resolve() == output.resolve():
+            raise UsageError(f"--trace {edited_trace} is also the picture; give the trace another name")
+        check_place(edited_trace, overwrite=overwrite, option="--trace")
+
     from dataclasses import replace
 
     from pixelrl.edits import load_edits
-    from pixelrl.pictures.files import write_picture
     from pixelrl.trace import load_trace, save_trace
 
-    if edited_trace is not None and edited_trace.exists() and not overwrite:
-        raise UsageError(f"{edited_trace} exists; give --overwrite to replace it")
-    if edited_trace is not None and edited_trace.resolve() == output.resolve():
-        raise UsageError(f"--trace {edited_trace} is also the picture; give the trace another name")
     recorded = load_trace(trace)
     trajectory = recorded.trajectory().edited(load_edits(edits))
     edited = replace(recorded, actions=trajectory.actions[:, 0].numpy())
-    write_picture(output, edited.result(), overwrite=overwrite)
+    write_result(output, edited.result(), kind, quality, overwrite=overwrite)
     if edited_trace is not None:
+        make_folder(edited_trace.parent)
         save_trace(edited_trace, edited)
-    click.echo(str(output))

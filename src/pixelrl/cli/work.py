@@ -1,95 +1,29 @@
-"""What the commands that work on pictures share: their options, and the way through many pictures."""
+"""The way through many pictures: everything is checked first, and what goes wrong with one ends none of the others."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import click
-
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INPUTS, EXIT_INTERRUPTED, PATH, complain
-from pixelrl.errors import InputError, UsageError
+from pixelrl.cli.common import EXIT_FAULT, EXIT_INPUTS, EXIT_INTERRUPTED, STANDARD, check_file, complain, say
+from pixelrl.cli.one import Report, sentence, work_on
+from pixelrl.cli.options import Settings, Work
+from pixelrl.cli.outputs import check_place
+from pixelrl.cli.places import Job, is_one_picture, place, results_folder
+from pixelrl.cli.progress import Progress
+from pixelrl.errors import InputError, PixelRLError, UsageError
+from pixelrl.policy_files import find_policy, read_header
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from pixelrl.agent import Agent
     from pixelrl.edits import Edit
 
-Report = dict[str, object]
-Level = float | Literal["auto"]
-
-
-@dataclass(frozen=True)
-class Work:
-    """The options that `picture_options` adds, as they were given."""
-
-    inputs: tuple[str, ...]
-    output: Path
-    ensemble: bool
-    steps: int | None
-    trace: Path | None
-    edits: Path | None
-    suffix: str
-    overwrite: bool
-    skip_existing: bool
-    as_json: bool
-    device: str
-
-
-_OPTIONS = (
-    click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
-    click.option("-o", "--output", required=True, type=PATH, help="A picture for one input, else a folder."),
-    click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned: better, 8 times slower."),
-    click.option(
-        "--steps", type=click.IntRange(min=0), help="Steps per pixel; what the policy was trained for if left out."
-    ),
-    click.option("--trace", type=PATH, help="Also write what every pixel did (one input only); see `pixelrl show`."),
-    click.option("--edits", type=PATH, help="Edits (JSON) that overrule the agents; the policy reacts to them."),
-    click.option("--suffix", default="", help="Added to the names of the results, before the dot."),
-    click.option("--overwrite", is_flag=True, help="Replace results that exist."),
-    click.option("--skip-existing", is_flag=True, help="Leave results that exist, and go on."),
-    click.option("--json", "as_json", is_flag=True, help="Print a JSON object per picture instead of text."),
-    DEVICE_OPTION,
-)
-
-
-def picture_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command INPUT, -o and the other options of `Work`, which it receives as its argument ``work``."""
-
-    @functools.wraps(command)
-    def gathered(**given: object) -> int:
-        work = Work(**{field.name: given.pop(field.name) for field in fields(Work)})  # type: ignore[arg-type]
-        return command(work=work, **given)
-
-    result: Callable[..., int] = gathered
-    for option in reversed(_OPTIONS):
-        result = option(result)
-    return result
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How every picture is worked on.
-
-    Attributes:
-        agent_for: the policy for a picture of so many channels.
-        levels: what the policy is told, by name (sigma, peak, strength).
-        mask: for saliency.
-    """
-
-    agent_for: Callable[[int], Agent]
-    levels: Mapping[str, Level]
-    mask: npt.NDArray[np.bool_] | None = None
+_LEVELS = ("sigma", "peak", "strength")
+"""What options can tell a policy."""
 
 
 def run(work: Work, settings: Settings) -> int:
@@ -98,172 +32,164 @@ def run(work: Work, settings: Settings) -> int:
     Raises:
         UsageError: options that contradict each other, a result that exists, or one that cannot be written.
     """
-    from pixelrl.edits import load_edits
-    from pixelrl.pictures.files import list_pictures
+    from pixelrl.pictures.files import Listing, list_pictures
 
-    trace, overwrite = work.trace, work.overwrite
-    if overwrite and work.skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other; give one")
-    if Path(work.suffix).name != work.suffix:
-        raise UsageError(f"--suffix {work.suffix!r} is not part of a file name; give one without slashes")
-    for name, value in (("--trace", trace), ("--edits", work.edits)):
-        if work.ensemble and value is not None:
-            raise UsageError(f"--ensemble averages eight runs, which have no common {name}; give one of them")
-    edits = () if work.edits is None else load_edits(work.edits)
-    settings.agent_for(1)  # a policy that is not there is refused before anything else
-    listing = list_pictures(work.inputs)
-    found, problems = listing.files, listing.problems
-    alone = len(work.inputs) == 1 and not Path(work.inputs[0]).is_dir()
-    targets = place(found, work.output, work.suffix, alone)
-    if not (overwrite or work.skip_existing):
-        taken = [target for _, target in targets if target.exists()]
+    _check_options(work, settings)
+    _check_policies(settings)
+    alone = is_one_picture(work.inputs)
+    if work.inputs == (str(STANDARD),):
+        listing = Listing([(STANDARD, STANDARD)])
+        if results_folder(work.inputs, work.output) is not None:
+            raise UsageError(f"-o {work.output} is a folder, and standard input has no name; give the name of a file")
+    else:
+        listing = list_pictures(work.inputs, results_folder(work.inputs, work.output), "" if alone else work.suffix)
+    jobs, problems = place(listing.files, work.inputs, work.output, work.suffix, work.kind)
+    problems = listing.problems + problems
+    if not (work.overwrite or work.skip_existing):
+        taken = [job.target for job in jobs if job.target != STANDARD and os.path.lexists(job.target)]
         if taken:
             more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
             raise UsageError(f"{taken[0]} exists{more}; give --overwrite to replace it or --skip-existing to leave it")
-    if trace is not None:
-        _check_trace(trace, targets, overwrite)
+    for option, path in (("--trace", work.trace), ("--save-mask", settings.save_mask)):
+        if path is not None:
+            _check_beside(option, path, jobs, work.overwrite)
     for problem in problems:
         complain(str(problem))
-    failed, done = len(problems), 0
-    with ExitStack() as stack:
-        advance = _progress_bar(stack, len(targets))
-        for source, target in targets:
-            if work.skip_existing and target.exists():
-                report: Report = {"input": str(source), "output": str(target), "skipped": True}
+    counts = Counter(failed=len(problems))
+    code = _through(jobs, work, settings, counts)
+    if not alone:
+        complain(_closing(counts, len(listing.others), len(listing.results)))
+    return code or (EXIT_INPUTS if counts["failed"] else 0)
+
+
+def _through(jobs: list[Job], work: Work, settings: Settings, counts: Counter[str]) -> int:
+    """Work on one picture after the other, and count what became of them; 1 for faults of ours, else 0."""
+    edits = _edits(work.edits) if jobs else ()
+    code = 0
+    with Progress(len(jobs)) as progress:
+        for job in jobs:
+            report: Report = {"input": str(job.source), "output": str(job.target), "skipped": True}
+            if work.skip_existing and os.path.lexists(job.target):
+                counts["left alone"] += 1
             else:
+                progress.begin(job.name)
                 try:
-                    report = _one(work, settings, edits, source, target, several=len(targets) > 1)
-                    done += 1
-                except InputError as error:
-                    complain(str(error))
-                    failed += 1
-                    report = {"input": str(source), "error": str(error)}
+                    report = work_on(job, work, settings, edits, progress.update)
+                    counts["done"] += 1
                 except KeyboardInterrupt:
-                    complain(f"interrupted; {done} of {len(targets)} pictures are done")
+                    progress.stop()
+                    complain(f"interrupted; {counts['done']} of {len(jobs)} pictures are done")
                     sys.exit(EXIT_INTERRUPTED)
-            advance()
-            if work.as_json:
-                click.echo(json.dumps(report))
-            elif "error" not in report:
-                click.echo(_sentence(report))
-    return EXIT_INPUTS if failed else 0
+                except Exception as error:
+                    message, ours = _blame(error, job)
+                    if len(jobs) == 1 and not isinstance(message, InputError):
+                        raise
+                    code = EXIT_FAULT if ours else code
+                    counts["failed"] += 1
+                    complain(str(message))
+                    report = {"input": str(job.source), "error": str(message)}
+            progress.end()
+            if not _tell(report, job, work.as_json):
+                code = EXIT_FAULT
+    return code
 
 
-def _check_trace(trace: Path, targets: Sequence[tuple[Path, Path]], overwrite: bool) -> None:
-    if len(targets) != 1:
-        raise UsageError(f"--trace writes what happened to one picture; {len(targets)} were given")
-    if trace.exists() and not overwrite:
-        raise UsageError(f"{trace} exists; give --overwrite to replace it")
-    if trace.resolve() in {path.resolve() for pair in targets for path in pair}:
-        raise UsageError(f"--trace {trace} is also the picture; give the trace another name")
-    if not os.access(trace.parent, os.W_OK):
-        raise UsageError(f"--trace {trace} cannot be written: {trace.parent} is not a folder that can be written to")
+def _tell(report: Report, job: Job, as_json: bool) -> bool:
+    """Print what became of a picture; False if nobody can read it."""
+    if job.target == STANDARD:
+        if "error" not in report:
+            complain(sentence(report))
+        return True
+    if as_json:
+        return say(json.dumps(report))
+    return "error" in report or say(sentence(report))
 
 
-def place(found: Sequence[tuple[Path, Path]], output: Path, suffix: str, alone: bool) -> list[tuple[Path, Path]]:
-    """The output file of every input.
-
-    Args:
-        found: files with their path relative to what was asked for (`pixelrl.pictures.files.list_pictures`).
-        output: as given.
-        suffix: added to the stem.
-        alone: a single file was named, so ``output`` may itself be the picture to write.
-
-    Raises:
-        UsageError: a picture's name for several inputs, or a folder that cannot be made.
-    """
-    from pixelrl.pictures.files import SUFFIXES
-
-    # With one input any suffix means a picture, so that an unknown one is refused instead of becoming a folder.
-    pictures = output.suffix != "" if alone else output.suffix.lower() in SUFFIXES
-    names_a_picture = pictures and not output.is_dir()
-    if names_a_picture and not alone:
-        raise UsageError(f"several inputs cannot all become {output}; give a folder as -o")
-    if names_a_picture:
-        targets = [(source, output.with_stem(output.stem + suffix)) for source, _ in found]
-    else:
-        targets = [(source, output / name.with_stem(name.stem + suffix)) for source, name in found]
-    for _, target in targets:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"output folder {target.parent} cannot be made: {error.strerror}") from error
-    return targets
+def _blame(error: Exception, job: Job) -> tuple[Exception, bool]:
+    """What to say of an error that concerns one picture, and whether it is a fault of ours."""
+    if isinstance(error, PixelRLError):
+        named = any(str(path) in str(error) for path in (job.name, job.target))
+        return error if named else type(error)(f"{job.name}: {error}"), False
+    # PyTorch says it in a RuntimeError of either device.
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
+        return InputError(f"{job.name}: there is not enough memory for it; a smaller picture is needed"), False
+    kind = type(error).__name__
+    return RuntimeError(f"{job.name}: {kind}: {error} (this is a fault of pixelrl; please report it)"), True
 
 
-def chooser(policy: str | None, stem: str, device: str) -> Callable[[int], Agent]:
-    """Which policy a picture of so many channels gets: the one given, or of ``stem``'s the grey or colour one."""
-    from pixelrl.agent import load
-    from pixelrl.checkpoint import shipped_policies
+def _edits(path: Path | None) -> Sequence[Edit]:
+    if path is None:
+        return ()
+    from pixelrl.edits import load_edits
 
-    loaded = functools.cache(lambda name: load(name, device))
-
-    def agent_for(channels: int) -> Agent:
-        color = f"{stem}-color"
-        return loaded(policy or (color if channels == 3 and color in shipped_policies() else f"{stem}-gray"))
-
-    return agent_for
+    return load_edits(path)
 
 
-def _one(work: Work, settings: Settings, edits: Sequence[Edit], source: Path, target: Path, several: bool) -> Report:
-    from pixelrl.pictures.files import check_writable, read_picture, write_picture
-    from pixelrl.trace import save_trace
-
-    picture = read_picture(source)
-    try:
-        check_writable(target, picture, overwrite=work.overwrite)  # before the work, not after it
-    except UsageError as error:
-        if several:  # this one picture's format, say: the others can still be done
-            raise InputError(str(error)) from error
-        raise
-    began = time.perf_counter()
-    agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1)
-    levels = settings.levels
-    sigma, peak, strength = (levels.get(name, "auto") for name in ("sigma", "peak", "strength"))
-    if work.ensemble:
-        image, told = agent.ensemble(picture.pixels, sigma, peak, work.steps)
-    else:
-        result = agent(picture.pixels, sigma, peak, work.steps, edits=edits, strength=strength, mask=settings.mask)
-        image, told = result.image, dict(result.condition)
-    seconds = time.perf_counter() - began
-    write_picture(target, picture.with_pixels(image), overwrite=work.overwrite)
-    if work.trace is not None:
-        save_trace(work.trace, result.trace().of(picture))
-    return {
-        "input": str(source),
-        "output": str(target),
-        "policy": agent.name,
-        **told,
-        "estimated": [name for name in told if levels.get(name) == "auto"],
-        "steps": agent.card.num_steps if work.steps is None else work.steps,
-        "ensemble": work.ensemble,
-        "seconds": round(seconds, 3),
-        "trace": None if work.trace is None else str(work.trace),
-        "notes": list(picture.notes),
-    }
+def _check_options(work: Work, settings: Settings) -> None:
+    """What can be said of the options before anything is looked at."""
+    if work.overwrite and work.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other; give one")
+    if Path(work.suffix).name != work.suffix:
+        raise UsageError(f"--suffix {work.suffix!r} is not part of a file name; give one without slashes")
+    if str(STANDARD) in work.inputs and len(work.inputs) > 1:
+        raise UsageError("- stands for standard input, which holds one picture; give it alone")
+    if work.output == STANDARD:
+        for option, given in (
+            ("--json", work.as_json),
+            ("--suffix", work.suffix),
+            ("--skip-existing", work.skip_existing),
+        ):
+            if given:
+                raise UsageError(
+                    f"{option} says nothing where -o - writes the picture to standard output; leave it out"
+                )
+        if sys.stdout.isatty():
+            raise UsageError("-o -: standard output is the terminal; give a file, or send it on with > or |")
+    for name, value in (("--trace", work.trace), ("--edits", work.edits)):
+        if work.ensemble and value is not None:
+            raise UsageError(f"--ensemble averages eight runs, which have no common {name}; give one of them")
+    if work.edits is not None:
+        check_file(work.edits, "--edits", "a file of edits (JSON)")
+    if settings.mask is not None:
+        check_file(settings.mask, "--mask", "a picture, white where the object is")
 
 
-def _sentence(report: Report) -> str:
-    if report.get("skipped"):
-        return f"{report['input']}: {report['output']} exists, left alone"
-    estimated, words = report["estimated"], ""
-    assert isinstance(estimated, list)
-    for name in ("sigma", "peak"):
-        if name in report:
-            words += f", {name} {report[name]:.1f}{' (estimated)' if name in estimated else ''}"
-    notes = report["notes"]
-    remarks = "".join(f"; {note}" for note in notes) if isinstance(notes, list) else ""
-    return f"{report['input']} -> {report['output']}{words}, {report['seconds']} s{remarks}"
+def _check_policies(settings: Settings) -> None:
+    """Refuse policies that are not there, and levels and masks that they do not take."""
+    for policy in dict.fromkeys(settings.policies):
+        header = read_header(find_policy(policy), "policy")
+        takes = header.get("condition")
+        if takes not in (None, *_LEVELS):
+            continue  # of a user's own kind; the agent knows
+        if settings.mask is not None and takes != "strength":
+            raise UsageError(f"--mask {settings.mask} cannot be used: policy {policy} takes none; leave --mask out")
+        for name, value in settings.levels.items():
+            if value != "auto" and name != takes:
+                raise UsageError(
+                    f"--{name} {value:g} cannot be used: policy {policy} takes {takes or 'no noise level'}; "
+                    f"leave --{name} out"
+                )
 
 
-def _progress_bar(stack: ExitStack, total: int) -> Callable[[], object]:
-    """Shown on a terminal only; the returned function advances it by one picture."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _check_beside(option: str, path: Path, jobs: Sequence[Job], overwrite: bool) -> None:
+    if len(jobs) > 1:
+        raise UsageError(f"{option} writes what happened to one picture; {len(jobs)} were given")
+    if path.resolve() in {other.resolve() for job in jobs for other in job}:
+        raise UsageError(f"{option} {path} is also the picture; give another name")
+    check_place(path, overwrite=overwrite, option=option)
 
-    console = Console(stderr=True)
-    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    visible = console.is_terminal and total > 1
-    progress = stack.enter_context(Progress(*columns, console=console, transient=True, disable=not visible))
-    task = progress.add_task("", total=total)
-    return lambda: progress.advance(task)
+
+def _closing(counts: Counter[str], others: int, results: int) -> str:
+    """What became of everything, in one line."""
+    words = [_number(counts.total(), "picture")]
+    if others:
+        words.append(f"{_number(others, 'other file')} skipped")
+    if results:
+        words.append(f"{_number(results, 'result')} of an earlier run left out")
+    became = [f"{counts['done']} done"]
+    became += [f"{counts[name]} {name}" for name in ("failed", "left alone") if counts[name]]
+    return f"{', '.join(words)}; {', '.join(became)}"
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"

@@ -27,6 +27,7 @@ __all__ = [
     "check_writable",
     "decode",
     "encode",
+    "format_by_suffix",
     "format_of",
     "list_pictures",
     "read_picture",
@@ -139,6 +140,12 @@ def format_of(data: bytes) -> str | None:
     if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "tiff"
     return None
+
+
+def format_by_suffix(path: str | Path) -> str | None:
+    """A key of `FORMATS`, told by a file's name; None for a suffix that cannot be written."""
+    kind = _FORMATS.get(Path(path).suffix.lower())
+    return None if kind is None else kind.lower()
 
 
 def _decode(data: bytes, max_pixels: int) -> Picture:

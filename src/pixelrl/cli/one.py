@@ -1,0 +1,159 @@
+"""One picture: read, worked on, written, and what there is to say of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pixelrl.cli.common import STANDARD, read_mask
+from pixelrl.cli.options import DEPTHS, Settings, Work
+from pixelrl.cli.outputs import make_folder, write_standard_output
+from pixelrl.cli.places import Job
+from pixelrl.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from pixelrl.edits import Edit
+    from pixelrl.pictures.files import Picture
+    from pixelrl.trace import Trace
+
+    Mask = npt.NDArray[np.bool_]
+
+Report = dict[str, object]
+
+
+def work_on(
+    job: Job, work: Work, settings: Settings, edits: Sequence[Edit], progress: Callable[[float], object]
+) -> Report:
+    """Read a picture, work on it and write it: what happened, for people and for ``--json``.
+
+    Raises:
+        InputError: the picture cannot be read, or the policy cannot take it.
+        UsageError: the result cannot be written, or an option does not fit this picture.
+    """
+    from pixelrl.pictures.files import check_writable, encode, write_picture
+
+    picture, kind = _read(job)
+    own_depth = str(picture.pixels.dtype)
+    depth = own_depth if work.depth is None else DEPTHS[work.depth]
+    if job.target != STANDARD:  # before the work, not after it
+        make_folder(job.target.parent)
+        check_writable(job.target, picture.with_dtype(depth), overwrite=work.overwrite, quality=work.quality)
+    order = list(DEPTHS.values())
+    if order.index(depth) > order.index(own_depth):
+        picture = picture.with_dtype(depth)  # beforehand: results are rounded to the depth that came in
+    began = time.perf_counter()
+    try:
+        image, trace, mask, report = _run(picture, work, settings, edits, progress)
+    except InputError as error:
+        raise InputError(f"{job.name}: {error}") from error
+    report["seconds"] = round(time.perf_counter() - began, 3)
+    result = picture.with_pixels(image).with_dtype(depth)
+    if job.target == STANDARD:
+        data, lost = encode(result, work.kind or kind or "png", quality=work.quality, name="-o -")
+        write_standard_output(data)
+    else:
+        lost = write_picture(job.target, result, overwrite=work.overwrite, quality=work.quality)
+    _write_beside(work, settings, picture, trace, mask)
+    if mask is not None:
+        report["object"] = _object(mask, picture, found=settings.mask is None)
+    notes = list(dict.fromkeys((*picture.notes, *lost)))
+    return {"input": str(job.source), "output": str(job.target), **report, "notes": notes}
+
+
+def _read(job: Job) -> tuple[Picture, str | None]:
+    """The picture and its format, a key of `pixelrl.pictures.files.FORMATS`, or None if that cannot be written."""
+    from pixelrl.pictures.files import decode, format_by_suffix, format_of, read_picture
+
+    if job.source != STANDARD:
+        return read_picture(job.source), format_by_suffix(job.source)
+    data = sys.stdin.buffer.read()
+    return decode(data, job.name), format_of(data)
+
+
+def _run(
+    picture: Picture, work: Work, settings: Settings, edits: Sequence[Edit], progress: Callable[[float], object]
+) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report]:
+    """The result's pixels, what happened where it is to be kept, the object, and what there is to say."""
+    from pixelrl.threads import threads, worthwhile_threads
+
+    height, width = picture.pixels.shape[:2]
+    agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
+    levels, trace, mask = settings.levels, None, None
+    sigma, peak, strength = (levels.get(name, "auto") for name in ("sigma", "peak", "strength"))
+    region = None if settings.mask is None else read_mask(settings.mask)
+    with threads(work.threads or worthwhile_threads(height * width)):
+        if work.ensemble:
+            image, told = agent.ensemble(picture.pixels, sigma, peak, work.steps)
+        else:
+            result = agent(picture.pixels, sigma, peak, work.steps, edits=edits, strength=strength, mask=region)
+            image, told = result.image, dict(result.condition)
+            trace = None if work.trace is None else result.trace().of(picture)
+            mask = None if result.mask is None else result.mask.cpu().numpy()
+    report: Report = {
+        "policy": agent.name,
+        **told,
+        "estimated": [name for name in told if levels.get(name) == "auto"],
+        "steps": agent.card.num_steps if work.steps is None else work.steps,
+        "ensemble": work.ensemble,
+        "trace": None if work.trace is None else str(work.trace),
+    }
+    return image, trace, mask, report
+
+
+def _write_beside(work: Work, settings: Settings, picture: Picture, trace: Trace | None, mask: Mask | None) -> None:
+    """The trace and the mask of the object, where they are wanted."""
+    import numpy as np
+
+    from pixelrl.pictures.display import orientation_exif, orientation_of
+    from pixelrl.pictures.files import Picture, write_picture
+    from pixelrl.trace import save_trace
+
+    if work.trace is not None and trace is not None:
+        make_folder(work.trace.parent)
+        save_trace(work.trace, trace)
+    if settings.save_mask is not None and mask is not None:
+        make_folder(settings.save_mask.parent)
+        turned = orientation_exif(orientation_of(picture.exif))
+        write_picture(settings.save_mask, Picture(mask * np.uint8(255), exif=turned), overwrite=work.overwrite)
+
+
+def _object(mask: Mask, picture: Picture, *, found: bool) -> Report:
+    """Where the object lies in the picture as people see it: its box (x0, y0, x1, y1) and its share of the pixels."""
+    import numpy as np
+
+    from pixelrl.pictures.display import orientation_of, upright
+
+    seen = upright(mask, orientation_of(picture.exif))
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    box = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+    height, width = seen.shape
+    across = ("left", "", "right")[(box[0] + box[2]) * 3 // (2 * width + 1)]
+    down = ("top", "", "bottom")[(box[1] + box[3]) * 3 // (2 * height + 1)]
+    place = " ".join(part for part in (down, across) if part) or "middle"
+    return {"box": box, "place": place, "share": round(float(seen.mean()), 4), "found": found}
+
+
+def sentence(report: Report) -> str:
+    """A report in words."""
+    if report.get("skipped"):
+        return f"{report['input']}: {report['output']} exists, left alone"
+    estimated, words = report["estimated"], ""
+    assert isinstance(estimated, list)
+    for name in ("sigma", "peak"):
+        if name in report:
+            words += f", {name} {report[name]:.1f}{' (estimated)' if name in estimated else ''}"
+    thing = report.get("object")
+    if isinstance(thing, dict):
+        x0, y0, x1, y1 = thing["box"]
+        words += (
+            f", object {'found' if thing['found'] else 'given'} at the {thing['place']}: {x1 - x0} x {y1 - y0} pixels"
+        )
+        words += f" from ({x0}, {y0}), {100 * thing['share']:.0f} % of the picture"
+    notes = report["notes"]
+    remarks = "".join(f"; {note}" for note in notes) if isinstance(notes, list) else ""
+    return f"{report['input']} -> {report['output']}{words}, {report['seconds']} s{remarks}"

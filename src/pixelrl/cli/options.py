@@ -1,0 +1,123 @@
+"""The options that the commands on pictures share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from pixelrl.cli.common import DEVICE_OPTION, FORMAT_OPTION, PATH, QUALITY_OPTION, THREADS_OPTION
+
+if TYPE_CHECKING:
+    from pixelrl.agent import Agent
+
+Level = float | Literal["auto"]
+
+DEPTHS = {"8": "uint8", "16": "uint16", "32": "float32"}
+"""The dtype of pictures of so many bits."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The options that `picture_options` adds, as they were given."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    ensemble: bool
+    steps: int | None
+    trace: Path | None
+    edits: Path | None
+    suffix: str
+    kind: str | None
+    quality: int | None
+    depth: str | None
+    overwrite: bool
+    skip_existing: bool
+    as_json: bool
+    device: str
+    threads: int | None
+
+
+_OPTIONS = (
+    click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        type=PATH,
+        help="A picture for one input, else a folder; - for standard output.",
+    ),
+    click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned: better, 8 times slower."),
+    click.option(
+        "--steps", type=click.IntRange(min=0), help="Steps per pixel; what the policy was trained for if left out."
+    ),
+    click.option("--trace", type=PATH, help="Also write what every pixel did (one input only); see `pixelrl show`."),
+    click.option("--edits", type=PATH, help="Edits (JSON) that overrule the agents; the policy reacts to them."),
+    click.option("--suffix", default="", help="Added to the names of the results, before the dot."),
+    FORMAT_OPTION,
+    QUALITY_OPTION,
+    click.option(
+        "--bit-depth", "depth", type=click.Choice(list(DEPTHS)), help="Of the results.  [default: as the input]"
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace results that exist."),
+    click.option("--skip-existing", is_flag=True, help="Leave results that exist, and go on."),
+    click.option("--json", "as_json", is_flag=True, help="Print a JSON object per picture instead of text."),
+    DEVICE_OPTION,
+    THREADS_OPTION,
+)
+
+
+def picture_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command INPUT, -o and the other options of `Work`, which it receives as its argument ``work``."""
+
+    @functools.wraps(command)
+    def gathered(**given: object) -> int:
+        work = Work(**{field.name: given.pop(field.name) for field in fields(Work)})  # type: ignore[arg-type]
+        return command(work=work, **given)
+
+    result: Callable[..., int] = gathered
+    for option in reversed(_OPTIONS):
+        result = option(result)
+    return result
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command says beside the shared options.
+
+    Attributes:
+        policies: the names or files of the policies for grey and for colour pictures.
+        levels: what the policy is told, by name (sigma, peak, strength), as given.
+        mask: the picture of the object, for policies that take one.
+        save_mask: where to write the object that was emphasised or attenuated.
+    """
+
+    policies: tuple[str, str]
+    levels: Mapping[str, Level]
+    mask: Path | None = None
+    save_mask: Path | None = None
+
+    def agent_for(self, channels: int, device: str) -> Agent:
+        """The policy for a picture of so many channels."""
+        return _loaded(self.policies[channels == 3], device)
+
+
+@functools.cache
+def _loaded(policy: str, device: str) -> Agent:
+    from pixelrl.agent import load
+
+    return load(policy, device)
+
+
+def policies_for(policy: str | None, stem: str) -> tuple[str, str]:
+    """The policies for grey and colour pictures: the one given, or the shipped ones whose names begin with ``stem``."""
+    from pixelrl.policy_files import shipped_policies
+
+    if policy is not None:
+        return policy, policy
+    grey, color = f"{stem}-gray", f"{stem}-color"
+    return grey, color if color in shipped_policies() else grey

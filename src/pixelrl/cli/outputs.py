@@ -1,0 +1,112 @@
+"""Where commands write to: refused before any work, made when there is something to write."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pixelrl.cli.common import STANDARD, complain, discard
+from pixelrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pixelrl.pictures.files import Picture
+
+
+def write_standard_output(data: bytes) -> None:
+    """A whole file on stdout.
+
+    Raises:
+        UsageError: standard output is full or closed.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        discard(sys.stdout)
+        raise UsageError(f"-o -: standard output cannot be written ({error.strerror})") from error
+
+
+def check_kind(output: Path, kind: str | None) -> None:
+    """Refuse a format that is not the one which the name of a picture asks for.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    from pixelrl.pictures.files import format_by_suffix
+
+    if kind is not None and output != STANDARD and format_by_suffix(output) != kind:
+        raise UsageError(f"--format {kind} and the ending of -o {output} contradict each other; leave one out")
+
+
+def write_result(output: Path, picture: Picture, kind: str | None, quality: int | None, *, overwrite: bool) -> None:
+    """Write the picture that a command makes, and say where it is; ``-`` is standard output (PNG, if nothing is said).
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    from pixelrl.pictures.files import encode, write_picture
+
+    check_kind(output, kind)
+    if output == STANDARD:
+        data, lost = encode(picture, kind or "png", quality=quality, name="-o -")
+        write_standard_output(data)
+    else:
+        make_folder(output.parent)
+        lost = write_picture(output, picture, overwrite=overwrite, quality=quality)
+        click.echo(str(output))
+    for note in lost:
+        complain(note)
+
+
+def check_place(path: Path, *, overwrite: bool, option: str = "-o") -> None:
+    """Refuse a file that cannot be written there, before any work. Folders that are missing can be made.
+
+    Raises:
+        UsageError: the file exists, unless ``overwrite``; it is a folder, its name is too long, or a folder above it is
+            none or cannot be written to.
+    """
+    if path == STANDARD:
+        raise UsageError(f"{option} -: this cannot be written to standard output; give a file")
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be written: {error.strerror}") from error
+    else:
+        if os.path.isdir(path):
+            raise UsageError(f"{option} {path} is a folder; give the name of a file")
+        if not overwrite:
+            raise UsageError(f"{path} exists; give --overwrite to replace it, or another name")
+    check_folder(path.parent, option)
+
+
+def check_folder(folder: Path, option: str = "-o") -> None:
+    """Refuse a folder that neither is there nor can be made.
+
+    Raises:
+        UsageError: something above it is no folder, or cannot be written to.
+    """
+    above = folder
+    while not os.path.lexists(above) and above != above.parent:
+        above = above.parent
+    if not os.path.isdir(above):
+        raise UsageError(f"{option}: the folder {folder} cannot be made: {above} is a file; give another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"{option}: {above} is a folder that cannot be written to; give another place")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that `check_folder` has let pass.
+
+    Raises:
+        UsageError: it cannot be made after all.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"output folder {folder} cannot be made: {error.strerror}") from error
