@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import io
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image as PillowImage
 from PIL import ImageCms
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ORIENTATION = 274
 _TURNS = {
@@ -26,7 +27,7 @@ _TURNS = {
 }
 """By EXIF orientation, from stored to upright: rows become columns; then rows and columns are reversed."""
 
-Planes = TypeVar("Planes", bound=npt.NDArray[Any] | Tensor)
+Planes = TypeVar("Planes", bound="npt.NDArray[Any] | Tensor")
 Box = tuple[int, int, int, int]
 
 
@@ -67,10 +68,10 @@ def upright(planes: Planes, orientation: int, axes: tuple[int, int] = (-2, -1)) 
     """
     swap, *reverse = turns(orientation)
     flipped = tuple(axis for axis, on in zip(axes, reverse, strict=True) if on)
-    library: Any = torch if isinstance(planes, Tensor) else np
-    turned = library.flip(library.swapaxes(planes, *axes) if swap else planes, flipped)
-    # A copy of arrays, too: PyTorch takes none whose axes run backwards.
-    result: Planes = turned if isinstance(planes, Tensor) else turned.copy()
+    turned: Any = planes.swapaxes(*axes) if swap else planes
+    # Arrays are copied: PyTorch takes none whose axes run backwards.
+    turned = np.flip(turned, flipped).copy() if isinstance(planes, np.ndarray) else turned.flip(flipped)
+    result: Planes = turned
     return result
 
 
