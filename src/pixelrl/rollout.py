@@ -14,7 +14,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor, check_steps
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.policies.base import Memory, Policy
-from pixelrl.policies.tiling import tiled_forward, tiled_perceive
+from pixelrl.policies.tiling import number_of_tiles, tiled_forward, tiled_perceive
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
 
 
@@ -41,6 +41,10 @@ Act = Callable[[int, Image, Outcomes], Decision]
 Watch = Callable[[int, Step], object]
 """Told of every step t as it is done: for progress, or to keep the images. What it raises ends the episode."""
 
+Progress = Callable[[float], object]
+"""Called with the share of the work that is done, up to 1, after every step, and every tile of a large image. What it
+raises ends the episode."""
+
 Choose = Callable[[Logits], ActionMap]
 """Turn logits into actions: `greedy`, or a sampler bound to its generator."""
 
@@ -63,17 +67,28 @@ class Actor:
         choose: how actions follow from logits.
         memory: as `Policy.perceive` (or `tiled_perceive`) returned it.
         tile: side of the tiles in pixels that the network sees at a time; None for the whole image.
+        after_tile: called after every tile.
     """
 
-    def __init__(self, policy: Policy, choose: Choose, memory: Memory, tile: int | None = None) -> None:
-        self.policy, self.choose, self.memory, self.tile = policy, choose, memory, tile
+    def __init__(
+        self,
+        policy: Policy,
+        choose: Choose,
+        memory: Memory,
+        tile: int | None = None,
+        after_tile: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.policy, self.choose, self.memory = policy, choose, memory
+        self.tile, self.after_tile = tile, after_tile
 
     def __call__(self, t: int, image: Image, outcomes: Outcomes) -> Decision:
         """Ask the policy, choose, and remember."""
         if self.tile is None:
             logits, value, self.memory = self.policy(image, outcomes, self.memory)
             return Decision(self.choose(logits), logits, value)
-        chosen, self.memory = tiled_forward(self.policy, self.choose, image, outcomes, self.memory, self.tile)
+        chosen, self.memory = tiled_forward(
+            self.policy, self.choose, image, outcomes, self.memory, self.tile, self.after_tile
+        )
         return Decision(chosen)
 
 
@@ -140,6 +155,24 @@ class Trajectory:
         return episode(initial, actions, lambda t, *_: Decision(recorded[t]), self.num_steps)
 
 
+def counter(progress: Progress | None, parts: int) -> Callable[[], None]:
+    """A function to call after each of so many parts of the work: it says which share is done."""
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(min(1.0, done / parts))
+
+    return count
+
+
+def part(progress: Progress | None, index: int, parts: int) -> Progress | None:
+    """The progress of one of several parts of equal length, as that of the whole."""
+    return None if progress is None else lambda share: progress((index + share) / parts)
+
+
 @torch.no_grad()
 def rollout(
     policy: Policy,
@@ -150,6 +183,7 @@ def rollout(
     tile: int | None = None,
     edits: Sequence[Edit] = (),
     watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Trajectory, Image]:
     """Run a policy greedily on an image and return the trajectory and the final image.
 
@@ -163,14 +197,21 @@ def rollout(
             (rounding at most), `pixelrl.policies.tiling` says.
         edits: a person's edits, *live*: the policy sees what comes of them, and reacts.
         watch: told of every step.
+        progress: called with the share that is done.
 
     Raises:
         UsageError: an edit that does not fit.
     """
     check_steps(edits, num_steps)
-    memory = policy.perceive(image, condition) if tile is None else tiled_perceive(policy, image, condition, tile)
     editor = Editor(edits, actions.names, *image.shape[-2:])
-    actor = Actor(policy, editor.alternatives if edits else greedy, memory, tile)
+    # To perceive a tile takes about as long as a step on it.
+    count = counter(progress, (1 + num_steps) * (1 if tile is None else number_of_tiles(policy, image, tile)))
+    if tile is None:
+        memory = policy.perceive(image, condition)
+        count()
+    else:
+        memory = tiled_perceive(policy, image, condition, tile, count)
+    actor = Actor(policy, editor.alternatives if edits else greedy, memory, tile, count)
 
     def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
         decision = actor(t, image, outcomes)
@@ -180,6 +221,8 @@ def rollout(
     for t, step in enumerate(episode(image, actions, act, num_steps)):
         maps.append(step.decision.actions)
         final = step.after
+        if tile is None:
+            count()
         if watch is not None:
             watch(t, step)
     stacked = torch.stack(maps) if maps else torch.zeros((0, *image.shape), dtype=torch.uint8)

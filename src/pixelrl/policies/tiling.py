@@ -52,6 +52,11 @@ def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Ti
             yield rows, columns
 
 
+def number_of_tiles(policy: Policy, image: Image, side: int) -> int:
+    """How many tiles of ``side`` pixels an image is cut into."""
+    return sum(1 for _ in _windows(policy, image, side))
+
+
 def _outer(tile: Tile, stride: int) -> slice:
     return slice(tile.halo_start // stride, -(-tile.halo_stop // stride))
 
@@ -66,8 +71,10 @@ def _core(tile: Tile, stride: int) -> slice:
     return slice(tile.start // stride, -(-tile.stop // stride))
 
 
-def tiled_perceive(policy: Policy, image: Image, condition: Condition, side: int) -> Memory:
-    """`Policy.perceive` in tiles of ``side`` pixels."""
+def tiled_perceive(
+    policy: Policy, image: Image, condition: Condition, side: int, after_tile: Callable[[], object] = lambda: None
+) -> Memory:
+    """`Policy.perceive` in tiles of ``side`` pixels; ``after_tile`` is called after each."""
     s = policy.stride
     memory: Memory | None = None
     for rows, columns in _windows(policy, image, side):
@@ -78,6 +85,7 @@ def tiled_perceive(policy: Policy, image: Image, condition: Condition, side: int
             memory = part.new_empty((*part.shape[:2], height, width))
         core = part[..., _inner(rows, s), _inner(columns, s)]
         memory[..., _core(rows, s), _core(columns, s)] = core
+        after_tile()
     if memory is None:
         raise ValueError(f"cannot perceive an image of shape {tuple(image.shape)}: it has no pixels")
     return memory
@@ -90,8 +98,12 @@ def tiled_forward(
     outcomes: Outcomes,
     memory: Memory,
     side: int,
+    after_tile: Callable[[], object] = lambda: None,
 ) -> tuple[ActionMap, Memory]:
-    """`Policy.forward` and the choice of actions in tiles: no tensor of logits of the whole image is ever held."""
+    """`Policy.forward` and the choice of actions in tiles: no tensor of logits of the whole image is ever held.
+
+    ``after_tile`` is called after each.
+    """
     s = policy.stride
     chosen: ActionMap | None = None
     after = torch.empty_like(memory)
@@ -104,6 +116,7 @@ def tiled_forward(
         if chosen is None:
             chosen = picked.new_empty((*picked.shape[:2], *image.shape[-2:]))
         chosen[..., _core(rows, 1), _core(columns, 1)] = picked
+        after_tile()
     if chosen is None:
         raise ValueError(f"cannot act on an image of shape {tuple(image.shape)}: it has no pixels")
     return chosen, after
