@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -69,6 +70,8 @@ def test_row_is_well_formed(name: str) -> None:
     assert len(action.color) == 7
     assert action.color[0] == "#"
     int(action.color[1:], 16)
+    assert re.fullmatch(r"[A-Z].*\.", action.explanation)  # a sentence for people, no formula
+    assert len(action.explanation) <= 100
     with pytest.raises(dataclasses.FrozenInstanceError):
         action.reach = 9  # type: ignore[misc]
 

@@ -226,3 +226,84 @@ def test_what_does_the_same_is_forbidden_what_it_does(start: Start, base: str, t
     page.mouse.click(*on_screen(page, 60, 40)(idle_x + 0.5, idle_y + 0.5))
     page.wait_for_selector("#message:has-text('what is forbidden becomes')")
     assert not state(base)["edits"]
+
+
+def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    opened(page, picture(tmp_path / "photo.png"))
+    tasks = page.locator("#policy option").all_inner_texts()
+    assert tasks[:2] == ["Remove noise", "Remove noise, each colour by itself"]
+    assert {"Remove text", "Remove specks", "Look: watercolour", "Draw the eye"} < set(tasks)
+    policies = call(base.partition("/?")[0], "GET", "/api/policies").json()
+    assert all(policy["about"].endswith(".") for policy in policies)
+    for policy in ("denoise-color", "restore-color"):
+        page.select_option("#policy", policy)
+        about = next(p["about"] for p in policies if p["name"] == policy)
+        assert page.inner_text("#task-said") == about
+        assert page.get_attribute("#policy", "title") == about
+    page.select_option("#policy", "denoise-color")
+    page.click("#run")
+    page.wait_for_selector("#truth.exact")
+    assert page.is_hidden("#task-said")
+    median = "The middle value of the 5x5 pixels around it: specks vanish, edges stay."
+    assert page.locator("#legend li:has-text('median')").get_attribute("title") == median
+    page.keyboard.press("f")
+    page.select_option("#operation", "median")
+    assert page.inner_text("#operation-said") == median
+    grey = tmp_path / "grey.png"
+    Image.open(tmp_path / "photo.png").convert("L").save(grey)
+    opened(page, grey)
+    tasks = page.locator("#policy option:not([disabled])").all_inner_texts()
+    assert tasks == ["Remove noise", "Remove noise of low light", "Remove specks", "Remove text"]
+
+
+def test_a_level_belongs_to_its_task(start: Start, tmp_path: Path) -> None:
+    """A noise level of 20 is no strength: the form refused to be sent, for a reason that nobody saw."""
+    page = start()
+    opened(page, picture(tmp_path / "photo.png"))
+    page.select_option("#policy", "denoise-color")
+    page.fill("#level", "20")
+    page.select_option("#policy", "saliency-edit")
+    assert page.input_value("#level") == ""
+    page.fill("#level", "3")
+    page.select_option("#policy", "enhance-watercolor")
+    page.click("#run")
+    page.wait_for_selector("#timeline:visible")
+
+
+SIZES = [(1280, 720), (820, 1180), (390, 844), (640, 360), (360, 640)]
+
+
+@pytest.mark.parametrize("policy", ["poisson-gray", "saliency-edit", "enhance-local-xpro", "denoise-color"])
+def test_everything_can_be_reached(start: Start, base: str, tmp_path: Path, policy: str) -> None:
+    page = start()
+    path = picture(tmp_path / "photo.png")
+    ran(page, path, policy)
+    page.focus("#canvas")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#story tbody")
+    hanging = """() => [...document.querySelectorAll("header *, #tools *, #panel *, #view-tools *, main > *")]
+        .filter((e) => e.checkVisibility() && !e.closest("svg, ol"))
+        .filter((e) => !getComputedStyle(e).clipPath.startsWith("inset"))
+        .filter((e) => {
+            const box = e.getBoundingClientRect(), scroller = e.closest("#story");
+            if (scroller && scroller.scrollWidth > scroller.clientWidth) return innerWidth > 1000;
+            return box.width && (box.left < -0.5 || box.right > innerWidth + 0.5);
+        }).map((e) => e.outerHTML.slice(0, 90))"""
+    cut = """() => [...document.querySelectorAll("#legend label, #legend .name")]
+        .filter((e) => e.scrollWidth > e.clientWidth + 1 && innerWidth > 1000).map((e) => e.textContent)"""
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(150)
+        for tab in ("change", "look"):
+            page.click(f"#tab-{tab}")
+            assert page.evaluate(hanging) == [], (width, height, tab)
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(cut) == [], (width, height)
+        canvas = page.locator("#canvas").bounding_box()
+        assert canvas["width"] >= 300, (width, height)
+        assert canvas["height"] >= 180, (width, height)
+        assert page.locator("header").bounding_box()["height"] <= (52 if width >= 1280 else 92), (width, height)
+        page.click("#run")
+        while state(base)["runs"] < 2 + SIZES.index((width, height)):
+            page.wait_for_timeout(50)

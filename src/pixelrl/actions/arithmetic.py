@@ -20,14 +20,15 @@ def _add(image: Image, levels: int) -> Image:
 
 # Darkening is blue, brightening orange or yellow. With the rows of blur.py the colours stay apart under each
 # kind of colour blindness; tests/test_actions.py measures by how much.
+# Name, what it does to an image, reach, colour, explanation.
 ROWS: tuple[Action, ...] = (
-    Action("grey level -64", partial(_add, levels=-64), reach=0, color="#b2d6fa"),
-    Action("grey level -16", partial(_add, levels=-16), reach=0, color="#4b84fa"),
-    Action("grey level -4", partial(_add, levels=-4), reach=0, color="#2c609d"),
-    Action("grey level -1", partial(_add, levels=-1), reach=0, color="#0620f9"),
-    Action("do nothing", _keep, reach=0, color="#dedede"),
-    Action("grey level +1", partial(_add, levels=1), reach=0, color="#f08607"),
-    Action("grey level +4", partial(_add, levels=4), reach=0, color="#c43f0a"),
-    Action("grey level +16", partial(_add, levels=16), reach=0, color="#eeac9a"),
-    Action("grey level +64", partial(_add, levels=64), reach=0, color="#f0df28"),
+    Action("grey level -64", partial(_add, levels=-64), 0, "#b2d6fa", "Darker by 64 of 255 grey levels."),
+    Action("grey level -16", partial(_add, levels=-16), 0, "#4b84fa", "Darker by 16 of 255 grey levels."),
+    Action("grey level -4", partial(_add, levels=-4), 0, "#2c609d", "Darker by 4 of 255 grey levels."),
+    Action("grey level -1", partial(_add, levels=-1), 0, "#0620f9", "Darker by 1 of 255 grey levels."),
+    Action("do nothing", _keep, 0, "#dedede", "Stays as it is."),
+    Action("grey level +1", partial(_add, levels=1), 0, "#f08607", "Brighter by 1 of 255 grey levels."),
+    Action("grey level +4", partial(_add, levels=4), 0, "#c43f0a", "Brighter by 4 of 255 grey levels."),
+    Action("grey level +16", partial(_add, levels=16), 0, "#eeac9a", "Brighter by 16 of 255 grey levels."),
+    Action("grey level +64", partial(_add, levels=64), 0, "#f0df28", "Brighter by 64 of 255 grey levels."),
 )

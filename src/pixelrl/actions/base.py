@@ -28,3 +28,6 @@ class Action:
 
     color: str
     """Its colour in action maps, ``#rrggbb``."""
+
+    explanation: str = ""
+    """What it does to a pixel, in one sentence for people who look at pictures; empty if nothing is known."""

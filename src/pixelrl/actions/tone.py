@@ -36,26 +36,27 @@ def _channels(image: Image, which: list[int], factor: float) -> Image:
 
 
 # Colours: see actions/arithmetic.py.
+# Name, what it does to an image, reach, colour, explanation.
 PAPER_TWELVE: tuple[Action, ...] = (
-    Action("contrast x0.95", partial(_contrast, factor=0.95), reach=0, color="#f1a67f"),
-    Action("contrast x1.05", partial(_contrast, factor=1.05), reach=0, color="#7a2d0b"),
-    Action("saturation x0.95", partial(_saturation, factor=0.95), reach=0, color="#ee819d"),
-    Action("saturation x1.05", partial(_saturation, factor=1.05), reach=0, color="#9f085b"),
-    Action("brightness -0.025", partial(_brightness, step=-0.025), reach=0, color="#362f2b"),
-    Action("brightness +0.025", partial(_brightness, step=0.025), reach=0, color="#fcd369"),
-    Action("red and green x0.95", partial(_channels, which=[0, 1], factor=0.95), reach=0, color="#b1cc2b"),
-    Action("red and green x1.05", partial(_channels, which=[0, 1], factor=1.05), reach=0, color="#847e1a"),
-    Action("green and blue x0.95", partial(_channels, which=[1, 2], factor=0.95), reach=0, color="#6bd8fd"),
-    Action("green and blue x1.05", partial(_channels, which=[1, 2], factor=1.05), reach=0, color="#066b8a"),
-    Action("red and blue x0.95", partial(_channels, which=[0, 2], factor=0.95), reach=0, color="#b38ae0"),
-    Action("red and blue x1.05", partial(_channels, which=[0, 2], factor=1.05), reach=0, color="#1c064f"),
+    Action("contrast x0.95", partial(_contrast, factor=0.95), 0, "#f1a67f", "A little less contrast."),
+    Action("contrast x1.05", partial(_contrast, factor=1.05), 0, "#7a2d0b", "A little more contrast."),
+    Action("saturation x0.95", partial(_saturation, factor=0.95), 0, "#ee819d", "Colour a little paler."),
+    Action("saturation x1.05", partial(_saturation, factor=1.05), 0, "#9f085b", "Colour a little stronger."),
+    Action("brightness -0.025", partial(_brightness, step=-0.025), 0, "#362f2b", "A little darker."),
+    Action("brightness +0.025", partial(_brightness, step=0.025), 0, "#fcd369", "A little brighter."),
+    Action("red and green x0.95", partial(_channels, which=[0, 1], factor=0.95), 0, "#b1cc2b", "A little bluer."),
+    Action("red and green x1.05", partial(_channels, which=[0, 1], factor=1.05), 0, "#847e1a", "A little yellower."),
+    Action("green and blue x0.95", partial(_channels, which=[1, 2], factor=0.95), 0, "#6bd8fd", "A little redder."),
+    Action("green and blue x1.05", partial(_channels, which=[1, 2], factor=1.05), 0, "#066b8a", "More cyan."),
+    Action("red and blue x0.95", partial(_channels, which=[0, 2], factor=0.95), 0, "#b38ae0", "A little greener."),
+    Action("red and blue x1.05", partial(_channels, which=[0, 2], factor=1.05), 0, "#1c064f", "More magenta."),
 )
 
 LARGER: tuple[Action, ...] = (
-    Action("contrast x0.8", partial(_contrast, factor=0.8), reach=0, color="#b86f69"),
-    Action("contrast x1.25", partial(_contrast, factor=1.25), reach=0, color="#744b38"),
-    Action("saturation x0.8", partial(_saturation, factor=0.8), reach=0, color="#dc3aa7"),
-    Action("saturation x1.25", partial(_saturation, factor=1.25), reach=0, color="#450b43"),
-    Action("brightness -0.1", partial(_brightness, step=-0.1), reach=0, color="#34336c"),
-    Action("brightness +0.1", partial(_brightness, step=0.1), reach=0, color="#fef333"),
+    Action("contrast x0.8", partial(_contrast, factor=0.8), 0, "#b86f69", "Less contrast."),
+    Action("contrast x1.25", partial(_contrast, factor=1.25), 0, "#744b38", "More contrast."),
+    Action("saturation x0.8", partial(_saturation, factor=0.8), 0, "#dc3aa7", "Colour paler."),
+    Action("saturation x1.25", partial(_saturation, factor=1.25), 0, "#450b43", "Colour stronger."),
+    Action("brightness -0.1", partial(_brightness, step=-0.1), 0, "#34336c", "Darker."),
+    Action("brightness +0.1", partial(_brightness, step=0.1), 0, "#fef333", "Brighter."),
 )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelrl.actions import ACTIONS, ActionSet
+from pixelrl.actions import ACTIONS, Action, ActionSet
 from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
@@ -106,7 +106,7 @@ def report_html(
         "agents": agents,
         "steps": steps,
         "dtype": str(trace.pixels.dtype),
-        "actions": [{"name": name, "color": ACTIONS[name].color} for name in trace.action_names],
+        "actions": [_operation(ACTIONS[name]) for name in trace.action_names],
         "order": sorted(range(len(trace.action_names)), key=lambda i: list(ACTIONS).index(trace.action_names[i])),
         "shares": shares(trace).tolist(),
         "changes": [change(before, after)._asdict() for before, after in pairwise(images)],
@@ -268,6 +268,10 @@ def _shown(images: Sequence[Image], trace: Trace) -> Array:
     """Images ``(1, c, h, w)`` as sRGB shows them: uint8 ``(len(images), 3, h, w)``."""
     pictures = (photo(image, trace.icc_profile).convert("RGB") for image in images)
     return np.stack([np.moveaxis(np.asarray(picture), -1, 0) for picture in pictures])
+
+
+def _operation(action: Action) -> dict[str, str]:
+    return {"name": action.name, "color": action.color, "explanation": action.explanation}
 
 
 def _finite(value: float) -> float | None:

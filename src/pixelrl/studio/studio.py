@@ -23,6 +23,7 @@ from pixelrl.studio.preview import Box, bounds
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Session
 from pixelrl.studio.store import Folder, Store
+from pixelrl.studio.words import place, words
 from pixelrl.studio.work import CancelledError, Worker
 
 Json = dict[str, object]
@@ -160,7 +161,7 @@ class Studio:
     def policies(self) -> list[Json]:
         """What can be run, for people to choose from; a file that cannot be read is left out."""
         found: list[Json] = []
-        for name in shipped_policies():
+        for name in sorted(shipped_policies(), key=place):
             try:
                 agent = self.agent(name)
             except PixelRLError:
@@ -168,7 +169,7 @@ class Studio:
             condition = _condition(agent.card.condition)
             channels, steps = agent.num_channels, agent.card.num_steps
             takes: Json = {"condition": condition, "object": agent.takes_mask, "channels": channels}
-            found.append({"name": name, "steps": steps, **takes})
+            found.append({"name": name, **words(name)._asdict(), "steps": steps, **takes})
         return found
 
     # --- What the page shows ----------------------------------------------------------------------
@@ -257,7 +258,8 @@ def _edit(entry: object, mask: object) -> Json:
 
 
 def _action(name: str) -> Json:
-    return {"name": name, "color": ACTIONS[name].color, "symbol": symbol(name)}
+    action = ACTIONS[name]
+    return {"name": name, "color": action.color, "symbol": symbol(name), "explanation": action.explanation}
 
 
 def symbol(name: str) -> str:

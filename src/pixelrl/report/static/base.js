@@ -23,6 +23,9 @@ function el(tag, attributes = {}, ...children) {
 const swatch = (action, small = false) =>
   el("i", { class: small ? "swatch small" : "swatch", style: `background:${data.actions[action].color}`, "aria-hidden": "true" });
 
+/** An operation's name, which explains itself to a pointer. */
+const named = (action) => el("span", { title: data.actions[action].explanation || false }, NAMES[action]);
+
 function table(caption, head, rows, className) {
   const cells = (row) => row.map((cell, i) => {
     if (cell instanceof Node && /^T[HD]$/.test(cell.nodeName)) return cell;

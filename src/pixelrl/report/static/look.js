@@ -168,7 +168,7 @@ function startLegend() {
       type: "button", "data-action": action, "aria-pressed": "false",
       pointerenter: only(action), pointerleave: only(null), focus: only(action), blur: only(null),
       click: () => { look.kept = look.kept === action ? null : action; drawLook(); },
-    }, swatch(action), el("span", {}, NAMES[action]), el("span", { class: "share" }))));
+    }, swatch(action), named(action), el("span", { class: "share" }))));
   }
 }
 
@@ -229,7 +229,7 @@ function drawStory() {
     ...(odds ? [el("td")] : []), ...(rewards ? [el("td")] : []))];
   for (let t = 1; t <= T; t++) {
     const action = actionAt(view, t, agent, i);
-    rows.push(row(t, el("td", {}, swatch(action, true), NAMES[action]), el("td", { class: "number" }, value(t)),
+    rows.push(row(t, el("td", {}, swatch(action, true), named(action)), el("td", { class: "number" }, value(t)),
       ...(odds ? [el("td", { class: "number" }, `${percentAt(view, t, action, agent, i)} %`)] : []),
       ...(rewards ? [el("td", { class: "number" }, signed(rewardAt(view, t, i, channel), 0))] : [])));
   }
@@ -248,7 +248,7 @@ function drawOdds() {
     return;
   }
   const steps = Array.from({ length: T }, (_, k) => k + 1);
-  const rows = data.order.map((action) => el("tr", {}, el("th", { scope: "row" }, swatch(action, true), NAMES[action]),
+  const rows = data.order.map((action) => el("tr", {}, el("th", { scope: "row" }, swatch(action, true), named(action)),
     ...steps.map((t) => {
       const p = percentAt(view, t, action, agent, i), chosen = actionAt(view, t, agent, i) === action;
       return el("td", {

@@ -36,7 +36,7 @@ function startShares() {
   const draw = () => $("share-chart").replaceChildren(shareChart($("share-chart").clientWidth));
   draw();
   window.addEventListener("resize", draw);
-  const rows = data.order.map((action) => [el("th", { scope: "row" }, swatch(action, true), NAMES[action]),
+  const rows = data.order.map((action) => [el("th", { scope: "row" }, swatch(action, true), named(action)),
     ...data.shares.map((row) => percent(row[action]))]);
   $("share-table").append(table("Share of all choices", ["operation", ...data.shares.map((_, t) => `step ${t + 1}`)], rows, "wide"));
 }
@@ -115,7 +115,7 @@ function startWorth() {
   const rows = used.map((action) => {
     const value = totals[action], length = (100 * Math.abs(value)) / span;
     const bar = el("i", { style: `background:${data.actions[action].color};left:${value < 0 ? zero - length : zero}%;width:${Math.max(0.4, length)}%` });
-    return [el("th", { scope: "row" }, swatch(action, true), NAMES[action]), el("td", { class: "grow" }, el("div", { class: "diverging", style: `--zero:${zero}%` }, bar)),
+    return [el("th", { scope: "row" }, swatch(action, true), named(action)), el("td", { class: "grow" }, el("div", { class: "diverging", style: `--zero:${zero}%` }, bar)),
       signed(value, 2), ...data.worth.map((row, t) => (data.shares[t][action] ? signed(row[action], 2) : "–"))];
   });
   rows.push(el("tr", { class: "total" }, el("th", { scope: "row" }, "all"), el("td"), el("td", { class: "number" }, signed(gain, 2)),
@@ -142,7 +142,7 @@ async function startWhatIf() {
   for (const entry of sorted) {
     const loss = effect(entry), text = loss === null ? entry.mean.toFixed(2) : `${signed(loss, 2)} dB`;
     const input = el("input", { type: "radio", name: "without", value: entry.action, change: () => showWithout(view, entry, effect(entry)) });
-    $("without").append(el("label", {}, input, swatch(entry.action), el("span", {}, NAMES[entry.action]), el("span", { class: "effect" }, text)));
+    $("without").append(el("label", {}, input, swatch(entry.action), named(entry.action), el("span", { class: "effect" }, text)));
   }
   $("without").querySelector("input").checked = true;
   await showWithout(view, sorted[0], effect(sorted[0]));

@@ -120,7 +120,7 @@ store.subscribe(["session"], ({ session }) => {
   if (!session?.ran) return;
   const names = session.actions.map(({ name }) => name).join();
   if ($("#operation").dataset.names !== names) {
-    const options = () => session.actions.map(({ name }) => element("option", { value: name }, name));
+    const options = () => session.actions.map(({ name, explanation }) => element("option", { value: name, title: explanation }, name));
     $("#operation").dataset.names = names;
     $("#operation").replaceChildren(...options());
     $("#where-action").replaceChildren(element("option", { value: "" }, "anything"), ...options());
@@ -143,8 +143,9 @@ store.subscribe(["session", "steps", "step", "deed"], (state) => {
     button.classList.toggle("also", stop && n > state.steps.stop);
   }
 });
-store.subscribe(["session", "operation", "where"], ({ operation, where }) => {
+store.subscribe(["session", "operation", "where"], ({ session, operation, where }) => {
   $("#operation").value = operation;
+  $("#operation-said").textContent = session?.actions?.find(({ name }) => name === operation)?.explanation ?? "";
   $("#where-action").value = where.action;
 });
 store.subscribe(["tool", "deed", "extent"], ({ tool, deed, extent }) => {
@@ -153,6 +154,7 @@ store.subscribe(["tool", "deed", "extent"], ({ tool, deed, extent }) => {
   radio($("#extent-field"), extent);
   const simple = deed === "protect" || deed === "object"; // at all steps, and whatever would be done
   $("#operation-field").hidden = deed !== "force" && (deed !== "forbid" || tool === "same");
+  $("#operation-said").hidden = $("#operation-field").hidden;
   $("#where-action-field").hidden = deed === "forbid";
   $("#steps-field").hidden = simple;
   $("#condition").hidden = simple || tool === "same";

@@ -22,7 +22,7 @@ export function inkOn(colour) {
 }
 
 export function chip(action, gone = false) {
-  return element("i", { class: `chip${gone ? " gone" : ""}`, title: action.name, style: { background: action.color, color: inkOn(action.color) } }, action.symbol);
+  return element("i", { class: `chip${gone ? " gone" : ""}`, title: [action.name, action.explanation].filter(Boolean).join(": "), style: { background: action.color, color: inkOn(action.color) } }, action.symbol);
 }
 
 export function radio(group, value) {

@@ -4,40 +4,47 @@ import { letGo } from "./change.js";
 import { $, element, radio, radios } from "./dom.js";
 import { say } from "./messages.js";
 import { phase, store } from "./store.js";
-import { history, send } from "./sync.js";
+import { history, levelOf, send } from "./sync.js";
 
 // --- What is to be run ----------------------------------------------------------------------------------------------
 
 // Of the policy that ran, the panel of its object holds the level.
 const levelInPanel = ({ session, policy }) => Boolean(session?.object) && policy === session.policy;
 
+// The tasks for pictures of so many channels. Of two policies for one task, the one for other pictures is named apart.
+function tasks(policies, channels) {
+  const unfit = (p) => p.channels > 1 && p.channels !== channels;
+  const twin = (p) => policies.some((other) => other !== p && other.title === p.title && !unfit(other));
+  return policies.filter((p) => !(unfit(p) && twin(p))).map((p) => {
+    const apart = unfit(p) ? " (colour pictures)" : p.channels === 1 && channels > 1 && twin(p) ? ", each colour by itself" : "";
+    return element("option", { value: p.name, title: p.about, disabled: unfit(p) }, p.title + apart);
+  });
+}
+
 function policies({ policies: all, session, policy }) {
   if (!session) return;
-  const unfit = (p) => p.channels > 1 && p.channels !== session.channels;
   const key = `${session.channels} ${all.map((p) => p.name)}`;
   if ($("#policy").dataset.key !== key) {
     $("#policy").dataset.key = key;
-    $("#policy").replaceChildren(...all.map((p) => element("option", { value: p.name, disabled: unfit(p) }, `${p.name.replaceAll("-", " ")}${unfit(p) ? " (colour pictures)" : ""}`)));
+    $("#policy").replaceChildren(...tasks(all, session.channels));
   }
   $("#policy").value = policy;
+  $("#policy").title = all.find((p) => p.name === policy)?.about ?? "";
 }
 
 function level(state) {
-  const { session, policy, level: typed } = state;
+  const { session, policy, level: typed } = state, field = $("#level");
   const condition = levelInPanel(state) ? null : state.policies.find((p) => p.name === policy)?.condition;
-  const field = $("#level"), noise = condition?.high === null;
-  $("#level-field").hidden = !condition;
-  if (condition) {
-    $("#level-name").textContent = condition.name;
-    $("#level-field").title = noise ? `In ${condition.unit}; left empty, it is estimated.` : `A number ${condition.unit}; left empty, ${condition.usual}.`;
-    field.min = condition.low;
-    field.max = condition.high ?? "";
-    field.placeholder = noise ? "auto" : condition.usual;
-  }
-  if (document.activeElement !== field) field.value = typed;
-  const told = session?.policy === policy && condition ? session.condition?.[condition.name] : undefined;
-  const auto = told !== undefined && session.level === "auto" && typed === "";
-  $("#level-said").textContent = auto ? `${noise ? "estimated " : ""}${told < 100 ? told.toFixed(1) : Math.round(told)}` : "";
+  $("#level-field").hidden = field.disabled = !condition;
+  if (!condition) return;
+  const noise = condition.high === null, left = noise ? "it is estimated" : condition.usual;
+  const told = session?.policy === policy && session.level === "auto" ? session.condition?.[condition.name] : undefined;
+  $("#level-name").textContent = condition.name;
+  $("#level-field").title = `${noise ? `In ${condition.unit}` : `A number ${condition.unit}`}; left empty, ${left}.`;
+  field.min = condition.low;
+  field.max = condition.high ?? "";
+  field.placeholder = !noise ? condition.usual : told === undefined ? "auto" : `auto: ${told < 100 ? told.toFixed(1) : Math.round(told)}`;
+  if (field.value !== typed && !field.validity.badInput) field.value = typed;
 }
 
 function run() {
@@ -51,7 +58,7 @@ store.subscribe(["policies", "session", "policy", "level"], (state) => {
   policies(state);
   level(state);
 });
-$("#policy").onchange = (e) => store.update({ policy: e.target.value });
+$("#policy").onchange = (e) => store.update({ policy: e.target.value, level: levelOf(store.state.session, e.target.value) });
 $("#level").oninput = (e) => store.update({ level: e.target.value });
 $("#run-form").onsubmit = (e) => { e.preventDefault(); run(); };
 

@@ -52,20 +52,20 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
   const colours = pixel.values[0].length, agents = session.agents;
   const head = element("tr", {}, element("th", { scope: "col" }, "Step"), element("th", { "aria-label": "colour" }),
     ...(colours === 3 ? letters : ["Value"]).map((name) => element("th", { scope: "col" }, name)),
-    ...(agents === 1 ? [element("th", { scope: "col", class: "wide" }, "Operation")] : []));
+    ...(agents === 1 ? [element("th", { scope: "col", class: "operation" }, "Operation")] : []));
   const rows = pixel.values.map((values, t) => {
     const byte = values.map((v) => Math.round(Math.max(0, Math.min(255, v))));
     const swatch = element("i", { class: "swatch", style: { background: `rgb(${colours === 3 ? byte.join() : [byte[0], byte[0], byte[0]].join()})` } });
     const done = (g) => {
       if (!t) return "";
       const now = session.actions[pixel.actions[t - 1][g]], was = session.actions[pixel.recorded[t - 1][g]];
-      const name = element("span", { class: agents === 1 ? "name" : "unseen" }, now.name);
+      const name = element("span", { class: agents === 1 ? "name" : "unseen", title: now.explanation }, now.name);
       return now === was ? element("span", {}, chip(now), name) : element("span", { title: `edited: ${now.name} instead of ${was.name}` }, chip(was, true), chip(now), name);
     };
     return element("tr", { class: t === step ? "now" : "", onclick: () => goTo(t) },
       element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch),
       ...values.map((v, g) => element("td", {}, element("b", {}, number(v)), ...(agents > 1 ? [done(g)] : []))),
-      ...(agents === 1 ? [element("td", {}, done(0))] : []));
+      ...(agents === 1 ? [element("td", { class: "operation" }, done(0))] : []));
   });
   place.replaceChildren(element("table", { class: agents > 1 ? "per-channel" : "" }, element("thead", {}, head), element("tbody", {}, ...rows)));
 });
@@ -89,7 +89,7 @@ store.subscribe(["session", "step", "hidden"], ({ session, step, hidden }) => {
   $("#of-step").textContent = step ? `that led to step ${step}` : "";
   $("#legend").replaceChildren(...session.actions.map((action, i) => {
     const share = row ? row[i] : 0;
-    return element("li", { class: row && !share ? "unused" : "" },
+    return element("li", { class: row && !share ? "unused" : "", title: action.explanation },
       element("label", {}, element("input", { type: "checkbox", checked: !hidden.has(action.name), onchange: (e) => toggle(action.name, e.target.checked) }),
         chip(action), element("span", { class: "name" }, action.name),
         element("span", { class: "bar" }, element("i", { style: { width: `${(100 * share) / most}%`, background: action.color } })),

@@ -6,15 +6,16 @@ import { forget, open, resume } from "./sync.js";
 
 export const chooseFile = () => $("#file").click();
 
-function said({ policy, edits, changed }) {
+function said({ policy, edits, changed }, policies) {
+  const task = policies.find((p) => p.name === policy)?.title ?? policy;
   const when = new Date(1000 * changed).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  return [policy?.replaceAll("-", " "), edits ? `${edits} edit${edits > 1 ? "s" : ""}` : "no edits", when].join(" · ");
+  return [task, edits ? `${edits} edit${edits > 1 ? "s" : ""}` : "no edits", when].join(" · ");
 }
 
-store.subscribe(["sessions"], ({ sessions }) => {
+store.subscribe(["sessions", "policies"], ({ sessions, policies }) => {
   $("#recent").hidden = !sessions.length;
   $("#recent ul").replaceChildren(...sessions.slice(0, 6).map((s) => element("li", {},
-    element("button", { class: "resume", onclick: () => resume(s.id) }, element("b", {}, s.name), element("small", {}, said(s))),
+    element("button", { class: "resume", onclick: () => resume(s.id) }, element("b", {}, s.name), element("small", {}, said(s, policies))),
     element("button", { class: "icon small", "aria-label": `Forget ${s.name}`, title: "Forget this session", onclick: () => forget(s.id) }, "✕"))));
 });
 store.subscribe(["session"], ({ session }) => { $("#empty").hidden = Boolean(session); });

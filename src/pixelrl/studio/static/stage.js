@@ -86,15 +86,19 @@ setInterval(() => {
 const againstNames = { input: "Input", plain: "No edits", before: "Step before" };
 
 function badge() {
-  const { session, step, compare, against, peeking } = store.state, ran = session?.ran;
+  const { session, step, compare, against, peeking, policies, policy, job } = store.state, ran = session?.ran;
   const here = !ran || step === 0 ? "Input" : step === session.steps ? "Result" : `After step ${step}`;
   const blinked = view.compare === "blink" && view.blinkOn && view.other;
-  $("#badge").hidden = !ran || (compare === "split" && !peeking);
+  const task = job || (ran && policy === session.policy) ? null : policies.find((p) => p.name === policy); // still to be run
+  $("#task-said").hidden = !session || !task?.about;
+  $("#task-said").textContent = task?.about ?? "";
+  $("#badge").hidden = !ran || (compare === "split" && !peeking) || Boolean(task?.about);
   $("#badge").textContent = blinked ? againstNames[against] : here + (view.overlay && step ? " · operations" : "");
   $("#divider").hidden = compare !== "split" || peeking || !ran;
   $("#left-name").textContent = againstNames[against];
   $("#right-name").textContent = here;
   $("#view-tools .segments").hidden = $("#view-tools label").hidden = !ran;
+  $("#view-tools label").classList.toggle("against", compare !== "off");
 }
 
 view.moved = () => {
@@ -103,6 +107,7 @@ view.moved = () => {
   $("#divider").style.left = `${view.split * 100}%`;
 };
 
+store.subscribe(["policies", "policy", "job"], badge);
 store.subscribe(["compare"], ({ compare }) => radio($("[aria-label=Comparison]"), compare));
 
 // --- Wiring ---------------------------------------------------------------------------------------------------------

@@ -40,9 +40,12 @@ async function receive(next, fresh = false) {
 // A picture has been opened: nothing of the one before stays.
 function opened(session, { policies }) {
   const message = session.notes.length ? { sentence: `${session.name}: ${session.notes.join("; ")}.`, kind: "note" } : null;
-  const level = typeof session.level === "number" && session.policy ? String(session.level) : "";
-  return { step: 0, aim: null, pixel: null, shownEdit: null, brushed: null, policy: session.policy ?? suited(session, policies), level, message };
+  const policy = session.policy ?? suited(session, policies);
+  return { step: 0, aim: null, pixel: null, shownEdit: null, brushed: null, policy, level: levelOf(session, policy), message };
 }
+
+// What a person told this policy, as it is typed; nothing if it was another that ran, or nothing was told.
+export const levelOf = (session, policy) => (typeof session.level === "number" && session.policy === policy ? String(session.level) : "");
 
 // The policy to begin with.
 function suited(session, policies) {

@@ -1,0 +1,44 @@
+"""What the shipped policies do, in the words of people who take photographs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """A title for the list of tasks, and what the task is for, in one line."""
+
+    title: str
+    about: str
+
+
+_WORDS = {
+    "denoise": Words("Remove noise", "Smooths the grain of high sensitivities; edges and detail stay."),
+    "poisson": Words("Remove noise of low light", "Smooths grain that is stronger where the picture is brighter."),
+    "saltpepper": Words(
+        "Remove specks", "Fills black and white specks, as of defective pixels, from what surrounds them."
+    ),
+    "restore": Words("Remove text", "Fills letters that lie over a picture from what surrounds them."),
+    "enhance-foreground-popout": Words(
+        "Look: foreground pop-out", "Lets what is in front stand out in tone and colour."
+    ),
+    "enhance-local-xpro": Words(
+        "Look: local cross-process", "The strong tones of cross-processed film, place by place."
+    ),
+    "enhance-watercolor": Words("Look: watercolour", "Flat and bright, as if painted."),
+    "saliency-edit": Words("Draw the eye", "Lets an object stand out more, or less, from what surrounds it."),
+}
+
+
+def place(policy: str) -> int:
+    """Where a policy stands in the list of tasks: the more is done to a picture the later, unknown ones at the end."""
+    return list(_WORDS).index(task) if (task := _task(policy)) in _WORDS else len(_WORDS)
+
+
+def words(policy: str) -> Words:
+    """Title and explanation of a policy; of one that is not known here, its name."""
+    return _WORDS.get(_task(policy)) or Words(policy.replace("-", " "), "")
+
+
+def _task(policy: str) -> str:
+    return policy.removesuffix("-gray").removesuffix("-color")
