@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict, final
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.json import schema_components
 from torch import Tensor
 
-from pixelrl.errors import UsageError
+from pixelrl.errors import InputError, UsageError
 from pixelrl.types import ActionMap, Image, Logits
 from pixelrl.validation import checked
 
@@ -356,10 +355,9 @@ def schema() -> dict[str, object]:
 
 
 def _read_mask(name: str, folder: Path) -> Mask:
-    from PIL import Image as PillowImage
+    from pixelrl.pictures.masks import read_mask  # the formats of pictures are slow to import, and few need them
 
     try:
-        with PillowImage.open(folder / name) as picture:
-            return torch.from_numpy(np.asarray(picture.convert("L")) >= 128)
-    except (OSError, ValueError, PillowImage.DecompressionBombError) as error:
+        return torch.from_numpy(read_mask(folder / name).inside)
+    except InputError as error:
         raise UsageError(f"region.mask = {name!r} cannot be read as a picture: {error}") from error

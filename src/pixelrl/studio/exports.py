@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pixelrl.errors import UsageError
+from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.studio.session import Session
@@ -59,7 +60,8 @@ def trace(session: Session) -> Export:
 def object_mask(session: Session) -> Export:
     """The object of a saliency policy, white on black, as ``pixelrl saliency --mask`` takes it."""
     session.require_nothing_asked()
-    mask = Picture(session.recorded_object() * np.uint8(255))
+    turn = orientation_exif(orientation_of(session.picture.exif))  # so that it lies as the picture does
+    mask = Picture(session.recorded_object() * np.uint8(255), exif=turn)
     data = _through_file(".png", lambda path: write_picture(path, mask))
     return Export(f"{session.folder.stem}-object.png", "image/png", data)
 

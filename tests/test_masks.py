@@ -1,0 +1,121 @@
+"""Masks: which pixels a picture means, and how they lie on the picture that they belong to."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelrl.edits import load_edits
+from pixelrl.errors import InputError
+from pixelrl.pictures.display import as_stored, orientation_exif, upright
+from pixelrl.pictures.files import Picture, decode, write_picture
+from pixelrl.pictures.masks import MaskFile, inside_of, read_mask
+
+INSIDE = np.zeros((9, 13), bool)
+INSIDE[2:6, 3:11] = True
+INSIDE[2, 3] = False  # no symmetry
+
+
+def inside(image: Image.Image, kind: str = "PNG", **options: object) -> np.ndarray:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return inside_of(decode(file.getvalue(), "mask"))
+
+
+def test_white_on_black() -> None:
+    for white, dtype in ((255, "uint8"), (65535, "uint16"), (1, "float32")):
+        grey = np.where(INSIDE, white, 0).astype(dtype)
+        assert np.array_equal(inside_of(Picture(grey)), INSIDE)
+        assert np.array_equal(inside_of(Picture(np.dstack([grey] * 3))), INSIDE)
+    soft = np.where(INSIDE, 140, 120).astype(np.uint8)
+    assert np.array_equal(inside_of(Picture(soft)), INSIDE)
+    assert np.array_equal(inside(Image.fromarray(INSIDE)), INSIDE)
+    large = INSIDE.repeat(8, 0).repeat(8, 1)
+    assert np.array_equal(inside(Image.fromarray(large * np.uint8(255)), "JPEG", quality=70), large)
+
+
+def test_alpha_is_the_object_where_a_background_was_removed() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    cut = Image.fromarray(np.dstack([photo * INSIDE[..., None], INSIDE * np.uint8(250)]))
+    assert np.array_equal(inside(cut), INSIDE)
+    assert np.array_equal(inside(cut, "WEBP", lossless=True, exact=True), INSIDE)
+    opaque = Image.fromarray(np.dstack([INSIDE * np.uint8(255)] * 3 + [np.full((9, 13), 255, np.uint8)]))
+    assert np.array_equal(inside(opaque), INSIDE)  # alpha that is everywhere the same says nothing
+
+
+def test_labels() -> None:
+    for number in (1, 2, 100):
+        labels = INSIDE * np.uint8(number)
+        assert np.array_equal(inside(Image.fromarray(labels)), INSIDE)
+        assert np.array_equal(inside_of(Picture(labels.astype(np.uint16))), INSIDE)
+    two = INSIDE * np.uint8(1)
+    two[4, 4] = 2
+    assert np.array_equal(inside(Image.fromarray(two)), INSIDE)
+    palette = Image.fromarray(two).convert("P")
+    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])  # the colours of a set of labels in use
+    assert np.array_equal(inside(palette), INSIDE)
+    assert np.array_equal(inside(palette, "GIF"), INSIDE)
+    painted = np.zeros((9, 13, 3), np.uint8)
+    painted[INSIDE] = (255, 0, 0)
+    assert np.array_equal(inside(Image.fromarray(painted)), INSIDE)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_lie_on_photos_that_lie_on_their_side(orientation: int) -> None:
+    photo = Picture(np.zeros((9, 13, 3), np.uint8), exif=orientation_exif(orientation))
+    painted = upright(INSIDE, orientation)
+    tagged = MaskFile("m.png", INSIDE, orientation)  # as it is stored, with the tag of the photo
+    assert np.array_equal(tagged.over(photo)[0], INSIDE)
+    assert tagged.over(photo)[1] == ()
+    assert np.array_equal(MaskFile("m.png", INSIDE, 1).over(photo)[0], INSIDE)
+    if orientation > 4:
+        assert np.array_equal(MaskFile("m.png", painted, 1).over(photo)[0], INSIDE)
+        assert MaskFile("m.png", painted, 1).over(photo)[1] == ()
+        other = as_stored(painted, 8)  # stored in another way than the photo, and it says so
+        assert np.array_equal(MaskFile("m.png", other, 8).over(photo)[0], INSIDE)
+    elif orientation > 1:  # it fits either way
+        note = MaskFile("m.png", INSIDE, 1).over(photo)[1]
+        assert "m.png lies on the pixels as they are stored" in note[0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (INSIDE[:, :5], "m.png: the mask is 5 x 9 pixels, the picture 13 x 9; they must be of one size"),
+        (INSIDE.T, "m.png: the mask is 9 x 13 pixels, the picture 13 x 9"),
+        (INSIDE & False, "m.png: the mask is empty"),
+        (INSIDE | True, "m.png: the mask is the whole picture"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused_by_name(mask: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        MaskFile("m.png", mask, 1).over(Picture(np.zeros((9, 13, 3), np.uint8)))
+    assert words in str(caught.value)
+
+
+def test_files(tmp_path: Path) -> None:
+    write_picture(tmp_path / "m.png", Picture(INSIDE * np.uint8(255), exif=orientation_exif(6)))
+    mask = read_mask(tmp_path / "m.png")
+    assert (mask.name, mask.orientation) == (str(tmp_path / "m.png"), 6)
+    assert np.array_equal(mask.inside, INSIDE)
+    (tmp_path / "t.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"t\.png: its first bytes"):
+        read_mask(tmp_path / "t.png")
+
+
+def test_masks_of_edits_follow_the_same_rules(tmp_path: Path) -> None:
+    colours = np.full((9, 13, 3), 90, np.uint8)
+    for name, image in (
+        ("alpha.png", Image.fromarray(np.dstack([colours, INSIDE * np.uint8(255)]))),
+        ("labels.png", Image.fromarray(INSIDE * np.uint8(1))),
+        ("deep.png", Image.fromarray(np.where(INSIDE, 65535, 20_000).astype(np.uint16))),
+    ):
+        image.save(tmp_path / name)
+        (tmp_path / "e.json").write_text(json.dumps([{"region": {"mask": name}, "do": "stop"}]))
+        (edit,) = load_edits(tmp_path / "e.json")
+        assert np.array_equal(edit.region(9, 13).numpy(), INSIDE)
