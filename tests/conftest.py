@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import jaxtyping
 import pytest
 import torch
@@ -25,6 +26,11 @@ jaxtyping.install_import_hook(
 
 # The tensors are small: threads would cost more than they bring, and much more where other jobs keep the cores busy.
 torch.set_num_threads(1)
+
+# The same examples every time: a test that fails now and then says nothing of a change. No limit of time, for the
+# machine may be busy.
+hypothesis.settings.register_profile("few", max_examples=25, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("few")
 
 Randomise = Callable[[torch.nn.Module], None]
 Run = Callable[..., tuple[int, str, str]]

@@ -45,13 +45,14 @@ def test_arrays_come_back_as_they_came(agent: Agent, shape: tuple[int, ...], dty
     image = picture(shape, dtype)
     before = image.copy()
     result = agent(image, sigma=25)
-    channels = 1 if len(shape) == 2 else shape[2]
+    channels = 1 if len(shape) == 2 else min(3, shape[2])  # the fourth is alpha
     assert result.image.shape == shape
     assert result.image.dtype == image.dtype
     assert result.trajectory.actions.shape == (3, 1, channels, *shape[:2])
     assert result.trajectory.action_names == PAPER_NINE
     assert np.array_equal(image, before)
-    assert np.array_equal(result.trace().replay(), result.image)
+    assert np.array_equal(result.trace().replay(), result.image if shape[-1] != 4 else result.image[..., :3])
+    assert channels != 3 or np.array_equal(result.image[..., 3:], image[..., 3:])
     if image.size > 100:
         assert not np.array_equal(result.image, image)
 
@@ -161,10 +162,8 @@ def test_what_is_not_an_image_is_refused(agent: Agent) -> None:
         (np.zeros(4, np.uint8), "shape"),
         (np.zeros((0, 4), np.uint8), "no pixels"),
         (np.full((4, 4), np.nan, np.float32), "NaN"),
-        (PillowImage.new("CMYK", (4, 4)), "CMYK"),
-        (PillowImage.new("P", (4, 4)), "mode P"),
-        (torch.zeros(4, 4), r"\(b, c, h, w\)"),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), "uint8"),
+        (PillowImage.new("LAB", (4, 4)), "mode LAB"),
+        (np.zeros((8, 9, 5), np.uint8), r"\(b, c, h, w\)"),
         (torch.full((1, 1, 2, 2), torch.inf), "infinite"),
         ("photo.png", "str"),
     ):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image as PillowImage
-from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
@@ -21,7 +19,7 @@ from pixelrl.imaging.color import from_space, to_space
 from pixelrl.imaging.noise import NOISE_LEVELS
 from pixelrl.imaging.saliency import salient_object
 from pixelrl.imaging.saliency import told as told_of_pixels
-from pixelrl.pictures.arrays import Array, array_to_tensor, arrays_to_pillow, pillow_to_arrays, tensor_to_array
+from pixelrl.pictures.arrays import AnyImage, Array, Unpacked, unpack
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
 from pixelrl.trace import Trace
@@ -34,7 +32,6 @@ what it changes (rounding at most)."""
 STRENGTH = 0.5
 """What saliency policies are told if nothing is said: much, and the picture stays natural."""
 
-AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor)
 Level = float | Literal["auto"]
 
 
@@ -322,29 +319,11 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _unpack(image: npt.NDArray[np.generic] | PillowImage.Image | Tensor) -> tuple[Image, Array, Array | None]:
-    """The tensor, the pixels as an array for the trace, and the alpha channel: copies, for callers reuse buffers."""
-    if isinstance(image, Tensor):
-        if image.ndim != 4 or not image.is_floating_point() or image.numel() == 0:
-            given = f"{image.dtype} of shape {tuple(image.shape)}"
-            raise InputError(f"a tensor must be floating point (b, c, h, w) with pixels, not {given}")
-        if not torch.isfinite(image).all():
-            raise InputError("the image has values that are NaN or infinite; replace them first")
-        copy = image.detach().to(torch.float32, copy=True).contiguous()
-        return copy, copy[0].cpu().movedim(0, -1).numpy().copy(), None
-    if isinstance(image, PillowImage.Image):
-        array, alpha = pillow_to_arrays(image)
-        return array_to_tensor(array), array.copy(), alpha
-    if isinstance(image, np.ndarray):
-        return array_to_tensor(image), image.copy(), None
-    raise InputError(f"{type(image).__name__} is not an image; give a numpy array, a Pillow image or a tensor")
+def _unpack(image: AnyImage) -> tuple[Image, Array, Unpacked[AnyImage]]:
+    unpacked = unpack(image)
+    pixels = unpacked.pixels if unpacked.pixels is not None else np.zeros((0, 0), np.uint8)
+    return unpacked.tensor, pixels, unpacked
 
 
-def _pack(final: Image, like: AnyImage, alpha: Array | None) -> AnyImage:
-    if isinstance(like, Tensor):
-        return final.to(like.device, like.dtype)
-    if isinstance(like, PillowImage.Image):
-        ndim = 2 if final.shape[1] == 1 else 3
-        array = tensor_to_array(final, "float32" if like.mode == "F" else str(np.asarray(like).dtype), ndim)
-        return arrays_to_pillow(array, alpha, like)
-    return tensor_to_array(final, str(like.dtype), like.ndim)
+def _pack(final: Image, like: AnyImage, unpacked: Unpacked[AnyImage]) -> AnyImage:
+    return unpacked.pack(final)

@@ -320,6 +320,25 @@ def load_edits(path: str | Path) -> tuple[Edit, ...]:
     return parse_edits(content, path.parent)
 
 
+def edits_of(edits: Sequence[Edit] | Edit | str | Path) -> tuple[Edit, ...]:
+    """Edits as callers give them: a list of `Edit`, one of them, or the path of an ``edits.json``.
+
+    Raises:
+        UsageError: it is something else, or a file that `load_edits` refuses.
+    """
+    if isinstance(edits, (str, Path)):
+        return load_edits(edits)
+    if isinstance(edits, Edit):
+        return (edits,)
+    if isinstance(edits, Sequence):
+        known = tuple(edit for edit in edits if isinstance(edit, Edit))
+        if len(known) == len(edits):
+            return known
+    raise UsageError(
+        f"edits = {str(edits)[:60]} are not edits; give a list of pixelrl.Edit, or the path of a file that holds them"
+    )
+
+
 def parse_edits(content: object, folder: Path) -> tuple[Edit, ...]:
     """Edits from the parsed JSON; ``folder`` is where masks are looked for. Raises as `load_edits` does."""
     if not isinstance(content, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.edits import Edit, Editor, check_steps
+from pixelrl.edits import Edit, Editor, check_steps, edits_of
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import number_of_tiles, tiled_forward, tiled_perceive
@@ -132,12 +133,16 @@ class Trajectory:
             image = step.after
         return self.initial if image is None else from_space(image, self.space)
 
-    def edited(self, edits: Sequence[Edit]) -> Trajectory:
+    def edited(self, edits: Sequence[Edit] | Edit | str | Path) -> Trajectory:
         """The episode with a person's edits in *replay*: all other choices stay as recorded, and no network is asked.
 
+        Args:
+            edits: a list of edits, one of them, or the path of a file with some.
+
         Raises:
-            UsageError: an edit that does not fit this episode.
+            UsageError: no edits, or an edit that does not fit this episode.
         """
+        edits = edits_of(edits)
         check_steps(edits, self.num_steps)
         editor, recorded = Editor(edits, self.action_names, *self.initial.shape[-2:]), self.actions
 

@@ -1,21 +1,34 @@
-"""Between the arrays that people hold and the tensors that the package computes with."""
+"""Between the images that people hold and the tensors that the package computes with: what comes in comes out."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image as PillowImage
+from torch import Tensor
 
 from pixelrl.errors import InputError
 from pixelrl.types import Image
 
 Array = npt.NDArray[np.generic]
+AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor, list[Any], tuple[Any, ...])
+"""What agents take and give back: an array, a Pillow image, a tensor, or a list of these."""
 
 SCALES = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0, "float64": 1.0}
 """The value that stands for white, by dtype."""
+_TENSOR_SCALES = SCALES | {"bfloat16": 1.0}
 
-PILLOW_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "F")
+SHAPES = "(h, w), (h, w, c), (c, h, w), (b, h, w, c) or (b, c, h, w) with 1 to 4 channels c"
+"""The shapes of images."""
+
+
+# --- Plain conversions ----------------------------------------------------------------------------
 
 
 def array_to_tensor(array: Array) -> Image:
@@ -24,49 +37,311 @@ def array_to_tensor(array: Array) -> Image:
     Raises:
         InputError: another dtype or number of dimensions, no pixels, or values that are not finite.
     """
-    if str(array.dtype) not in SCALES:
-        raise InputError(f"an array of {array.dtype} is not an image here; convert it to {', '.join(SCALES)}")
     if array.ndim not in (2, 3):
         raise InputError(f"an array of shape {array.shape} is not an image; it must be (h, w) or (h, w, c)")
-    if array.size == 0:
-        raise InputError(f"an array of shape {array.shape} has no pixels")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError("the image has values that are NaN or infinite; replace them first")
     planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-    scale = SCALES[str(array.dtype)]
-    # A copy in any case: the array may be read-only, and must never change with the tensor.
-    return torch.from_numpy(np.array(planes, dtype=np.float32, order="C"))[None] / scale
+    return _array_planes(planes[None])
 
 
 def tensor_to_array(image: Image, dtype: str, ndim: int) -> Array:
     """The inverse of `array_to_tensor`: integers are clipped and rounded, floats left as they are."""
     planes = image[0].detach().cpu().numpy()
     array = planes[0] if ndim == 2 else np.moveaxis(planes, 0, -1)
-    scale = SCALES[dtype]
+    return np.ascontiguousarray(_in_dtype(array, np.dtype(dtype)))
+
+
+def _array_planes(planes: Array) -> Image:
+    """``(b, c, h, w)`` of numbers as a tensor: a copy, for the array may be read-only, and must not change with it."""
+    name = planes.dtype.name  # without the order of bytes
+    if name == "bool":
+        raise InputError("an array of bool is a mask and not an image; multiply it by numpy.uint8(255) to make it one")
+    if name not in SCALES:
+        raise InputError(f"an array of {name} is not an image here; convert it to {', '.join(SCALES)}")
+    if planes.size == 0:
+        raise InputError("an array without values has no pixels")
+    with np.errstate(over="ignore"):
+        values = torch.from_numpy(np.array(planes, dtype=np.float32, order="C"))
+    return _finite(values, "array") / SCALES[name]
+
+
+def _finite(values: Tensor, kind: str) -> Tensor:
+    if not torch.isfinite(values).all():
+        raise InputError(f"the {kind} has values that are NaN, infinite or too large for float32; replace them first")
+    return values
+
+
+def _in_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
+    scale = SCALES[dtype.name]
     if scale != 1:
         array = np.rint(np.clip(array, 0, 1) * scale)
-    return np.ascontiguousarray(array.astype(dtype))
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
-def pillow_to_arrays(image: PillowImage.Image) -> tuple[Array, Array | None]:
-    """The colour values and the alpha channel (or None) of a Pillow image.
+def split_alpha(array: Array) -> tuple[Array, Array | None]:
+    """Channels ``(h, w, 1..4)`` as colours, ``(h, w)`` or ``(h, w, 3)``, and alpha ``(h, w)``, which 2 and 4 have."""
+    count = array.shape[2]
+    colours = array[..., 0] if count < 3 else array[..., :3]
+    return np.ascontiguousarray(colours), np.ascontiguousarray(array[..., -1]) if count in (2, 4) else None
+
+
+def join_alpha(colours: Array, alpha: Array | None) -> Array:
+    """The inverse of `split_alpha`, but that grey without alpha is ``(h, w)``."""
+    return np.ascontiguousarray(colours) if alpha is None else np.dstack([colours, alpha])
+
+
+# --- Pillow ---------------------------------------------------------------------------------------
+
+MODES = {
+    **{mode: mode for mode in ("L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16B", "I;16L")},
+    **{"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"},
+    **dict.fromkeys(("CMYK", "YCbCr", "HSV"), "RGB"),
+}
+"""Pillow's modes, and those in which their pixels are worked on."""
+_TRANSPARENT = {"L": "LA", "RGB": "RGBA"}
+_CANNOT_HOLD = ("1", "P", "PA")
+"""Modes for two colours, or 256 of them: results come back in the mode in which they were worked on."""
+
+
+def pillow_channels(image: PillowImage.Image) -> Array:
+    """The pixels of a Pillow image, ``(h, w, 1..4)``: grey or RGB, then alpha if there is any.
 
     Raises:
-        InputError: a mode that is not in `PILLOW_MODES`.
+        InputError: a mode whose pixels are neither grey nor colours, or 32-bit integers beyond 16 bits.
     """
-    if image.mode not in PILLOW_MODES:
-        raise InputError(f"a Pillow image of mode {image.mode} must first be converted to one of {PILLOW_MODES}")
-    array = np.asarray(image)
-    if image.mode in ("LA", "RGBA"):
-        colours = array[..., 0] if image.mode == "LA" else array[..., :3]
-        return colours, array[..., -1]
-    return array, None
+    mode = MODES.get(image.mode)
+    if mode is None:
+        known = ", ".join(MODES)
+        raise InputError(f"a Pillow image of mode {image.mode} must first be converted to one of these: {known}")
+    if "transparency" in image.info:  # one colour, or some of a palette, stands for "nothing here"
+        mode = _TRANSPARENT.get(mode, mode)
+    array = np.asarray(image if mode == image.mode else image.convert(mode))
+    if image.mode == "I":
+        if array.size and not 0 <= array.min() <= array.max() <= 65535:
+            raise InputError("a Pillow image of mode I must have values from 0 to 65535, which is white")
+        array = array.astype(np.uint16)
+    return array[..., None] if array.ndim == 2 else array
 
 
-def arrays_to_pillow(array: Array, alpha: Array | None, like: PillowImage.Image) -> PillowImage.Image:
-    """A Pillow image with new values and the metadata of ``like``."""
-    if alpha is not None:
-        array = np.dstack([array, alpha])
-    result = PillowImage.fromarray(array)
-    result.info = dict(like.info)
-    return result
+# --- What comes in comes out ----------------------------------------------------------------------
+
+
+class Form(ABC):
+    """How an image came in, so that a result can be given back alike."""
+
+    @abstractmethod
+    def pack(self, result: Image) -> Any:
+        """A result ``(b, c, h, w)`` in this form."""
+
+
+@dataclass(frozen=True)
+class Unpacked(Generic[AnyImage]):
+    """An image that a person gave.
+
+    Attributes:
+        tensor: its colours, float32 ``(b, c, h, w)``, c being 1 or 3.
+        form: how it came in.
+        pixels: the colours of a single image, ``(h, w)`` or ``(h, w, c)``, in the dtype that came in; None for several.
+        alpha: the alpha channel of a single image, ``(h, w)``, or None.
+        orientation: how the image says that it is to be turned for display, as EXIF numbers it.
+        icc_profile: its colour profile, or None.
+    """
+
+    tensor: Image
+    form: Form
+    pixels: Array | None
+    alpha: Array | None = None
+    orientation: int = 1
+    icc_profile: bytes | None = None
+
+    def pack(self, result: Image) -> AnyImage:
+        """A result ``(b, c, h, w)`` of the type, dtype, shape and mode that came in, with the alpha that came in."""
+        packed: AnyImage = self.form.pack(result)
+        return packed
+
+
+def unpack(image: AnyImage) -> Unpacked[AnyImage]:
+    """Take an image apart; nothing of what comes out changes with it, for callers reuse buffers.
+
+    Args:
+        image: a numpy array or a tensor of one of `SHAPES`; of uint8, uint16 or floats, for which white is 255, 65535
+            and 1; in either order of bytes. Where channels could be first or last, they are last in arrays and first in
+            tensors. With 2 or 4 channels, the last is alpha. Or a Pillow image; or a list of images of one size.
+
+    Raises:
+        InputError: anything else, no pixels, or values that are not finite.
+    """
+    if isinstance(image, Tensor):
+        return _unpack_tensor(image)
+    if isinstance(image, np.ndarray):
+        return _unpack_array(image)
+    if isinstance(image, PillowImage.Image):
+        return _unpack_pillow(image)
+    if isinstance(image, (list, tuple)):
+        return _unpack_list(image)
+    kind = type(image).__name__
+    raise InputError(f"{kind} is not an image; give a numpy array, a Pillow image, a tensor or a list of these")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where batch and channels are in a shape: ``channels`` is None, 1 (first) or 3 (last), batch counted."""
+
+    batch: bool
+    channels: int | None
+
+    @classmethod
+    def of(cls, shape: Sequence[int], kind: str, *, first: bool) -> _Layout:
+        """``first`` says where channels are looked for first."""
+        if 0 in shape:
+            raise InputError(f"{kind} of shape {tuple(shape)} has no pixels")
+        if len(shape) == 2:
+            return cls(batch=False, channels=None)
+        if len(shape) in (3, 4):
+            whole = (1, *shape) if len(shape) == 3 else tuple(shape)
+            for axis in (1, 3) if first else (3, 1):
+                if whole[axis] <= 4:
+                    return cls(batch=len(shape) == 4, channels=axis)
+        raise InputError(f"{kind} of shape {tuple(shape)} is not an image; it must be {SHAPES}")
+
+    def planes(self, image: Any, library: Any) -> Any:
+        """As ``(b, c, h, w)``; ``library`` is numpy or torch."""
+        image = image if self.batch else image[None]
+        return image[:, None] if self.channels is None else library.moveaxis(image, self.channels, 1)
+
+    def restored(self, planes: Any, library: Any) -> Any:
+        """The inverse of `planes`."""
+        image = planes[:, 0] if self.channels is None else library.moveaxis(planes, 1, self.channels)
+        return image if self.batch else image[0]
+
+
+def _has_alpha(planes: Any) -> bool:
+    return planes.shape[1] in (2, 4)
+
+
+@dataclass(frozen=True)
+class _TensorForm(Form):
+    layout: _Layout
+    dtype: torch.dtype
+    device: torch.device
+    alpha: Tensor | None
+
+    def pack(self, result: Image) -> Tensor:
+        scale = _TENSOR_SCALES[_name(self.dtype)]
+        values = result if scale == 1 else (result.clamp(0, 1) * scale).round()
+        values = values.to(self.device, self.dtype)
+        if self.alpha is not None:
+            values = torch.cat([values, self.alpha], 1)
+        restored: Tensor = self.layout.restored(values, torch)
+        return restored.contiguous()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _unpack_tensor(image: Tensor) -> Unpacked[Any]:
+    name = _name(image.dtype)
+    if name not in _TENSOR_SCALES:
+        raise InputError(f"a tensor of {name} is not an image here; convert it to {', '.join(_TENSOR_SCALES)}")
+    layout = _Layout.of(image.shape, "a tensor", first=True)
+    planes: Tensor = layout.planes(image.detach(), torch)
+    alpha = planes[:, -1:].clone() if _has_alpha(planes) else None
+    colours = planes if alpha is None else planes[:, :-1]
+    values = _finite(colours.to(torch.float32, copy=True).contiguous(), "tensor") / _TENSOR_SCALES[name]
+    form, pixels, veil = _TensorForm(layout, image.dtype, image.device, alpha), None, None
+    if len(planes) == 1:
+        kept = colours[0] if name in SCALES else values[0]  # numpy has no bfloat16
+        pixels = kept.cpu().movedim(0, -1).numpy().copy()
+        pixels = pixels[..., 0] if layout.channels is None else pixels
+        veil = None if alpha is None else alpha[0, 0].to(kept.dtype).cpu().numpy().copy()
+    return Unpacked(values, form, pixels, veil)
+
+
+@dataclass(frozen=True)
+class _ArrayForm(Form):
+    layout: _Layout
+    dtype: np.dtype[Any]
+    alpha: Array | None
+
+    def pack(self, result: Image) -> Array:
+        values = _in_dtype(result.detach().cpu().numpy(), self.dtype)
+        if self.alpha is not None:
+            values = np.concatenate([values, self.alpha], 1).astype(self.dtype)  # which loses the order of bytes
+        return np.ascontiguousarray(self.layout.restored(values, np))
+
+
+def _unpack_array(image: Array) -> Unpacked[Any]:
+    layout = _Layout.of(image.shape, "an array", first=False)
+    planes: Array = layout.planes(image, np)
+    alpha = planes[:, -1:].copy() if _has_alpha(planes) else None
+    colours = planes if alpha is None else planes[:, :-1]
+    values, pixels, veil = _array_planes(colours), None, None
+    if len(planes) == 1:
+        own = np.moveaxis(planes[0], 0, -1).astype(image.dtype.newbyteorder("="))
+        pixels, veil = split_alpha(own)
+        pixels = own if own.shape[2] == 1 and layout.channels is not None else pixels
+    return Unpacked(values, _ArrayForm(layout, image.dtype, alpha), pixels, veil)
+
+
+@dataclass(frozen=True)
+class _PillowForm(Form):
+    form: Form
+    mode: str
+    info: dict[str | tuple[int, int], Any] = field(repr=False)
+
+    def pack(self, result: Image) -> PillowImage.Image:
+        array = self.form.pack(result)
+        image = PillowImage.fromarray(array.astype(np.int32) if self.mode == "I" else array)
+        if image.mode != self.mode and self.mode in MODES and self.mode not in _CANNOT_HOLD:
+            image = image.convert(self.mode)
+        image.info = {key: value for key, value in self.info.items() if key != "transparency"}
+        return image
+
+
+def _unpack_pillow(image: PillowImage.Image) -> Unpacked[Any]:
+    array = pillow_channels(image)
+    unpacked = _unpack_array(array[..., 0] if array.shape[2] == 1 else array)
+    mode = _TRANSPARENT.get(image.mode, image.mode) if "transparency" in image.info else image.mode
+    try:
+        orientation = image.getexif().get(274, 1)
+    except Exception:  # damaged EXIF data are no reason to refuse the pixels
+        orientation = 1
+    return replace(
+        unpacked,
+        form=_PillowForm(unpacked.form, mode, dict(image.info)),
+        orientation=orientation if orientation in range(1, 9) else 1,
+        icc_profile=None if image.mode == "CMYK" else image.info.get("icc_profile"),
+    )
+
+
+@dataclass(frozen=True)
+class _ListForm(Form):
+    kind: type
+    forms: tuple[Form, ...]
+
+    def pack(self, result: Image) -> Any:
+        return self.kind(form.pack(result[i : i + 1]) for i, form in enumerate(self.forms))
+
+
+def _unpack_list(images: Sequence[Any]) -> Unpacked[Any]:
+    kind = "list" if isinstance(images, list) else "tuple"
+    if not images:
+        raise InputError(f"an empty {kind} has no images; give at least one")
+    parts = []
+    for number, image in enumerate(images, 1):
+        if not isinstance(image, (np.ndarray, PillowImage.Image, Tensor)):
+            raise InputError(f"a {kind} of images holds a {type(image).__name__} as number {number}; give images only")
+        part: Unpacked[Any] = unpack(image)
+        if len(part.tensor) != 1:
+            raise InputError(f"number {number} of the {kind} is a batch of {len(part.tensor)}; give single images")
+        parts.append(part)
+    sizes = {part.tensor.shape[1:] for part in parts}
+    if len(sizes) > 1:
+        raise InputError(f"the images of a {kind} must be of one size and kind; give those of other sizes one by one")
+    form = _ListForm(list if kind == "list" else tuple, tuple(part.form for part in parts))
+    tensor = torch.cat([part.tensor.to(parts[0].tensor.device) for part in parts])
+    return replace(parts[0], tensor=tensor, form=form, **({} if len(parts) == 1 else _SEVERAL))
+
+
+_SEVERAL: dict[str, Any] = {"pixels": None, "alpha": None, "orientation": 1, "icc_profile": None}

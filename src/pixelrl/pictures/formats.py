@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pixelrl.errors import InputError
+from pixelrl.pictures.arrays import MODES, join_alpha, pillow_channels, split_alpha
 from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.metadata import EXIF_HEAD, MOST_EXIF, XMP_HEAD, Extra
 
@@ -138,20 +139,14 @@ def check_single(frames: int) -> None:
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """Pixels, alpha and notes of a Pillow image of at most 8 bits."""
-    notes: tuple[str, ...] = ("CMYK converted to RGB",) if image.mode == "CMYK" else ()
-    palette = "RGBA" if "transparency" in image.info else "RGB"
-    same = {mode: mode for mode in ("L", "LA", "RGB", "RGBA")}
-    same |= {"L": "LA"} if "transparency" in image.info else {}
-    other = {"1": "L", "La": "LA", "P": palette, "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB"}
-    mode = (same | other | {"YCbCr": "RGB"}).get(image.mode)
-    if mode is None:
+    """Pixels, alpha and notes of a Pillow image."""
+    if image.mode not in MODES:
         raise InputError(f"pixels of kind {image.mode} are not supported; grey, RGB, palette or CMYK is needed")
-    array = np.array(image.convert(mode))  # a copy: Pillow's own memory is read-only
-    if mode in ("LA", "RGBA"):
-        pixels, alpha = array[..., 0] if mode == "LA" else array[..., :3], array[..., -1]
-        return Picture(np.ascontiguousarray(pixels), np.ascontiguousarray(alpha), notes=notes)
-    return Picture(array, notes=notes)
+    notes = ("CMYK converted to RGB",) if image.mode == "CMYK" else ()
+    array = pillow_channels(image)
+    # A copy: Pillow's own memory is read-only.
+    pixels, alpha = split_alpha(np.array(array, array.dtype.newbyteorder("=")))
+    return Picture(pixels, alpha, notes=notes)
 
 
 def read_simple(image: ImageFile.ImageFile, max_pixels: int) -> Picture:
@@ -216,9 +211,7 @@ def read_deep_pnm(data: bytes, max_pixels: int) -> Picture | None:
 
 def channels(picture: Picture) -> Array:
     """Pixels and alpha in one array, (h, w) or (h, w, 2..4)."""
-    if picture.alpha is None:
-        return np.ascontiguousarray(picture.pixels)
-    return np.dstack([picture.pixels, picture.alpha])
+    return join_alpha(picture.pixels, picture.alpha)
 
 
 # --- JPEG and WebP --------------------------------------------------------------------------------
