@@ -13,7 +13,8 @@ from hypothesis import strategies as some
 from PIL import Image as PillowImage
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.arrays import MODES, array_to_tensor, join_alpha, split_alpha, unpack
+from pixelrl.pictures.arrays import array_to_tensor, unpack
+from pixelrl.pictures.channels import MODES, join_alpha, split_alpha
 from profiles import display_p3
 
 DTYPES = ("uint8", ">u2", "<u2", "<f2", ">f4", "<f4", "<f8", ">f8")

@@ -13,8 +13,9 @@ from PIL import Image
 from pixelrl.edits import load_edits
 from pixelrl.errors import InputError
 from pixelrl.pictures.display import as_stored, orientation_exif, upright
-from pixelrl.pictures.files import Picture, decode, write_picture
+from pixelrl.pictures.files import Picture, decode, read_picture, write_picture
 from pixelrl.pictures.masks import MaskFile, inside_of, read_mask
+from pixelrl.trace import load_trace
 
 INSIDE = np.zeros((9, 13), bool)
 INSIDE[2:6, 3:11] = True
@@ -86,10 +87,10 @@ def test_masks_lie_on_photos_that_lie_on_their_side(orientation: int) -> None:
 @pytest.mark.parametrize(
     ("mask", "words"),
     [
-        (INSIDE[:, :5], "m.png: the mask is 5 x 9 pixels, the picture 13 x 9; they must be of one size"),
-        (INSIDE.T, "m.png: the mask is 9 x 13 pixels, the picture 13 x 9"),
+        (INSIDE[:, :5], "m.png: the mask is 5 x 9 pixels, the image 13 x 9; they must be of one size"),
+        (INSIDE.T, "m.png: the mask is 9 x 13 pixels, the image 13 x 9"),
         (INSIDE & False, "m.png: the mask is empty"),
-        (INSIDE | True, "m.png: the mask is the whole picture"),
+        (INSIDE | True, "m.png: the mask is the whole image"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused_by_name(mask: np.ndarray, words: str) -> None:
@@ -119,3 +120,50 @@ def test_masks_of_edits_follow_the_same_rules(tmp_path: Path) -> None:
         (tmp_path / "e.json").write_text(json.dumps([{"region": {"mask": name}, "do": "stop"}]))
         (edit,) = load_edits(tmp_path / "e.json")
         assert np.array_equal(edit.region(9, 13).numpy(), INSIDE)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo of 70 x 50 stored pixels, on its side, with a bright spot."""
+    pixels = np.full((50, 70, 3), 90, np.uint8) + np.random.default_rng(0).integers(0, 9, (50, 70, 3), dtype=np.uint8)
+    pixels[10:30, 20:50] = (200, 60, 40)
+    write_picture(tmp_path / "photo.png", Picture(pixels, exif=orientation_exif(6)))
+    return tmp_path / "photo.png"
+
+
+def test_a_mask_painted_on_the_upright_photo(run, photo: Path, tmp_path: Path) -> None:
+    inside = np.zeros((50, 70), bool)
+    inside[10:30, 20:50] = True
+    painted = upright(inside, 6)
+    write_picture(tmp_path / "painted.png", Picture(painted * np.uint8(255)))
+    write_picture(tmp_path / "stored.png", Picture(inside * np.uint8(1)))
+    Image.fromarray(np.dstack([np.full((70, 50, 3), 7, np.uint8), painted * np.uint8(255)])).save(tmp_path / "cut.png")
+    results = []
+    for name in ("painted", "stored", "cut"):
+        code, _, said = run(
+            "saliency", photo, "-o", tmp_path / f"{name}-out.png", "--mask", tmp_path / f"{name}.png",
+            "--trace", tmp_path / f"{name}.npz",
+        )  # fmt: skip
+        assert code == 0, said
+        results.append((tmp_path / f"{name}-out.png").read_bytes())
+        assert np.array_equal(load_trace(tmp_path / f"{name}.npz").mask, inside)
+    assert len(set(results)) == 1
+
+
+def test_errors_about_masks_name_the_file(run, photo: Path, tmp_path: Path) -> None:
+    for name, mask, words in (
+        ("empty.png", np.zeros((50, 70), np.uint8), "the mask is empty"),
+        ("small.png", np.eye(9, dtype=np.uint8), "the mask is 9 x 9 pixels, the image 70 x 50"),
+    ):
+        write_picture(tmp_path / name, Picture(mask))
+        code, _, said = run("saliency", photo, "-o", tmp_path / "out.png", "--mask", tmp_path / name)
+        assert code == 3
+        assert f"{tmp_path / name}: {words}" in said
+    # Such a photo fits either way, and the mask says nothing.
+    write_picture(photo, Picture(read_picture(photo).pixels, exif=orientation_exif(3)), overwrite=True)
+    corner = np.zeros((50, 70), np.uint8)
+    corner[:20, :20] = 255
+    write_picture(tmp_path / "corner.png", Picture(corner))
+    code, out, _ = run("saliency", photo, "-o", tmp_path / "out.png", "--mask", tmp_path / "corner.png")
+    assert code == 0
+    assert "corner.png lies on the pixels as they are stored" in out

@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.files import Picture, read_picture, write_picture
+from pixelrl.pictures.files import READABLE, SUFFIXES, Picture, read_picture, write_picture
 from pixelrl.pictures.metadata import Extra
 from profiles import display_p3
 from test_picture_formats import chunks, encoded, exif_block, noise, png, read_bytes, same
@@ -238,3 +238,24 @@ def test_jfif_and_mpo(tmp_path: Path) -> None:
         stereo = read_picture(tmp_path / name)
         assert stereo.pixels.shape == (9, 7, 3)
         assert stereo.notes == ("further pictures in the file (MPO) are left out",)
+
+
+def test_formats_that_are_only_read_become_png(run, tmp_path: Path) -> None:
+    assert set(READABLE) - set(SUFFIXES) == {".bmp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".mpo"}
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for suffix in ("bmp", "gif", "ppm", "jfif"):
+        Image.fromarray(noise(12, 12, 3)).quantize(64).convert("RGB").save(
+            folder / f"{suffix}-file.{suffix}", {"ppm": "PPM", "jfif": "JPEG"}.get(suffix, suffix)
+        )
+    Image.fromarray(noise(12, 12, 3)).save(folder / "turned.bmp")
+    assert run("denoise", folder, "-o", tmp_path / "out", "--sigma", 5)[0] == 0
+    expected = ["bmp-file.png", "gif-file.png", "jfif-file.jfif", "ppm-file.png", "turned.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == expected
+
+
+def test_the_command_line_says_it_once(run, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(RICH)
+    code, out, _ = run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.jpg", "--sigma", 5)
+    assert code == 0
+    assert out.count("left out") == 1

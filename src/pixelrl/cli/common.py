@@ -15,9 +15,6 @@ import click
 from pixelrl.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from pixelrl.pictures.arrays import Array
     from pixelrl.trace import Trace
 
@@ -110,17 +107,6 @@ def check_file(path: Path, option: str, what: str) -> None:
         raise UsageError(f"{option} -: this is not read from standard input; give a file")
     if not os.path.isfile(path):
         raise UsageError(f"{option} {path} does not exist or is no file; give {what}")
-
-
-def read_mask(path: Path) -> npt.NDArray[np.bool_]:
-    """A picture as a mask ``(h, w)``: inside where it is at least half white. Raises InputError if it is no picture."""
-    from pixelrl.pictures.arrays import SCALES
-    from pixelrl.pictures.files import read_picture
-
-    pixels = read_picture(path).pixels
-    grey = pixels if pixels.ndim == 2 else pixels[..., :3].mean(-1)
-    inside: npt.NDArray[np.bool_] = grey >= SCALES[str(pixels.dtype)] / 2
-    return inside
 
 
 def read_reference(path: Path, trace: Trace) -> Array:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pixelrl.cli.common import STANDARD, read_mask
+from pixelrl.cli.common import STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, write_standard_output
 from pixelrl.cli.places import Job
@@ -48,7 +48,8 @@ def work_on(
         picture = picture.with_dtype(depth)  # beforehand: results are rounded to the depth that came in
     began = time.perf_counter()
     try:
-        image, trace, mask, report = _run(picture, work, settings, edits, progress)
+        region, said = _given_mask(settings, picture)
+        image, trace, mask, report = _run(picture, work, settings, region, edits, progress)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
     report["seconds"] = round(time.perf_counter() - began, 3)
@@ -61,7 +62,7 @@ def work_on(
     _write_beside(work, settings, picture, trace, mask)
     if mask is not None:
         report["object"] = _object(mask, picture, found=settings.mask is None)
-    notes = list(dict.fromkeys((*picture.notes, *lost)))
+    notes = list(dict.fromkeys((*picture.notes, *said, *lost)))
     return {"input": str(job.source), "output": str(job.target), **report, "notes": notes}
 
 
@@ -75,8 +76,19 @@ def _read(job: Job) -> tuple[Picture, str | None]:
     return decode(data, job.name), format_of(data)
 
 
+def _given_mask(settings: Settings, picture: Picture) -> tuple[Mask | None, tuple[str, ...]]:
+    from pixelrl.pictures.masks import read_mask
+
+    return (None, ()) if settings.mask is None else read_mask(settings.mask).over(picture)
+
+
 def _run(
-    picture: Picture, work: Work, settings: Settings, edits: Sequence[Edit], progress: Callable[[float], object]
+    picture: Picture,
+    work: Work,
+    settings: Settings,
+    region: Mask | None,
+    edits: Sequence[Edit],
+    progress: Callable[[float], object],
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report]:
     """The result's pixels, what happened where it is to be kept, the object, and what there is to say."""
     from pixelrl.threads import threads, worthwhile_threads
@@ -85,7 +97,6 @@ def _run(
     agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
     levels, trace, mask = settings.levels, None, None
     sigma, peak, strength = (levels.get(name, "auto") for name in ("sigma", "peak", "strength"))
-    region = None if settings.mask is None else read_mask(settings.mask)
     with threads(work.threads or worthwhile_threads(height * width)):
         if work.ensemble:
             image, told = agent.ensemble(picture.pixels, sigma, peak, work.steps)

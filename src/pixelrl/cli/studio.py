@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, check_file, read_mask
+from pixelrl.cli.common import DEVICE_OPTION, PATH, check_file, complain
 from pixelrl.errors import UsageError
 
 
@@ -47,7 +47,13 @@ def studio(
         if file is not None:
             check_file(file, name, "a picture")
 
+    from pixelrl.pictures.files import read_picture
+    from pixelrl.pictures.masks import read_mask
     from pixelrl.studio.serve import serve
 
-    region = None if mask is None else read_mask(mask)
-    serve(image, region, host, port, folder, round(1e6 * max_megapixels), not no_browser, device)
+    max_pixels, region = round(1e6 * max_megapixels), None
+    if mask is not None and image is not None:
+        region, notes = read_mask(mask).over(read_picture(image, max_pixels=max_pixels))
+        for note in notes:
+            complain(note)
+    serve(image, region, host, port, folder, max_pixels, not no_browser, device)

@@ -14,9 +14,11 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pixelrl.errors import InputError
+from pixelrl.pictures.channels import CANNOT_HOLD, MODES, TRANSPARENT, Array, pillow_channels, split_alpha
 from pixelrl.types import Image
 
-Array = npt.NDArray[np.generic]
+__all__ = ["SCALES", "SHAPES", "AnyImage", "Array", "Unpacked", "array_to_tensor", "tensor_to_array", "unpack"]
+
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor, list[Any], tuple[Any, ...])
 """What agents take and give back: an array, a Pillow image, a tensor, or a list of these."""
 
@@ -76,51 +78,6 @@ def _in_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
         array = np.rint(np.clip(array, 0, 1) * scale)
     with np.errstate(over="ignore"):
         return array.astype(dtype)
-
-
-def split_alpha(array: Array) -> tuple[Array, Array | None]:
-    """Channels ``(h, w, 1..4)`` as colours, ``(h, w)`` or ``(h, w, 3)``, and alpha ``(h, w)``, which 2 and 4 have."""
-    count = array.shape[2]
-    colours = array[..., 0] if count < 3 else array[..., :3]
-    return np.ascontiguousarray(colours), np.ascontiguousarray(array[..., -1]) if count in (2, 4) else None
-
-
-def join_alpha(colours: Array, alpha: Array | None) -> Array:
-    """The inverse of `split_alpha`, but that grey without alpha is ``(h, w)``."""
-    return np.ascontiguousarray(colours) if alpha is None else np.dstack([colours, alpha])
-
-
-# --- Pillow ---------------------------------------------------------------------------------------
-
-MODES = {
-    **{mode: mode for mode in ("L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16B", "I;16L")},
-    **{"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"},
-    **dict.fromkeys(("CMYK", "YCbCr", "HSV"), "RGB"),
-}
-"""Pillow's modes, and those in which their pixels are worked on."""
-_TRANSPARENT = {"L": "LA", "RGB": "RGBA"}
-_CANNOT_HOLD = ("1", "P", "PA")
-"""Modes for two colours, or 256 of them: results come back in the mode in which they were worked on."""
-
-
-def pillow_channels(image: PillowImage.Image) -> Array:
-    """The pixels of a Pillow image, ``(h, w, 1..4)``: grey or RGB, then alpha if there is any.
-
-    Raises:
-        InputError: a mode whose pixels are neither grey nor colours, or 32-bit integers beyond 16 bits.
-    """
-    mode = MODES.get(image.mode)
-    if mode is None:
-        known = ", ".join(MODES)
-        raise InputError(f"a Pillow image of mode {image.mode} must first be converted to one of these: {known}")
-    if "transparency" in image.info:  # one colour, or some of a palette, stands for "nothing here"
-        mode = _TRANSPARENT.get(mode, mode)
-    array = np.asarray(image if mode == image.mode else image.convert(mode))
-    if image.mode == "I":
-        if array.size and not 0 <= array.min() <= array.max() <= 65535:
-            raise InputError("a Pillow image of mode I must have values from 0 to 65535, which is white")
-        array = array.astype(np.uint16)
-    return array[..., None] if array.ndim == 2 else array
 
 
 # --- What comes in comes out ----------------------------------------------------------------------
@@ -293,7 +250,7 @@ class _PillowForm(Form):
     def pack(self, result: Image) -> PillowImage.Image:
         array = self.form.pack(result)
         image = PillowImage.fromarray(array.astype(np.int32) if self.mode == "I" else array)
-        if image.mode != self.mode and self.mode in MODES and self.mode not in _CANNOT_HOLD:
+        if image.mode != self.mode and self.mode in MODES and self.mode not in CANNOT_HOLD:
             image = image.convert(self.mode)
         image.info = {key: value for key, value in self.info.items() if key != "transparency"}
         return image
@@ -302,7 +259,7 @@ class _PillowForm(Form):
 def _unpack_pillow(image: PillowImage.Image) -> Unpacked[Any]:
     array = pillow_channels(image)
     unpacked = _unpack_array(array[..., 0] if array.shape[2] == 1 else array)
-    mode = _TRANSPARENT.get(image.mode, image.mode) if "transparency" in image.info else image.mode
+    mode = TRANSPARENT.get(image.mode, image.mode) if "transparency" in image.info else image.mode
     try:
         orientation = image.getexif().get(274, 1)
     except Exception:  # damaged EXIF data are no reason to refuse the pixels

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.arrays import MODES, join_alpha, pillow_channels, split_alpha
+from pixelrl.pictures.channels import MODES, join_alpha, pillow_channels, split_alpha
 from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.metadata import EXIF_HEAD, MOST_EXIF, XMP_HEAD, Extra
 

@@ -64,11 +64,11 @@ class MaskFile:
         if not fitting:
             size = " x ".join(map(str, reversed(self.inside.shape)))
             raise InputError(
-                f"{self.name}: the mask is {size} pixels, the picture {width} x {height}; they must be of one size"
+                f"{self.name}: the mask is {size} pixels, the image {width} x {height}; they must be of one size"
             )
         chosen = fitting[0]
         if not chosen.any() or chosen.all():
-            whole = "empty" if not chosen.any() else "the whole picture"
+            whole = "empty" if not chosen.any() else "the whole image"
             raise InputError(f"{self.name}: the mask is {whole}; it must leave something inside and something outside")
         if self.orientation != 1 or all(np.array_equal(chosen, other) for other in fitting):
             return chosen, ()
