@@ -326,7 +326,7 @@ def photo(tmp_path: Path) -> Path:
         (np.zeros((40, 52), np.uint8), "the mask is empty; it must leave something inside and something outside"),
         (np.full((40, 52), 255, np.uint8), "the mask is the whole image; it must leave something"),
         (np.full((30, 50), 255, np.uint8), "the mask is 50 x 30 pixels, the image 52 x 40; they must be of one size"),
-        (None, "mask.png: there is no such file"),
+        (None, "mask.png does not exist or is no file"),
     ],
 )
 def test_bad_masks_to_begin_with(
