@@ -31,7 +31,7 @@ from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.report import planes as explain_planes
 from pixelrl.report.animation import draw, frames
 from pixelrl.report.page import asked_again, report_html
-from pixelrl.report.strip import most_diverse_window
+from pixelrl.report.strip import telling_window
 from pixelrl.report.worth import change, contributions, cropped, without
 from pixelrl.trace import Trace, save_trace
 
@@ -293,7 +293,7 @@ def test_of_a_large_picture_a_region_and_an_overview(agent: Agent, monkeypatch: 
     trace = agent(noisy_pixels(), sigma=25).trace()
     page = stands_alone(report_html(trace, clean_pixels(), agent))
     region, whole = page.data["views"]
-    assert region["box"] == list(most_diverse_window(trace, 10))
+    assert region["box"] == list(telling_window(trace, 10))
     x0, y0, x1, y1 = region["box"]
     assert (x1 - x0, y1 - y0) == (20, 20)
     assert np.array_equal(page.plane(region["actions"]), trace.actions[..., y0:y1, x0:x1])

@@ -12,7 +12,7 @@ from pixelrl.actions import ACTIONS, PAPER_NINE
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import psnr
 from pixelrl.pictures.arrays import Array, array_to_tensor
-from pixelrl.report.strip import action_map_image, caption, majority, shares, strip
+from pixelrl.report.strip import action_map_image, caption, majority, shares, strip, telling_window
 from pixelrl.trace import Trace
 
 NAMES = ("do nothing", "box", "median")
@@ -158,6 +158,19 @@ def test_a_large_picture_comes_with_the_most_diverse_detail() -> None:
     assert expected < count(sheet, PURPLE) < 1.5 * expected
     assert count(sheet, (0xFF, 0x2D, 0x55)) > 100
     assert count(strip(make_trace(60, 60, 1)), (0xFF, 0x2D, 0x55)) == 0
+
+
+def test_the_detail_has_content() -> None:
+    """Choices are as diverse everywhere, and the picture is flat but for its noise and one object."""
+    rng = np.random.default_rng(3)
+    pixels = np.full((400, 600), 60.0)
+    pixels[290:350, 470:530] = 200
+    pixels = np.clip(pixels + rng.normal(0, 20, pixels.shape), 0, 255).astype(np.uint8)
+    actions = rng.integers(0, 3, (2, 1, 400, 600), dtype=np.uint8)
+    left, top, right, bottom = telling_window(Trace(pixels, actions, NAMES, "p"), 20)
+    assert (right - left, bottom - top) == (40, 40)
+    seen = pixels[top:bottom, left:right]
+    assert 0.1 < (seen > 130).mean() < 0.9
 
 
 def test_captions_state_the_psnr_of_the_metric() -> None:

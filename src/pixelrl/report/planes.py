@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from pixelrl.errors import UsageError
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import turned_box
-from pixelrl.report.strip import majority, most_diverse_window
+from pixelrl.report.strip import majority, telling_window
 from pixelrl.report.worth import Box
 from pixelrl.trace import Trace
 from pixelrl.types import Image
@@ -116,7 +116,7 @@ def views_of(trace: Trace, region: Box | None) -> list[View]:
         region = (0, 0, w, h)
     elif region is None:
         side = min(WINDOW, math.isqrt(most))
-        region = most_diverse_window(seen, max(1, side // 2)) if steps else (0, 0, min(w, side), min(h, side))
+        region = telling_window(seen, max(1, side // 2)) if steps else (0, 0, min(w, side), min(h, side))
     views = [View("region", region, 1)]
     if region != (0, 0, w, h):
         views.append(View("whole", (0, 0, w, h), math.ceil(math.sqrt(h * w / OVERVIEW))))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
@@ -54,24 +56,49 @@ def majority(actions: ActionIndices, cell: int, num_actions: int) -> ActionIndic
     return np.asarray(_cell_counts(actions, cell, num_actions).argmax(-1), dtype=np.uint8)
 
 
-def most_diverse_window(trace: Trace, half: int) -> tuple[int, int, int, int]:
-    """Where the choices are the most diverse: the greatest entropy of the actions' shares, summed over the steps.
+def telling_window(trace: Trace, half: int) -> tuple[int, int, int, int]:
+    """Where most is to be seen: diverse choices on a part of the picture that is not flat.
 
-    Windows of 2 ``half`` pixels a side, or less where the picture is smaller, are tried every ``half`` pixels. The
-    result is ``(left, top, right, bottom)``, the last two exclusive.
+    The entropy of the actions' shares, summed over the steps, times the contrast of the input. Windows of 2 ``half``
+    pixels a side, or less where the picture is smaller, are tried every ``half`` pixels. The result is
+    ``(left, top, right, bottom)``, the last two exclusive.
     """
     _, _, h, w = trace.actions.shape
     entropy = np.zeros((-(-h // half), -(-w // half)))
     for step in trace.actions:
         counts = np.sum([_cell_counts(agents, half, len(trace.action_names)) for agents in step], axis=0)
-        counts = np.pad(counts, ((0, 1), (0, 1), (0, 0)))
-        window = counts[:-1, :-1] + counts[1:, :-1] + counts[:-1, 1:] + counts[1:, 1:]
+        window = _windows(counts)
         share = window / window.sum(-1, keepdims=True)
         entropy -= (share * np.log(np.maximum(share, 1e-12))).sum(-1)
-    row, col = np.unravel_index(entropy.argmax(), entropy.shape)
+    # A grey level more, so that in a flat picture the choices decide.
+    telling = entropy * (_windows(_contrast(trace.pixels, half)) / 4 + 1 / 255)
+    row, col = np.unravel_index(telling.argmax(), telling.shape)
     wide, high = min(w, 2 * half), min(h, 2 * half)
     left, top = min(int(col) * half, w - wide), min(int(row) * half, h - high)
     return left, top, left + wide, top + high
+
+
+def _windows(cells: npt.NDArray[np.generic]) -> npt.NDArray[Any]:
+    """The sums over the 2 x 2 cells that begin at each: ``(rows, columns, ...)`` to the same shape."""
+    padded: npt.NDArray[Any] = np.pad(cells, ((0, 1), (0, 1), *((0, 0) for _ in cells.shape[2:])))
+    sums: npt.NDArray[Any] = padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]
+    return sums
+
+
+def _contrast(pixels: Array, cell: int) -> npt.NDArray[np.float32]:
+    """How much neighbouring parts of a picture differ in brightness, the mean over cells: ``(h / cell, w / cell)``.
+
+    Parts are a fourth of a cell wide, so that noise has little share in it.
+    """
+    grey = array_to_tensor(pixels)[0].clamp(0, 1).mean(0).numpy()
+    h, w = grey.shape
+    part = max(1, cell // 4)
+    parts = cv2.resize(grey, (-(-w // part), -(-h // part)), interpolation=cv2.INTER_AREA)
+    down, right = (np.abs(np.diff(parts, axis=axis, append=np.take(parts, [-1], axis))) for axis in (0, 1))
+    cells: npt.NDArray[np.float32] = cv2.resize(
+        down + right, (-(-w // cell), -(-h // cell)), interpolation=cv2.INTER_AREA
+    )
+    return cells
 
 
 def clean_target(trace: Trace, reference: Array | None) -> Image | None:
@@ -107,8 +134,8 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
     """Draw a trace: the pictures from input to result, the action maps between them, and each action's share.
 
     Small pictures are enlarged by a whole factor. Large ones are shrunk by a whole factor, pictures by
-    averaging and action maps by `majority`; then a detail follows in which single pixels can be seen: the
-    window whose agents' choices are the most diverse (greatest entropy of the shares, summed over the steps).
+    averaging and action maps by `majority`; then a detail follows in which single pixels can be seen, where the
+    choices are diverse and the picture is not flat (`telling_window`).
     With one agent per channel there is one action map per channel. 16-bit and float pictures are shown as
     8 bit; of a picture that is neither grey nor RGB, the first channel is shown. Photos stand upright, in sRGB.
 
@@ -206,7 +233,7 @@ def _detail_view(trace: Trace, whole: _View) -> _View:
     _, _, h, w = trace.actions.shape
     enlarge = 5
     half = max(1, max(h, w) // whole.shrink // enlarge // 2)
-    return _View(most_diverse_window(trace, half), shrink=1, enlarge=enlarge)
+    return _View(telling_window(trace, half), shrink=1, enlarge=enlarge)
 
 
 def _cell_counts(actions: ActionIndices, cell: int, num_actions: int) -> Counts:
