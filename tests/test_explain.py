@@ -441,6 +441,48 @@ def test_the_page_in_a_browser(randomise, tmp_path: Path) -> None:
         assert asked == [(tmp_path / "report.html").as_uri()]
 
 
+def test_on_a_phone_the_story_stands_by_the_tap(agent: Agent, tmp_path: Path) -> None:
+    trace = agent(noisy_pixels(), sigma=25).trace()
+    (tmp_path / "report.html").write_text(report_html(trace, clean_pixels(), agent), encoding="utf-8")
+    for width, height in ((390, 844), (820, 1180), (360, 640)):
+        with browser_page(width, height, has_touch=True) as page:
+            page.goto((tmp_path / "report.html").as_uri())
+            page.wait_for_selector("html[data-ready]")
+            for name in ("picture", "map", "picture"):
+                page.locator(f"#{name}").scroll_into_view_if_needed()
+                box = page.locator(f"#{name}").bounding_box()
+                page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + 0.6 * box["height"])
+                page.wait_for_timeout(600)  # scrolling may be smooth
+                assert page.input_value("#at-x") == str(int(0.3 * WIDTH))
+                after, story = page.locator(f"#{name}").bounding_box(), page.locator("#story").bounding_box()
+                assert 0 <= story["y"] - after["y"] - after["height"] < 260, (width, name)
+                assert story["y"] + min(story["height"], 200) <= height + 1
+                assert after["y"] + 0.6 * after["height"] > 0  # what was tapped is still to be seen
+
+
+def test_most_of_the_gain_is_more_than_half(agent: Agent, tmp_path: Path) -> None:
+    text = report_html(agent(noisy_pixels(), sigma=25).trace(), clean_pixels(), agent)
+    content = Page(text).scripts["data"]
+    data = json.loads(content)
+    before, first, second = data["psnr"][0], [0.0] * len(PAPER_NINE), [0.0] * len(PAPER_NINE)
+    first[8], second[5], second[2] = 0.24, 0.6, 0.2  # box, median, grey level +1
+    for rest, words in (
+        (-0.3, "a gain of 0.74 dB. Most of it came with median (+0.60 dB)."),
+        (1.2, "the largest parts came with Gaussian 0.5 (+1.20 dB) and median (+0.60 dB)."),
+        (-3, "a loss of 1.96 dB. "),
+    ):
+        third = [0.0] * len(PAPER_NINE)
+        third[3] = rest
+        if rest == 1.2:
+            second[3], third[3] = 0.6, 0.6
+        data["worth"], data["psnr"] = [first, second, third], [before, before + 1, before + 2, before + 3]
+        (tmp_path / "report.html").write_text(text.replace(content, json.dumps(data)), encoding="utf-8")
+        with browser_page() as page:
+            page.goto((tmp_path / "report.html").as_uri())
+            page.wait_for_selector("html[data-ready]")
+            assert page.inner_text("#worth-text").endswith(words.strip())
+
+
 def test_the_package_brings_the_parts_of_the_page() -> None:
     folder = Path(pixelrl.__file__).parent / "report" / "static"
     assert {path.name for path in folder.iterdir()} >= {

@@ -89,6 +89,15 @@ function hold(event) {
   const [x, y] = pixelUnder(event), same = x === look.x && y === look.y;
   setHeld(!(look.held && same));
   moveTo(x, y);
+  standBy(event.currentTarget);
+}
+
+/** Where the page is narrow, the pixel's story stands below the picture that was tapped, which stays where it is. */
+function standBy(canvas) {
+  const before = canvas.getBoundingClientRect().top;
+  document.querySelector(".look").dataset.tapped = canvas.id;
+  window.scrollBy({ top: canvas.getBoundingClientRect().top - before, behavior: "instant" });
+  if (matchMedia("(max-width: 1100px)").matches) $("story").scrollIntoView({ block: "nearest" });
 }
 
 function setHeld(held) {

@@ -107,10 +107,10 @@ function startWorth() {
     return;
   }
   const totals = NAMES.map((_, action) => data.worth.reduce((sum, row) => sum + row[action], 0));
-  const gain = totals.reduce((sum, value) => sum + value, 0), best = indexOfMost(totals);
+  const gain = totals.reduce((sum, value) => sum + value, 0);
   const used = data.order.filter((action) => data.shares.some((row) => row[action] > 0)).sort((a, b) => totals[b] - totals[a]);
-  $("worth-text").textContent = `From ${decibels(data.psnr[0])} to ${decibels(data.psnr[T])} dB, a gain of ${signed(gain, 2)} dB. `
-    + `Most of it came with ${NAMES[best]} (${signed(totals[best], 2)} dB).`;
+  $("worth-text").textContent = `From ${decibels(data.psnr[0])} to ${decibels(data.psnr[T])} dB, a ${gain > 0 ? "gain" : "loss"} of `
+    + `${Math.abs(gain).toFixed(2)} dB. ${gain > 0 ? gainSaid(totals, gain) : ""}`;
   const low = Math.min(0, ...totals), high = Math.max(0, ...totals), span = high - low || 1, zero = (-100 * low) / span;
   const rows = used.map((action) => {
     const value = totals[action], length = (100 * Math.abs(value)) / span;
@@ -122,6 +122,14 @@ function startWorth() {
     ...data.worth.map((_, t) => el("td", { class: "number" }, gainOf(t)))));
   const head = ["operation", el("th"), "dB", ...data.worth.map((_, t) => `step ${t + 1}`)];
   $("worth-table").append(table("", head, rows, "wide"));
+}
+
+/** With which operations the gain came. */
+function gainSaid(totals, gain) {
+  const [first, second] = NAMES.map((_, action) => action).sort((a, b) => totals[b] - totals[a]);
+  const named = (action) => `${NAMES[action]} (${signed(totals[action], 2)} dB)`;
+  if (totals[first] > gain / 2) return `Most of it came with ${named(first)}.`;
+  return `No operation brought half of it; the largest parts came with ${named(first)} and ${named(second)}.`;
 }
 
 // ---- what if
