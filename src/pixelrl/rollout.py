@@ -16,7 +16,10 @@ from pixelrl.edits import Edit, Editor, check_steps, edits_of
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import number_of_tiles, tiled_forward, tiled_perceive
+from pixelrl.threads import one_thread_after_fork
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
+
+one_thread_after_fork()
 
 
 class Decision(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,3 +32,18 @@ def threads(number: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
+
+
+def one_thread_after_fork() -> None:
+    """From now on, let processes that are forked from this one compute with a single thread.
+
+    OpenMP's threads do not survive a fork, and a child that waits for them waits forever. (Children that are spawned,
+    and other programs, are not concerned.)
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_single)
+
+
+def _single() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

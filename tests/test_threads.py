@@ -1,0 +1,85 @@
+"""How many threads are used, and what is left of the caller's settings."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pixelrl
+from pixelrl.threads import threads, worthwhile_threads
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    with threads(2):
+        yield
+
+
+def noise(side: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+
+
+def test_little_work_takes_one_thread_and_the_setting_comes_back(two_threads: None) -> None:
+    assert worthwhile_threads(96 * 96) == 1
+    assert worthwhile_threads(512 * 512) == 2  # as PyTorch would by itself
+    before = cv2.getNumThreads()
+    with threads(1):
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, before)
+
+
+@pytest.mark.parametrize(("arguments", "side", "used"), [((), 32, 1), ((), 400, 2), (("--threads", 3), 32, 3)])
+def test_the_command_line_chooses(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_threads: None, arguments: tuple, side: int, used: int
+) -> None:
+    seen = []
+
+    def watch(self, *arguments, **settings):
+        seen.append(torch.get_num_threads())
+        raise KeyboardInterrupt
+
+    Image.fromarray(noise(side)).save(tmp_path / "in.png")
+    monkeypatch.setattr(pixelrl.Agent, "__call__", watch)
+    assert run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.png", *arguments)[0] == 130
+    assert seen == [used]
+    assert torch.get_num_threads() == 2
+
+
+def work(results) -> None:
+    results.put(int(pixelrl.load("denoise-gray")(noise(200), sigma=20).image.sum()))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_hang(two_threads: None) -> None:
+    here = int(pixelrl.load("denoise-gray")(noise(200), sigma=20).image.sum())  # starts OpenMP's threads
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    child = context.Process(target=work, args=(results,), daemon=True)
+    child.start()
+    try:
+        assert abs(results.get(timeout=60) - here) <= 200 * 200 / 100
+    finally:
+        child.kill()
+        child.join()
+
+
+def test_threads_do_not_silence_the_callers_warnings() -> None:
+    agent, before = pixelrl.load("denoise-gray"), list(warnings.filters)
+    runners = [threading.Thread(target=lambda: [agent(noise(24)) for _ in range(5)]) for _ in range(6)]
+    for runner in runners:
+        runner.start()
+    while any(runner.is_alive() for runner in runners):
+        assert warnings.filters == before
+        time.sleep(0.001)
+    assert warnings.filters == before
