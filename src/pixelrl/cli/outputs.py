@@ -11,6 +11,7 @@ import click
 
 from pixelrl.cli.common import STANDARD, complain, discard
 from pixelrl.errors import UsageError
+from pixelrl.pictures.atomic import check_free
 
 if TYPE_CHECKING:
     from pixelrl.pictures.files import Picture
@@ -80,8 +81,7 @@ def check_place(path: Path, *, overwrite: bool, option: str = "-o") -> None:
     else:
         if os.path.isdir(path):
             raise UsageError(f"{option} {path} is a folder; give the name of a file")
-        if not overwrite:
-            raise UsageError(f"{path} exists; give --overwrite to replace it, or another name")
+        check_free(path, overwrite=overwrite)
     check_folder(path.parent, option)
 
 

@@ -8,6 +8,18 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from pixelrl.errors import UsageError
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse to write over a file, or a link, that is there; everything that writes asks this.
+
+    Raises:
+        UsageError: it is there, unless ``overwrite``.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:

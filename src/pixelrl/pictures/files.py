@@ -15,7 +15,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PpmImagePlugin,
 
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures import formats, png, tiff
-from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.formats import Picture
 
 __all__ = [
@@ -189,8 +189,7 @@ def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = Fals
         raise UsageError(f"{path}: the folder {folder} cannot be written to; one with write permission is needed")
     if os.path.isdir(path):
         raise UsageError(f"{path}: this is a folder; a file name is needed")
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+    check_free(path, overwrite=overwrite)
 
 
 def _check_kind(name: str, picture: Picture, kind: str, quality: int | None) -> None:

@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from pixelrl.actions import ACTIONS
 from pixelrl.errors import UsageError
 from pixelrl.pictures.arrays import Array
-from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.display import upright
 from pixelrl.pictures.files import Picture, write_picture
 from pixelrl.report.strip import action_map_image, caption, clean_target, majority, photo, shares, strip
@@ -46,8 +46,7 @@ def draw(path: Path, trace: Trace, reference: Array | None = None, *, overwrite:
     if path.suffix.lower() not in ANIMATED:
         write_picture(path, Picture(np.asarray(strip(trace, reference).convert("RGB"))), overwrite=overwrite)
         return
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+    check_free(path, overwrite=overwrite)
     data = encoded(frames(trace, reference), path.suffix.lower())
     try:
         with written_whole(path) as temporary:
