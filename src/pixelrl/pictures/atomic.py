@@ -18,7 +18,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         UsageError: it is there, unless ``overwrite``.
     """
     if not overwrite and os.path.lexists(path):
-        raise UsageError(f"{path}: the file exists; use --overwrite to replace it, or another name")
+        raise UsageError(f"{path} exists; give --overwrite to replace it, or another name")
 
 
 @contextlib.contextmanager
