@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -18,12 +19,15 @@ import torch
 from pages import table, write_section
 
 import pixelrl
-from pixelrl.imaging.color import lab_distance, prophoto_to_lab, prophoto_to_srgb, srgb_to_lab, srgb_to_prophoto
+from pixelrl.evaluate import play
+from pixelrl.imaging.color import lab_distance, prophoto_to_lab, srgb_to_lab
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.tasks import ColorEnhancement, Episode
 from pixelrl.types import Image
 
 STYLES = ("foreground-popout", "local-xpro", "watercolor")
+TASK = ColorEnhancement(files="prophoto")
 SCALES = {"ProPhoto": prophoto_to_lab, "sRGB": srgb_to_lab}
 PUBLISHED = {
     "DNN (Yan et al. 2016), published": (7.08, 7.43, 7.20),
@@ -34,6 +38,14 @@ PUBLISHED = {
 
 def load(folder: Path, name: str) -> Image:
     return array_to_tensor(read_picture(folder / f"{name}.webp").pixels)
+
+
+def episodes(root: Path, style: str, names: list[str]) -> Iterator[tuple[str, Episode]]:
+    """The pairs of a style, as the task begins them."""
+    generator = torch.Generator()
+    for name in names:
+        pair = torch.cat([load(root / "input", name), load(root / style, name)], 1)
+        yield name, TASK.degrade(pair, 0.0, generator)
 
 
 def rounded(values: Image) -> Image:
@@ -75,20 +87,15 @@ def main() -> None:
         agent = pixelrl.load(files.get(style, f"enhance-{style}"), "cpu")
         fits = {scale: polynomial(given.root, style, train, to_lab) for scale, to_lab in SCALES.items()}
         found: dict[str, dict[str, list[float]]] = {scale: {} for scale in SCALES}
-        for name in test[: given.limit]:
-            before, after = load(given.root / "input", name), load(given.root / style, name)
-            none = torch.zeros(1, 1)
-            final = rounded(srgb_to_prophoto(agent.run(prophoto_to_srgb(before), none)[1]))
-            with torch.no_grad():
-                estimate = agent.policy.estimate(agent.policy.perceive(before, none), before)
-            assert estimate is not None
+        for outcome in play(agent, TASK, episodes(given.root, style, test[: given.limit])):
+            assert outcome.estimate is not None
             for scale, to_lab in SCALES.items():
-                goal, start = to_lab(after), to_lab(before)
+                goal, start = to_lab(outcome.start.target), to_lab(outcome.start.image)
                 methods = {
                     "original": start,
                     "quartic polynomial": applied(fits[scale], start),
-                    "supervised network of the same size": to_lab(rounded(estimate)),
-                    "enhance": to_lab(final),
+                    "supervised network of the same size": to_lab(rounded(outcome.estimate)),
+                    "enhance": to_lab(rounded(outcome.final)),
                 }
                 for method, lab in methods.items():
                     found[scale].setdefault(method, []).append(lab_distance(lab, goal).mean().item())

@@ -41,11 +41,11 @@ def measure(weights: Path, images: Path, limit: int | None = None, bf16: bool = 
     return {
         "arithmetic": "bf16" if bf16 else "fp32",
         "images": len(scores),
-        "psnr_input": fmean(s.psnr_input for s in scores),
-        "psnr": fmean(s.psnr for s in scores),
+        "psnr_input": fmean(s.before for s in scores),
+        "psnr": fmean(s.after for s in scores),
         "ssim": fmean(s.ssim for s in scores),
         "seconds": fmean(s.seconds for s in scores),
-        "psnr_of_each": [round(s.psnr, 4) for s in scores],
+        "psnr_of_each": [round(s.after, 4) for s in scores],
     }
 
 

@@ -90,11 +90,10 @@ def main() -> None:
         }
         for name, file in policies.items():
             agent = pixelrl.load(file, "cpu")
-            none = torch.zeros(1, 1)
-            methods[name] = lambda image, agent=agent, none=none: agent.run(image, none)[1]
+            methods[name] = lambda image, agent=agent: agent.run(image, agent.condition(image, {}))[1]
             if name == "restore-gray":
-                methods[f"{name}, x8 self-ensemble"] = lambda image, agent=agent, none=none: agent.ensembled(
-                    image, none
+                methods[f"{name}, x8 self-ensemble"] = lambda image, agent=agent: agent.ensembled(
+                    image, agent.condition(image, {})
                 )
         rows = rows_of(pairs, methods)
         if channels == 1:

@@ -29,6 +29,7 @@ from baselines import COMPARISONS, NONE, Baseline, Comparison
 import pixelrl
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
+from pixelrl.evaluate import check_conditioning
 from pixelrl.imaging.metrics import psnr, ssim
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.atomic import written_whole
@@ -60,8 +61,7 @@ def policy_methods(name: str, file: Path, task: Task) -> list[Method]:
     @functools.cache
     def agent() -> Agent:
         loaded = pixelrl.load(file, "cpu")
-        if loaded.card.condition not in (None, task.condition_name):
-            raise UsageError(f"{file} must be told {loaded.card.condition}, which this kind of noise has not")
+        check_conditioning(loaded, task)
         return loaded
 
     made_by = f"policy file with SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"

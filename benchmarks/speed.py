@@ -104,7 +104,7 @@ def main() -> None:
     cv2.setNumThreads(threads)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand((1, 1, HEIGHT, WIDTH), generator=generator)
-    condition = torch.full((1, 1), 25 / 255)
+    condition = torch.full((1, 1, 1, 1), 25 / 255)
     ours, paper, supervised = pixelrl.load("denoise-gray", "cpu"), paper_agent(), dncnn()
     runs: dict[str, tuple[nn.Module, Callable[[], object]]] = {
         f"denoise-gray, {ours.card.num_steps} steps": (ours.policy, lambda: ours.run(image, condition)),

@@ -211,7 +211,7 @@ def test_every_shipped_policy_cleans_a_photograph(
         trajectory, final = agent.run(start.image, start.condition)
         assert psnr(final, clean).item() > psnr(start.image, clean).item() + gain
         assert len(trajectory.actions.unique()) >= 7
-        told = {} if task.condition_name is None else {task.condition_name: float(level)}
+        told = {quantity.name: float(level) for quantity in task.conditioning.quantities}
         assert torch.equal(agent(start.image, **told).image, final)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from PIL import Image
 
 from pixelrl.actions import PAPER_THIRTEEN
-from pixelrl.agent import STRENGTH
 from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli.edit_pictures import saliency
+from pixelrl.tasks.conditioning import Strength
 from pixelrl.tasks.saliency import ACTIONS
 from pixelrl.tasks.text_masks import text_mask
 from pixelrl.trace import load_trace
@@ -78,7 +79,7 @@ def test_degraded_pictures_are_measured_beside_clean_ones(run: Run, stamped: tup
     assert "must be told sigma" in err
     code, _, err = run("evaluate", "restore-gray", "--data", clean)
     assert code == 2
-    assert "give one of --sigma, --peak, --density, --letters and --degraded" in err
+    assert "give one of --sigma, --peak, --density, --letters, --task and --degraded" in err
 
 
 @pytest.fixture
@@ -170,4 +171,31 @@ def test_a_mask_that_is_no_picture(run: Run, editor: Path, photo: Path, tmp_path
 
 def test_one_default_strength() -> None:
     (strength,) = (option for option in saliency.params if option.name == "strength")
-    assert strength.default == STRENGTH
+    assert strength.default == Strength().quantities[0].default
+
+
+def test_looks_and_saliency_have_their_own_metric(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:
+    photos, scores = stamped[0], tmp_path / "scores.json"
+    words = ("--task", "color-enhancement", "--data", photos, "--degraded", photos, "--limit", 1)
+    code, out, _ = run("evaluate", "enhance-watercolor", *words, "--json", scores)
+    assert code == 0
+    assert out.splitlines()[0] == "input, result and estimate are measured as lab_distance"
+    mean = json.loads(scores.read_text())["mean"]
+    assert mean["lab_distance_input"] < 1e-4  # a picture that is its own look
+    assert mean["lab_distance"] > 1
+    code, out, _ = run("evaluate", "saliency-edit", "--task", "saliency-editing", "--level", -1, "--data", photos)
+    assert code == 0
+    before, after = map(float, out.splitlines()[-1].split()[3:5])
+    assert before == 0  # what an episode earns before anything is done
+    assert after > 0
+    code, _, err = run("evaluate", "saliency-edit", "--task", "saliency-editing", "--data", photos)
+    assert (code, err) == (
+        2,
+        "pixelrl: --task saliency-editing needs --level, or --degraded where it is measured on pairs\n",
+    )
+    code, _, err = run("evaluate", "enhance-watercolor", "--task", "color-enhancement", "--level", 1, "--data", photos)
+    assert code == 2
+    assert "pairs of pictures" in err
+    code, _, err = run("evaluate", "denoise-gray", "--level", 1, "--data", photos)
+    assert code == 2
+    assert "--level is for --task" in err

@@ -98,7 +98,7 @@ def test_forbid_takes_the_next_best_live_and_nothing_in_replay(
     assert (replayed.actions[0][met] == INDEX["do nothing"]).all()
     assert not (live.actions[0] == INDEX[favourite]).any()
     assert torch.equal(live.actions[0][~met], plain.actions[0][~met])
-    memory = agent.policy.perceive(image, torch.full((1, 1), 25 / 255))
+    memory = agent.policy.perceive(image, torch.full((1, 1, 1, 1), 25 / 255))
     logits = agent.policy(image, agent.actions.outcomes(image), memory).logits
     second = logits.topk(2, 1).indices[:, 1]
     assert torch.equal(live.actions[0][met], second[met].to(torch.uint8))

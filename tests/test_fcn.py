@@ -14,7 +14,7 @@ from pixelrl.policies import FCN
 
 Array = NDArray[np.float64]
 Randomise = Callable[[torch.nn.Module], None]
-CONDITION = torch.zeros(1, 1)
+CONDITION = torch.zeros(1, 1, 1, 1)
 
 
 def outcomes_of(image: Tensor, num_actions: int) -> Tensor:
@@ -161,7 +161,7 @@ def test_there_is_no_propagation_through_time(randomise: Randomise) -> None:
 def test_colours_have_one_agent_per_pixel() -> None:
     policy = FCN(5, num_channels=3, width=4)
     image = noise(2, 3, 6, 7).float()
-    logits, value, memory = policy(image, outcomes_of(image, 5), policy.perceive(image, torch.zeros(2, 1)))
+    logits, value, memory = policy(image, outcomes_of(image, 5), policy.perceive(image, torch.zeros(2, 1, 1, 1)))
     assert value is not None
     assert (logits.shape, value.shape, memory.shape) == ((2, 5, 1, 6, 7), (2, 1, 6, 7), (2, 0, 6, 7))
 

@@ -198,5 +198,5 @@ def test_released_weights_denoise(shared: Path) -> None:
     noisy = clean + torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * 25 / 255
     for name in ("gaussian-fcn-25", "gaussian-gru-25", "gaussian-gru-rmc-25"):
         policy, card = import_chainer(shared / "reference" / "official" / f"{name}.npz")
-        _, denoised = rollout(policy, ActionSet(card.action_names), noisy, torch.zeros(1, 1), card.num_steps)
+        _, denoised = rollout(policy, ActionSet(card.action_names), noisy, torch.zeros(1, 1, 1, 1), card.num_steps)
         assert psnr(denoised, clean) > psnr(noisy, clean) + 6.05, name

@@ -55,7 +55,6 @@ class Levels(Task):
     """Up or down by one grey level, or not: from 0 to a target of 10, steps up earn 19, 17, 15 ... / 255."""
 
     action_names = ("grey level -1", "do nothing", "grey level +1")
-    condition_name = "nothing"
     levels = (0.0,)
 
     def __init__(self, num_steps: int) -> None:
@@ -69,8 +68,8 @@ class Levels(Task):
 
 
 def start(target: Tensor, image: Tensor | None = None) -> Episode:
-    nothing = target.new_zeros(len(target), 1)
-    return Episode(torch.zeros_like(target) if image is None else image, target, nothing, nothing + 1)
+    nothing = target.new_zeros(len(target), 1, 1, 1)
+    return Episode(torch.zeros_like(target) if image is None else image, target, nothing, nothing[..., 0, 0] + 1)
 
 
 def ten(*shape: int) -> Episode:

@@ -28,7 +28,6 @@ class AwayFromGrey(Task):
     """Bright pixels should become ten levels brighter and dark ones ten darker: nothing says so but their content."""
 
     action_names = ("grey level -1", "do nothing", "grey level +1")
-    condition_name = "nothing"
     levels = (0.0,)
     num_steps = 1
     plan = (1,)
@@ -40,8 +39,8 @@ class AwayFromGrey(Task):
         squares = torch.rand((b, c, h // 4, w // 4), generator=generator)
         uniform = squares.repeat_interleave(4, 2).repeat_interleave(4, 3)
         image = torch.where(uniform < 0.5, 0.1 + 0.5 * uniform, 0.4 + 0.5 * uniform)  # 0.1 to 0.35, or 0.65 to 0.9
-        nothing = clean.new_zeros(len(clean), 1)
-        return Episode(image, image + 10 * way(image) / 255, nothing, nothing + 10)
+        nothing = clean.new_zeros(len(clean), 1, 1, 1)
+        return Episode(image, image + 10 * way(image) / 255, nothing, nothing[..., 0, 0] + 10)
 
     def degrade(self, clean: Tensor, level: float, generator: torch.Generator) -> Episode:
         return self.begin(clean, generator)

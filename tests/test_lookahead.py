@@ -31,7 +31,7 @@ def tiny(channels: int = 1, reward_map_convolution: bool = False) -> Lookahead:
 def test_every_size(height: int, width: int, channels: int) -> None:
     policy, image = tiny(channels), noise(2, channels, height, width)
     outcomes = ACTIONS.outcomes(image)
-    memory = policy.perceive(image, torch.full((2, 1), 0.1))
+    memory = policy.perceive(image, torch.full((2, 1, 1, 1), 0.1))
     assert memory.shape[2:] == (-(-height // policy.stride), -(-width // policy.stride))
     assert policy.estimate(memory, image).shape == image.shape
     logits, value, after = policy(image, outcomes, memory)
@@ -55,7 +55,7 @@ def test_with_impulses_other_pixels_are_trusted(channels: int, randomise: Callab
     policy = Lookahead(9, channels, 8, 8, (1, 1, 1), 4, impulses=True)
     randomise(policy)
     clean, image = hit(0.4, channels)
-    estimate = policy.estimate(policy.perceive(image, torch.zeros(1, 1)), image)
+    estimate = policy.estimate(policy.perceive(image, torch.zeros(1, 1, 1, 1)), image)
     kept = image == clean
     assert 0.5 < kept.double().mean() < 0.7
     assert torch.equal(estimate[kept], clean[kept])
@@ -76,7 +76,7 @@ def test_starts_greedy_towards_the_estimate(channels: int) -> None:
     with torch.no_grad():  # an estimate that is not simply the image: the residual starts at zero
         policy.to_residual.bias.copy_(torch.linspace(-0.1, 0.1, 4 * channels))
     outcomes = ACTIONS.outcomes(image)
-    memory = policy.perceive(image, torch.zeros(1, 1))
+    memory = policy.perceive(image, torch.zeros(1, 1, 1, 1))
     estimate = policy.estimate(memory, image)
     assert not torch.equal(estimate, image)
     nearest = (outcomes - estimate[:, None]).abs().argmin(1)
@@ -86,12 +86,12 @@ def test_starts_greedy_towards_the_estimate(channels: int) -> None:
 
 def test_the_estimate_starts_as_the_image() -> None:
     policy, image = tiny(), noise(2, 1, 9, 6)
-    assert torch.equal(policy.estimate(policy.perceive(image, torch.zeros(2, 1)), image), image)
+    assert torch.equal(policy.estimate(policy.perceive(image, torch.zeros(2, 1, 1, 1)), image), image)
 
 
 def test_one_level_of_distance_is_worth_one_logit_at_first() -> None:
     policy, image = tiny(), torch.full((1, 1, 4, 4), 0.5)
-    logits = policy(image, ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1))).logits
+    logits = policy(image, ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1, 1, 1))).logits
     by_name = dict(zip(PAPER_NINE, logits[0, :, 0, 2, 2].tolist(), strict=True))
     assert by_name["do nothing"] == pytest.approx(0, abs=1e-4)
     assert by_name["grey level +1"] == pytest.approx(-1, abs=1e-4)
@@ -101,7 +101,7 @@ def test_one_level_of_distance_is_worth_one_logit_at_first() -> None:
 def test_the_condition_is_used(randomise: Callable[[torch.nn.Module], None]) -> None:
     policy, image = tiny(), noise(1, 1, 8, 8).repeat(2, 1, 1, 1)
     randomise(policy)
-    quiet, loud = policy.estimate(policy.perceive(image, torch.tensor([[0.0], [0.2]])), image)
+    quiet, loud = policy.estimate(policy.perceive(image, torch.tensor([0.0, 0.2]).view(2, 1, 1, 1)), image)
     assert policy.takes_condition
     assert (quiet - loud).abs().max() > 1e-3
 
@@ -109,7 +109,7 @@ def test_the_condition_is_used(randomise: Callable[[torch.nn.Module], None]) -> 
 def test_the_step_number_is_used(randomise: Callable[[torch.nn.Module], None]) -> None:
     policy, image = tiny(), noise(1, 1, 8, 8)
     randomise(policy)
-    outcomes, memory = ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1))
+    outcomes, memory = ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1, 1, 1))
     first, _, memory = policy(image, outcomes, memory)
     second, _, _ = policy(image, outcomes, memory)
     assert (first - second).abs().max() > 1e-3
@@ -123,7 +123,7 @@ def test_a_moved_image_gives_moved_logits(shift: tuple[int, int], randomise: Cal
     down, right = shift
     large = noise(1, 3, 96, 100)
     here, moved = large[..., :80, :80], large[..., down : down + 80, right : right + 80]
-    logits = [policy(x, ACTIONS.outcomes(x), policy.perceive(x, torch.zeros(1, 1))).logits for x in (here, moved)]
+    logits = [policy(x, ACTIONS.outcomes(x), policy.perceive(x, torch.zeros(1, 1, 1, 1))).logits for x in (here, moved)]
     edge = policy.reach + 2
     inner = logits[0][..., edge + down : 80 - edge + down - 12, edge + right : 80 - edge + right - 12]
     same = logits[1][..., edge : 80 - edge - 12, edge : 80 - edge - 12]
@@ -135,7 +135,7 @@ def test_a_moved_image_gives_moved_logits(shift: tuple[int, int], randomise: Cal
 
 def test_only_training_needs_values() -> None:
     policy, image = tiny(), noise(1, 1, 4, 4)
-    outcomes, memory = ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1))
+    outcomes, memory = ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1, 1, 1))
     assert policy.train()(image, outcomes, memory).value is not None
     assert policy.eval()(image, outcomes, memory).value is None
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelrl.imaging.noise import NOISE_LEVELS, anscombe, estimate_peak, estimate_sigma
-from pixelrl.tasks import TASKS, GaussianDenoising, PoissonDenoising
+from pixelrl.imaging.noise import anscombe, estimate_peak, estimate_sigma
+from pixelrl.tasks import GaussianDenoising, PoissonDenoising
 
 
 def scene(channels: int = 1) -> Tensor:
@@ -47,15 +47,14 @@ def test_anscombe_by_hand_and_its_variance(generator: torch.Generator) -> None:
     assert anscombe(noisy, 40).var().item() == pytest.approx(1, rel=0.03)
 
 
-def test_policies_see_levels_as_tasks_tell_them() -> None:
-    told = {"sigma": (25.0, 25 / 255), "peak": (8.0, 0.25)}  # at 8 photons, x = 1/2 has variance 1/16
-    assert set(told) == set(NOISE_LEVELS)
-    for task in TASKS.values():
-        if task.condition_name in told:
-            level, seen = told[task.condition_name]
-            start = task().degrade(scene(), level, torch.Generator().manual_seed(0))
-            assert start.condition.item() == pytest.approx(seen)
-            assert NOISE_LEVELS[task.condition_name].encode(level) == pytest.approx(seen)
+def test_episodes_hold_the_condition_of_their_level() -> None:
+    encoded = {"sigma": (25.0, 25 / 255), "peak": (8.0, 0.25)}  # at 8 photons, x = 1/2 has variance 1/16
+    for task in (GaussianDenoising(), PoissonDenoising()):
+        level, seen = encoded[task.conditioning.name]
+        start = task.degrade(scene(), level, torch.Generator().manual_seed(0))
+        assert start.condition.shape == (1, 1, 1, 1)
+        assert start.condition.item() == pytest.approx(seen)
+        assert torch.equal(task.conditioning.condition(scene(), {task.conditioning.name: level}), start.condition)
 
 
 def test_colour_photographs_and_crops_keep_their_channels() -> None:

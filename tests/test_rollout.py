@@ -90,7 +90,7 @@ def test_decisions_are_told_the_step_and_the_image() -> None:
 def test_images_carry_no_gradient(policy: Lookahead) -> None:
     policy.train()
     image = noise(1, 1, 5, 6)
-    actor = Actor(policy, greedy, policy.perceive(image, torch.zeros(1, 1)))
+    actor = Actor(policy, greedy, policy.perceive(image, torch.zeros(1, 1, 1, 1)))
     for step in episode(image, ActionSet(PAPER_NINE), actor, 2):
         assert step.decision.logits is not None
         assert step.decision.logits.requires_grad
@@ -108,7 +108,7 @@ def test_nothing_is_clipped_between_steps() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 7, 9), (3, 1, 8, 8)])
 def test_a_trajectory_replays_bit_for_bit(policy: Lookahead, shape: tuple[int, ...]) -> None:
     image = noise(*shape)
-    trajectory, final = rollout(policy, ActionSet(PAPER_NINE), image, torch.full((shape[0], 1), 0.1), 5)
+    trajectory, final = rollout(policy, ActionSet(PAPER_NINE), image, torch.full((shape[0], 1, 1, 1), 0.1), 5)
     assert trajectory.actions.shape == (5, *shape)
     assert trajectory.actions.dtype == torch.uint8
     assert trajectory.num_steps == 5
@@ -121,7 +121,7 @@ def test_a_trajectory_replays_bit_for_bit(policy: Lookahead, shape: tuple[int, .
 
 
 def test_images_of_a_batch_do_not_meet(policy: Lookahead) -> None:
-    images, levels = noise(3, 1, 9, 10), torch.tensor([[0.0], [0.1], [0.2]])
+    images, levels = noise(3, 1, 9, 10), torch.tensor([0.0, 0.1, 0.2]).view(3, 1, 1, 1)
     together, _ = rollout(policy, ActionSet(PAPER_NINE), images, levels, 3)
     for i in range(3):
         alone, _ = rollout(policy, ActionSet(PAPER_NINE), images[i : i + 1], levels[i : i + 1], 3)
@@ -130,7 +130,7 @@ def test_images_of_a_batch_do_not_meet(policy: Lookahead) -> None:
 
 def test_no_steps_leave_the_image(policy: Lookahead) -> None:
     image = noise(1, 1, 4, 4)
-    trajectory, final = rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1), 0)
+    trajectory, final = rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1, 1, 1), 0)
     assert torch.equal(final, image)
     assert trajectory.num_steps == 0
     assert torch.equal(trajectory.final(), image)
@@ -138,13 +138,13 @@ def test_no_steps_leave_the_image(policy: Lookahead) -> None:
 
 
 def test_a_rollout_makes_no_graph(policy: Lookahead) -> None:
-    _, final = rollout(policy, ActionSet(PAPER_NINE), noise(1, 1, 4, 4), torch.zeros(1, 1), 2)
+    _, final = rollout(policy, ActionSet(PAPER_NINE), noise(1, 1, 4, 4), torch.zeros(1, 1, 1, 1), 2)
     assert not final.requires_grad
 
 
 def test_the_policys_memory_is_carried(policy: Lookahead) -> None:
     image = noise(1, 1, 6, 6)
-    actor = Actor(policy, greedy, policy.perceive(image, torch.zeros(1, 1)))
+    actor = Actor(policy, greedy, policy.perceive(image, torch.zeros(1, 1, 1, 1)))
     clocks = [actor.memory[0, -1, 0, 0].item()]
     for _ in episode(image, ActionSet(PAPER_NINE), actor, 3):
         clocks.append(actor.memory[0, -1, 0, 0].item())

@@ -18,7 +18,7 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import lab_distance, length, opponent, srgb_to_lab
-from pixelrl.imaging.saliency import MODELS, find_model, salient_object, told
+from pixelrl.imaging.saliency import MODELS, find_model, object_planes, salient_object
 from pixelrl.policies import build_policy
 from pixelrl.tasks import Episode, SaliencyEditing
 from pixelrl.tasks.saliency import ACTIONS, random_object
@@ -123,7 +123,7 @@ def shared(saliency: torch.Tensor) -> torch.Tensor:
 def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab() -> None:
     task = SaliencyEditing(least=0.2, cost=0.05)
     image = scene()
-    planes = told(image, INSIDE[None, None], torch.tensor([[-0.8]]))
+    planes = object_planes(image, INSIDE[None, None], torch.tensor([[-0.8]]))
     start = Episode(image, image, planes, torch.ones(1, 1))
     after = (image - 0.5) * 1.1 + 0.5
     model = MODELS["contrast"]
@@ -162,7 +162,7 @@ def test_surroundings_weigh_no_more_than_the_object() -> None:
     mask[0, :, :5, :6] = True  # 30 %
     mask[1, :, 0, :2] = True  # 2 %
     mask[2, :, :8] = True  # 80 %
-    planes = told(image, mask, torch.tensor([[1.0], [-0.5], [1.0]]))
+    planes = object_planes(image, mask, torch.tensor([[1.0], [-0.5], [1.0]]))
     assert planes[0, 0].sum().item() == pytest.approx(0, abs=1e-4)
     assert planes[0, 0, 0, 0] == 1
     assert planes[1, 0, 0, 0] == -0.5
@@ -177,7 +177,7 @@ def test_surroundings_weigh_no_more_than_the_object() -> None:
 
 def test_an_object_that_fills_a_crop_is_told_in_numbers() -> None:
     image = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(0))
-    planes = told(image, torch.ones(1, 1, 8, 8, dtype=torch.bool), torch.tensor([[0.6]]))
+    planes = object_planes(image, torch.ones(1, 1, 8, 8, dtype=torch.bool), torch.tensor([[0.6]]))
     assert planes.isfinite().all()
     assert (planes[:, :2] == 0.6).all()
     task, start = SaliencyEditing(), Episode(image, image, planes, torch.ones(1, 1))

@@ -1,4 +1,4 @@
-"""The policy that is told what is wanted of every pixel."""
+"""The policy that is told in which direction the saliency of every pixel shall change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from pixelrl.actions import ActionSet
 from pixelrl.imaging.color import opponent
-from pixelrl.imaging.saliency import told
+from pixelrl.imaging.saliency import object_planes
 from pixelrl.policies import Steering
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
 from pixelrl.rollout import greedy, rollout
@@ -33,7 +33,7 @@ def grey_square(height: int = 24, width: int = 32) -> tuple[torch.Tensor, torch.
 @pytest.mark.parametrize(("strength", "expected"), [(1.0, "brightness +0.1"), (-1.0, "brightness -0.1")])
 def test_starts_away_from_the_surroundings_or_towards_them(strength: float, expected: str) -> None:
     image, mask = grey_square()
-    trajectory, _ = rollout(fresh(), ActionSet(NAMES), image, told(image, mask, torch.tensor([[strength]])), 1)
+    trajectory, _ = rollout(fresh(), ActionSet(NAMES), image, object_planes(image, mask, torch.tensor([[strength]])), 1)
     chosen = trajectory.actions[0, 0]
     assert (chosen[mask[0]] == NAMES.index(expected)).all()
     assert (chosen[~mask[0]] == 0).all()  # a small object: nothing is worth much outside
@@ -45,7 +45,9 @@ def test_a_smaller_strength_goes_less_far() -> None:
     names = ("do nothing", "brightness -0.025", "brightness +0.025")
     moved = []
     for strength in (0.1, 0.4, 1.0):
-        _, final = rollout(fresh(names), ActionSet(names), image, told(image, mask, torch.tensor([[strength]])), 8)
+        _, final = rollout(
+            fresh(names), ActionSet(names), image, object_planes(image, mask, torch.tensor([[strength]])), 8
+        )
         moved.append((final - image)[mask.expand_as(image)].mean().item())
     assert moved == pytest.approx([0.025, 0.05, 0.15], abs=1e-5)
 
@@ -69,7 +71,7 @@ def test_every_size(height: int, width: int, randomise: Callable[[torch.nn.Modul
 def test_logits_are_those_of_the_docstring_at_first() -> None:
     image, mask = grey_square()
     image = image + 0.1 * torch.rand(image.shape)
-    planes = told(image, mask, torch.tensor([[0.7]]))
+    planes = object_planes(image, mask, torch.tensor([[0.7]]))
     policy, actions = fresh(), ActionSet(NAMES)
     outcomes = actions.outcomes(image)
     logits = policy(image, outcomes, policy.perceive(image, planes)).logits[0, :, 0]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelrl.agent import STRENGTH, Agent
+from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.cli import main
 from pixelrl.errors import InputError, PixelRLError, UsageError
@@ -105,7 +105,7 @@ def test_undo_brings_back_objects_strengths_and_edits_in_turn(session: Session, 
     last = settled(session).result()
     session.undo()
     done(session, editor)
-    assert session.recorded.trace.condition == {"strength": STRENGTH}
+    assert session.recorded.trace.condition == {"strength": 0.5}
     assert np.array_equal(used(session), INSIDE)
     session.undo()
     assert (session.edits, session.must_react()) == ((), False)
@@ -292,7 +292,7 @@ def test_the_command_line_gives_the_same_bits(
     post("/api/ask", level=0)  # only the policy knows that this is no strength
     while (state := call(address, "GET", "/api/state").json())["session"]["waiting"]:
         time.sleep(0.05)
-    assert state["error"] == "strength = 0 is not a strength; give a number up to 1, negative to attenuate"
+    assert state["error"] == 'strength = 0 is not a strength; give a number from -1 to 1, not 0, or "auto"'
     assert state["session"]["level"] == -0.55
 
     post("/api/edits", edits=[box_edit(0, 0, 9, 9)])

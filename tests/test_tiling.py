@@ -64,7 +64,7 @@ def test_tiles_cover_an_axis_once(length: int, side: int, alignment: int) -> Non
 @pytest.mark.parametrize("side", [8, 61])
 @pytest.mark.parametrize("size", [(75, 90), (61, 33), (1, 100), (62, 7)])
 def test_tiled_rollouts_are_the_same_bits(make: Make, size: tuple[int, int], side: int) -> None:
-    policy, image, condition = make("lookahead"), noise(1, 1, *size), torch.full((1, 1), 0.1)
+    policy, image, condition = make("lookahead"), noise(1, 1, *size), torch.full((1, 1, 1, 1), 0.1)
     whole, final = rollout(policy, ACTIONS, image, condition, 3)
     tiled, tiled_final = rollout(policy, ACTIONS, image, condition, 3, tile=side)
     assert len(whole.actions.unique()) > 3
@@ -90,7 +90,7 @@ def perceived(policy: Policy, image: Tensor, condition: Tensor) -> Tensor:
 )
 @torch.no_grad()
 def test_lookahead_has_the_same_memory_and_logits(make: Make, name: str, size: tuple[int, int], side: int) -> None:
-    policy, image, condition = make(name), noise(1, 1, *size), torch.tensor([[0.1]])
+    policy, image, condition = make(name), noise(1, 1, *size), torch.full((1, 1, 1, 1), 0.1)
     memory, outcomes = policy.perceive(image, condition), ACTIONS.outcomes(image)
     close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)
     close(tiled_perceive(policy, image, condition, side), memory)
@@ -108,7 +108,7 @@ def test_lookahead_has_the_same_memory_and_logits(make: Make, name: str, size: t
 @torch.no_grad()
 def test_fcn_has_the_same_logits(make: Make, name: str, size: tuple[int, int], side: int) -> None:
     """To rounding: the order of summation in dilated convolutions depends on the size on some machines."""
-    policy, image, condition = make(name), noise(2, 1, *size), torch.tensor([[0.1], [0.2]])
+    policy, image, condition = make(name), noise(2, 1, *size), torch.tensor([0.1, 0.2]).view(2, 1, 1, 1)
     memory, outcomes = perceived(policy, image, condition), ACTIONS.outcomes(image)
     for action in (0, 8):
         logits, _, after = policy(image, outcomes, memory)
@@ -130,7 +130,7 @@ def test_nothing_beyond_the_reach_matters(make: Make, name: str, place: tuple[in
     image = noise(1, 1, *size)
     other = image.clone()
     other[..., y, x] += 1
-    distance, condition = distances(size, y, x), torch.full((1, 1), 0.1)
+    distance, condition = distances(size, y, x), torch.full((1, 1, 1, 1), 0.1)
     far = distance > policy.reach
     assert far.any()
     s = policy.stride
@@ -163,7 +163,7 @@ def test_the_reach_is_used(make: Make, name: str, slack: int) -> None:
     """By the gradient of one place, which sees even influences that vanish in rounding."""
     policy, size = make(name).train(), (119, 120)
     image = noise(1, 1, *size).requires_grad_()
-    memory = policy.perceive(image, torch.full((1, 1), 0.1))
+    memory = policy.perceive(image, torch.full((1, 1, 1, 1), 0.1))
     memory = memory + torch.randn(memory.shape, generator=torch.Generator().manual_seed(4))  # no gate sees zeros only
     if name == "lookahead":
         memory[..., 29, 30].sum().backward()
@@ -177,4 +177,4 @@ def test_the_reach_is_used(make: Make, name: str, slack: int) -> None:
 def test_no_pixels_cannot_be_tiled(make: Make) -> None:
     policy, nothing = make("lookahead"), torch.zeros(1, 1, 0, 5)
     with pytest.raises(ValueError, match="no pixels"):
-        tiled_perceive(policy, nothing, torch.zeros(1, 1), 8)
+        tiled_perceive(policy, nothing, torch.zeros(1, 1, 1, 1), 8)

@@ -17,11 +17,15 @@ from torch import Tensor
 
 from pixelrl.checkpoint import load_policy, read_tensors, write_tensors
 from pixelrl.errors import UsageError
-from pixelrl.training.log import COLUMNS, LOG_FILE
+from pixelrl.training.log import LOG_FILE
 from pixelrl.training.recipe import Recipe, recipe_from_dict
 from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Progress, Trainer
 
 CPU = torch.device("cpu")
+COLUMNS = [
+    "iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second", "estimate_loss", "policy_loss",
+    "value_loss", "entropy", "reward", "psnr", "psnr_estimate",
+]  # fmt: skip
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 FCN = {"kind": "fcn", "width": 4, "recurrent": True, "reward_map_convolution": True}
 
@@ -306,6 +310,19 @@ def test_rows_survive_a_crash_while_they_are_written_again(
         train(make(), folder, resume=True)
     assert (folder / LOG_FILE).read_bytes() == before
     assert {path.name for path in folder.iterdir()} == {LOG_FILE, POLICY_FILE, STATE_FILE}
+
+
+def test_a_log_of_an_older_version_keeps_what_it_holds(make: Make, tmp_path: Path) -> None:
+    """Older logs had the columns of every built-in task; a column of one's own may have been added, too."""
+    assert not train(make(), tmp_path, interrupt_at(2))
+    kept = [{**row, "worth": "", "lab_distance": "", "mine": "7"} for row in rows(tmp_path)]
+    with (tmp_path / LOG_FILE).open("w", newline="") as file:
+        old = csv.DictWriter(file, list(kept[0]))
+        old.writeheader()
+        old.writerows(kept)
+    assert train(make(), tmp_path, resume=True)
+    assert list(rows(tmp_path)[0]) == [*COLUMNS, "mine"]
+    assert [row["mine"] for row in rows(tmp_path)] == ["7"] * 2 + [""] * 6
 
 
 def test_a_log_with_fewer_columns_is_gone_on_with(make: Make, tmp_path: Path) -> None:

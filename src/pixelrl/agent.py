@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, cast
+from statistics import fmean
+from typing import Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +17,16 @@ from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
 from pixelrl.edits import Edit, Mask
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
-from pixelrl.imaging.noise import NOISE_LEVELS
-from pixelrl.imaging.saliency import salient_object
-from pixelrl.imaging.saliency import told as told_of_pixels
-from pixelrl.pictures.arrays import AnyImage, Array, Unpacked, unpack
+from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
+from pixelrl.tasks.conditioning import Given, find_conditioning, is_auto
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
 TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
 what it changes (rounding at most)."""
-
-STRENGTH = 0.5
-"""What saliency policies are told if nothing is said: much, and the picture stays natural."""
-
-Level = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -43,16 +37,28 @@ class Result(Generic[AnyImage]):
         image: the result, of the type, dtype and shape that came in.
         trajectory: the operation of every pixel at every step; ``trajectory.actions`` is ``(t, b, g, h, w)``.
         policy: the name of the policy.
-        condition: what the policy was told, for instance ``{"sigma": 25.0}``; empty if it takes nothing.
+        conditions: what the policy was told of each image of the batch, for instance ``({"sigma": 25.0},)``; empty
+            mappings if it takes nothing.
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None for policies that take no mask.
     """
 
     image: AnyImage
     trajectory: Trajectory
     policy: str
-    condition: Mapping[str, float]
+    conditions: tuple[Mapping[str, float], ...]
     mask: Mask | None
-    _pixels: Array
+    _unpacked: Unpacked[AnyImage]
+
+    @property
+    def condition(self) -> Mapping[str, float]:
+        """What the policy was told, for instance ``{"sigma": 25.0}``.
+
+        Raises:
+            ValueError: the images of a batch had conditions of their own; they are in `conditions`.
+        """
+        if any(one != self.conditions[0] for one in self.conditions):
+            raise ValueError("the images of this batch have conditions of their own; see Result.conditions")
+        return self.conditions[0]
 
     def trace(self) -> Trace:
         """The episode as it is saved by `pixelrl.save_trace`.
@@ -61,12 +67,15 @@ class Result(Generic[AnyImage]):
             ValueError: a batch of several images has no single trace.
         """
         actions = self.trajectory.actions
-        if actions.shape[1] != 1:
+        came = self._unpacked
+        if came.pixels is None:
             raise ValueError(f"a trace holds one image, not a batch of {actions.shape[1]}")
         maps = actions[:, 0].to(torch.uint8).cpu().numpy()
         names, space = self.trajectory.action_names, self.trajectory.space
         mask = None if self.mask is None else self.mask.cpu().numpy()
-        return Trace(self._pixels, maps, names, self.policy, dict(self.condition), space, mask)
+        told = dict(self.condition)
+        rest = came.alpha, came.orientation, came.icc_profile
+        return Trace(came.pixels, maps, names, self.policy, told, space, mask, *rest)
 
 
 class Agent:
@@ -81,6 +90,7 @@ class Agent:
     def __init__(self, policy: Policy, card: PolicyCard, device: torch.device) -> None:
         self.policy, self.card, self.device = policy.to(device), card, device
         self.actions = ActionSet(card.action_names)
+        self.conditioning = find_conditioning(card.condition)
 
     @property
     def name(self) -> str:
@@ -94,20 +104,21 @@ class Agent:
 
     @property
     def takes_mask(self) -> bool:
-        """Whether it is told of an object in the image, by a mask."""
-        return self.card.condition == "strength"
+        """Whether it takes an object in the image, as a mask."""
+        return self.conditioning.takes_mask
 
     def __call__(
         self,
         image: AnyImage,
-        sigma: Level = "auto",
-        peak: Level = "auto",
+        sigma: Given = "auto",
+        peak: Given = "auto",
         steps: int | None = None,
         tile: int | None = TILE,
         edits: Sequence[Edit] = (),
         watch: Watch | None = None,
-        strength: Level = "auto",
+        strength: Given = "auto",
         mask: npt.NDArray[np.generic] | None = None,
+        condition: Given | Mapping[str, Given] = "auto",
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -115,105 +126,118 @@ class Agent:
             image: numpy ``(h, w)`` or ``(h, w, c)`` of uint8, uint16 or float; a Pillow image (alpha is kept as it
                 is); or a float tensor ``(b, c, h, w)``. Floats are nominally in [0, 1], taken and returned unclipped;
                 integers come back clipped and rounded. A grey policy runs on each channel.
-            sigma: level of Gaussian noise in 8-bit grey levels, or "auto" to estimate it.
-            peak: level of Poisson noise, the mean number of photons at white, or "auto" to estimate it.
+            sigma: short for ``condition={"sigma": ...}``: the level of Gaussian noise in 8-bit grey levels.
+            peak: likewise, the level of Poisson noise: the mean number of photons at white.
             steps: T; None for the number the policy was trained for.
             tile: side in pixels of the tiles for the network; None for the whole image at once.
             edits: a person's edits (`pixelrl.load_edits`), live: the policy sees what comes of them, and reacts.
-            watch: told of every step, see `run`.
-            strength: for saliency policies, how much to emphasise the object, up to 1; negative to attenuate it;
-                `STRENGTH` for "auto".
-            mask: for saliency policies, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out, the
-                most salient object of a single image is taken (`pixelrl.imaging.saliency.salient_object`).
+            watch: called at every step, see `run`.
+            strength: likewise, how much saliency policies emphasise the object, up to 1; negative to attenuate it.
+            mask: for policies that take one, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out,
+                the most salient object of a single image is taken (`pixelrl.imaging.saliency.salient_object`).
+            condition: what the policy is told beside the image: a number, or numbers by name, as many as its
+                `conditioning` has. What is left out or "auto" is estimated from each image, or has its default.
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
-            UsageError: steps or a level out of range, a level that this policy does not take, or an edit that does not
-                fit the image or the policy's operations.
+            UsageError: steps or a condition out of range, a condition that this policy does not take, or an edit that
+                does not fit the image or the policy's operations.
         """
-        tensor, pixels, alpha = _unpack(image)
-        tensor = tensor.to(self.device)
-        told = self._told(tensor, sigma, peak, strength)
-        region = self._region(tensor, mask)
-        condition = self.condition(tensor, told, region)
-        trajectory, final = self.run(tensor, condition, steps, tile, edits, watch)
-        return Result(_pack(final, image, alpha), trajectory, self.name, told, region, pixels)
+        unpacked = unpack(image)
+        tensor = unpacked.tensor.to(self.device)
+        given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
+        values, region, planes = self._conditions(tensor, given, mask)
+        trajectory, final = self.run(tensor, planes, steps, tile, edits, watch)
+        return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, unpacked)
 
     def ensemble(
         self,
         image: AnyImage,
-        sigma: Level = "auto",
-        peak: Level = "auto",
+        sigma: Given = "auto",
+        peak: Given = "auto",
         steps: int | None = None,
         tile: int | None = TILE,
+        strength: Given = "auto",
+        mask: npt.NDArray[np.generic] | None = None,
+        condition: Given | Mapping[str, Given] = "auto",
     ) -> tuple[AnyImage, dict[str, float]]:
-        """The mean result over the image's eight symmetries, and what the policy was told: better, eight times slower.
+        """The mean result over the image's eight symmetries, and its condition: better, eight times slower.
 
         No single action led to a pixel's mean, so there is no trajectory. Arguments and errors are those of `__call__`.
+        Of a batch whose images have conditions of their own, the mean condition is returned.
         """
-        tensor, _, alpha = _unpack(image)
-        tensor = tensor.to(self.device)
-        told = self._told(tensor, sigma, peak, "auto")
-        condition = self.condition(tensor, told, self._region(tensor, None))
-        return _pack(self.ensembled(tensor, condition, steps, tile), image, alpha), told
+        unpacked = unpack(image)
+        tensor = unpacked.tensor.to(self.device)
+        given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
+        values, _, planes = self._conditions(tensor, given, mask)
+        mean = {name: fmean(one[name] for one in values) for name in values[0]}
+        return unpacked.pack(self.ensembled(tensor, planes, steps, tile)), mean
 
-    def _told(self, image: Image, sigma: Level, peak: Level, strength: Level) -> dict[str, float]:
-        """What the policy is told, by name: the level that was given or estimated."""
-        name, levels = self.card.condition, {"sigma": sigma, "peak": peak, "strength": strength}
-        for key, value in levels.items():
-            if value != "auto" and key != name:
-                takes = "no noise level" if name is None else name
-                raise UsageError(f"{key} = {value!r} cannot be used: policy {self.name} takes {takes}; leave {key} out")
-        if name is None:
-            return {}
-        if name not in levels:
-            raise UsageError(f"policy {self.name} is told {name}, which is no kind of noise level; use Agent.run")
-        value = levels[name]
-        number = not isinstance(value, bool) and isinstance(value, (int, float))
-        if name == "strength":
-            if value == "auto":
-                return {name: STRENGTH}
-            if not number or not 0 < abs(float(value)) <= 1:
+    def _given(self, condition: object, short: Mapping[str, object]) -> dict[str, object]:
+        """What the caller gives, by the names of the conditioning's quantities.
+
+        Raises:
+            UsageError: a quantity that this policy does not take, or one that is given twice.
+        """
+        names = [quantity.name for quantity in self.conditioning.quantities]
+        takes = " and ".join(names) or "no noise level"
+        given: dict[str, object] = {name: value for name, value in short.items() if not is_auto(value)}
+        if isinstance(condition, Mapping):
+            by_name = {str(name): value for name, value in condition.items()}
+        elif is_auto(condition):
+            by_name = {}
+        elif len(names) == 1:
+            by_name = {names[0]: condition}
+        else:
+            instead = "give each by its name" if names else "leave it out"
+            raise UsageError(f"condition = {condition!r} cannot be used: policy {self.name} takes {takes}; {instead}")
+        for name in given.keys() & by_name.keys():
+            raise UsageError(f"{name} is given twice, also in condition; leave one out")
+        given |= by_name
+        for name, value in given.items():
+            if name not in names:
                 raise UsageError(
-                    f"strength = {value!r} is not a strength; give a number up to 1, negative to attenuate"
+                    f"{name} = {value!r} cannot be used: policy {self.name} takes {takes}; leave {name} out"
                 )
-            return {name: float(value)}
-        kind = NOISE_LEVELS[name]
-        if value == "auto":
-            return {name: float(kind.estimate(image))}
-        low, high = kind.limits
-        if not number or not low <= float(value) < high:
-            raise UsageError(f'{name} = {value!r} is not a noise level; give {kind.unit}, at least {low:g}, or "auto"')
-        return {name: float(value)}
+        return given
+
+    def _conditions(
+        self, image: Image, given: Mapping[str, object], mask: npt.NDArray[np.generic] | None
+    ) -> tuple[list[dict[str, float]], Mask | None, Condition]:
+        """The condition of every image of a batch: as numbers, with the object, and as the policy sees it."""
+        self._check_channels(image)
+        seen = to_space(image, self.card.space)
+        values = self.conditioning.values(seen, given)
+        region = self._region(seen, mask)
+        return values, region, self.conditioning.condition(seen, values, region)
 
     def _region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:
-        """The mask as a tensor, or the most salient object, for a policy that takes one."""
+        """The mask as a tensor, or the object that is found, for a policy that takes one."""
         if not self.takes_mask:
             if mask is not None:
                 raise UsageError(f"a mask cannot be used: policy {self.name} takes none; leave it out")
             return None
-        if image.shape[1] != self.num_channels:
-            raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
         if mask is not None:
             return object_mask(mask, *image.shape[-2:])
         if len(image) != 1:
             raise InputError(f"{len(image)} images have no common object; give a mask")
-        return salient_object(image)
+        return self.conditioning.find_object(image)
 
-    def condition(self, image: Image, told: Mapping[str, float], mask: Mask | None = None) -> Condition:
-        """What the policy is told, as it sees it: ``(b, 1)``, or with a mask what is wanted of every pixel.
+    def _check_channels(self, image: Image) -> None:
+        if image.shape[1] != self.num_channels and self.num_channels != 1:
+            raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
+
+    def condition(
+        self, image: Image, values: Mapping[str, float] | Sequence[Mapping[str, float]], mask: Mask | None = None
+    ) -> Condition:
+        """What the policy is told, as it sees it: ``(b, k, h, w)``, or ``(b, k, 1, 1)`` alike for all pixels.
 
         Args:
             image: ``(b, c, h, w)``.
-            told: by name, as in `Result.condition`.
+            values: by name, as in `Result.condition`, or for each image, as in `Result.conditions`.
             mask: as in `Result.mask`.
         """
-        if mask is not None:
-            masks = mask.to(image.device).expand(len(image), 1, -1, -1)
-            return told_of_pixels(image, masks, image.new_full((len(image), 1), told["strength"]))
-        for name, value in told.items():
-            return image.new_full((len(image), 1), NOISE_LEVELS[name].encode(value))
-        return image.new_zeros((len(image), 1))
+        return self.conditioning.condition(to_space(image, self.card.space), values, mask)
 
     def run(
         self,
@@ -226,7 +250,7 @@ class Agent:
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
 
-        ``watch`` is told of every step. The b x c planes of a grey policy may come in several groups, one after the
+        ``watch`` is called at every step. The b x c planes of a grey policy may come in several groups, one after the
         other, each with all its steps.
 
         Raises:
@@ -240,8 +264,7 @@ class Agent:
             raise UsageError(f"tile = {tile} is too small; give pixels, or None for the whole image at once")
         batch, channels, height, width = image.shape
         trained = self.num_channels
-        if channels != trained and trained != 1:
-            raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
+        self._check_channels(image)
         folded = to_space(image, self.card.space).reshape(-1, trained, height, width)
         conditions = condition.repeat_interleave(len(folded) // batch, 0)
         side = None if tile is None or max(height, width) <= tile else tile
@@ -263,13 +286,11 @@ class Agent:
         total = torch.zeros_like(image)
         for mirrored in (False, True):
             for quarter_turns in range(4):
-                turned, told = (
+                turned, planes = (
                     torch.rot90(x.flip(-1) if mirrored else x, quarter_turns, (-2, -1)).contiguous()
-                    if x.ndim == 4
-                    else x
                     for x in (image, condition)
                 )
-                _, final = self.run(turned, told, steps, tile)
+                _, final = self.run(turned, planes, steps, tile)
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8
@@ -317,13 +338,3 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device 'cuda' is not available: PyTorch finds no CUDA GPU here; give cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _unpack(image: AnyImage) -> tuple[Image, Array, Unpacked[AnyImage]]:
-    unpacked = unpack(image)
-    pixels = unpacked.pixels if unpacked.pixels is not None else np.zeros((0, 0), np.uint8)
-    return unpacked.tensor, pixels, unpacked
-
-
-def _pack(final: Image, like: AnyImage, unpacked: Unpacked[AnyImage]) -> AnyImage:
-    return unpacked.pack(final)

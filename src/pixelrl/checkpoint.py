@@ -18,6 +18,7 @@ from pixelrl.policies import Policy, build_policy
 from pixelrl.policy_files import FORMAT, HEADER, Info, read_header
 from pixelrl.policy_files import find_policy as find_policy
 from pixelrl.policy_files import shipped_policies as shipped_policies
+from pixelrl.tasks import find_conditioning
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class PolicyCard:
         arguments: that class's constructor arguments, without ``num_actions``.
         action_names: the operations, in the order of the network's outputs.
         num_steps: T it was trained for.
-        condition: what its input number is (``sigma``), or None if it takes none.
+        condition: what it is told beside the image (`pixelrl.tasks.Conditioning.reference`), None for nothing.
         training: how it came about, for people: recipe, iterations, minutes, or the file it was imported from.
         space: the RGB space of the values that its agents work on (`pixelrl.tasks.Task.space`).
     """
@@ -69,7 +70,7 @@ def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy,
             arguments=dict(header["arguments"]),  # type: ignore[call-overload]
             action_names=tuple(str(name) for name in header["action_names"]),  # type: ignore[attr-defined]
             num_steps=int(header["num_steps"]),  # type: ignore[call-overload]
-            condition=header["condition"],  # type: ignore[arg-type]
+            condition=None if header["condition"] is None else str(header["condition"]),
             training=dict(header["training"]),  # type: ignore[call-overload]
             space=str(header.get("space", "srgb")),
         )
@@ -78,7 +79,8 @@ def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy,
     ActionSet(card.action_names)  # refuses names that this version does not know
     policy = card.build()
     load_weights(policy, tensors, path)
-    return policy.to(device).eval(), card
+    find_conditioning(card.condition)  # likewise
+    return policy.to(device, torch.float32).eval(), card
 
 
 def load_weights(policy: Policy, tensors: dict[str, Tensor], path: Path) -> None:

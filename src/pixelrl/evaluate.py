@@ -1,42 +1,76 @@
-"""The paper's protocol on a folder of clean pictures: degrade, act greedily, measure."""
+"""The paper's protocol on a folder of pictures: degrade, act greedily, measure. For every task, by its own metric."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import torch
 
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
-from pixelrl.imaging.metrics import psnr, ssim
+from pixelrl.imaging.color import from_space, to_space
+from pixelrl.imaging.metrics import ssim
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import list_pictures, read_picture
-from pixelrl.tasks import Task
-from pixelrl.types import Condition, Image
+from pixelrl.tasks import Episode, Task
+from pixelrl.types import Image
 
 
 @dataclass(frozen=True)
-class Score:
-    """The measures of one picture, in dB except where said.
+class Outcome:
+    """A policy's work on one picture.
 
     Attributes:
         name: the file.
-        psnr_input: of the degraded picture.
-        psnr: of the result.
-        ssim: of the result (see `pixelrl.imaging.metrics.ssim`).
-        psnr_estimate: of the policy's own estimate before any action; None if it forms none.
+        start: the episode as the task began it; ``b`` is 1.
+        final: the result, ``(1, c, h, w)`` in the task's space, neither clipped nor rounded.
+        estimate: the policy's own estimate before any action, likewise; None if it forms none.
         seconds: for the whole episode, network and filters.
     """
 
     name: str
-    psnr_input: float
-    psnr: float
-    ssim: float
-    psnr_estimate: float | None
+    start: Episode
+    final: Image
+    estimate: Image | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """The measures of one picture.
+
+    Attributes:
+        name: the file.
+        metric: what is measured, `pixelrl.tasks.Task.metric_name`.
+        before: that of the picture as the agents saw it first.
+        after: that of the result.
+        ssim: of the result and the target (`pixelrl.imaging.metrics.ssim`).
+        estimate: the metric of the policy's own estimate before any action; None if it forms none.
+        seconds: for the whole episode, network and filters.
+    """
+
+    name: str
+    metric: str
+    before: float
+    after: float
+    ssim: float
+    estimate: float | None
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For files: the metric's own name is part of the keys, ``psnr_input``, ``psnr``, ``psnr_estimate``."""
+        return {
+            "name": self.name,
+            f"{self.metric}_input": self.before,
+            self.metric: self.after,
+            "ssim": self.ssim,
+            f"{self.metric}_estimate": self.estimate,
+            "seconds": self.seconds,
+        }
 
 
 def evaluate(
@@ -56,42 +90,120 @@ def evaluate(
     Args:
         agent: the policy.
         folder: clean pictures; colour ones are made grey for a grey policy.
-        task: the kind of degradation.
+        task: the kind of degradation, and the measure of success.
         level: its strength, in the unit of `Task.degrade`.
-        seed: of the noise.
+        seed: of the generator.
         limit: only the first so many pictures.
         ensemble: the mean of eight runs (`Agent.ensembled`).
 
     Raises:
-        UsageError: no folder of pictures.
+        UsageError: no folder of pictures, a task that takes pairs, or a policy that must be told what this task does
+            not have.
     """
-    if agent.card.condition not in (None, task.condition_name):
-        raise UsageError(f"policy {agent.name} must be told {agent.card.condition}, which this kind of noise has not")
+    if task.from_pairs:
+        raise UsageError("this task is measured on pairs of pictures; give their two folders to evaluate_pairs")
+    check_conditioning(agent, task)
     generator = torch.Generator().manual_seed(seed)
-    for path, name in _pictures(folder)[:limit]:
-        clean = _read(path, agent.num_channels)
-        start = task.degrade(clean, level, generator)
-        yield _score(agent, str(name), start.image, start.condition, clean, ensemble)
+    starts = (
+        (str(name), task.degrade(_read(path, agent.num_channels), level, generator))
+        for path, name in _pictures(folder)[:limit]
+    )
+    for outcome in play(agent, task, starts, ensemble):
+        yield scored(task, outcome)
 
 
 def evaluate_pairs(
-    agent: Agent, folder: Path, degraded: Path, limit: int | None = None, ensemble: bool = False
+    agent: Agent,
+    folder: Path,
+    degraded: Path,
+    limit: int | None = None,
+    ensemble: bool = False,
+    task: Task | None = None,
 ) -> Iterator[Score]:
-    """Score a policy on pictures that are degraded already, such as the fixed test images of text removal.
+    """Score a policy on pairs of pictures, such as the fixed test images of text removal, or looks.
 
     Args:
-        agent: the policy; it must take no noise level.
-        folder: clean pictures; colour ones are made grey for a grey policy.
-        degraded: their degraded partners of the same names, whatever the ending.
+        agent: the policy; it must be told nothing beside the picture.
+        folder: clean pictures, or those that show the look; colour ones are made grey for a grey policy.
+        degraded: their degraded partners, or those without the look, of the same names, whatever the ending.
         limit: only the first so many pictures.
         ensemble: the mean of eight runs (`Agent.ensembled`).
+        task: one that learns from pairs, for its metric and space; the PSNR in sRGB if left out.
 
     Raises:
-        UsageError: no folder of pictures, a partner that is missing or of another size, or a policy that must be told a
-            level.
+        UsageError: no folder of pictures, a partner that is missing or of another size, a policy that must be told
+            something, or a task that takes no pairs.
     """
     if agent.card.condition is not None:
-        raise UsageError(f"policy {agent.name} must be told {agent.card.condition}, which pictures on disk do not say")
+        told = agent.conditioning.name
+        raise UsageError(f"policy {agent.name} must be told {told}, which pictures on disk do not say")
+    task = _Pairs() if task is None else task
+    if not task.from_pairs:
+        raise UsageError("this task degrades pictures itself; give it clean ones alone")
+    for outcome in play(agent, task, _paired(agent, folder, degraded, limit, task), ensemble):
+        yield scored(task, outcome)
+
+
+def check_conditioning(agent: Agent, task: Task) -> None:
+    """Refuse a policy that must be told what a task's episodes do not hold.
+
+    Raises:
+        UsageError: it must.
+    """
+    if agent.card.condition not in (None, task.conditioning.reference):
+        told = agent.conditioning.name
+        raise UsageError(f"policy {agent.name} must be told {told}, which this task does not have")
+
+
+def play(agent: Agent, task: Task, starts: Iterable[tuple[str, Episode]], ensemble: bool = False) -> Iterator[Outcome]:
+    """Let a policy act on episodes of a task, each of one picture with its name."""
+    for name, start in starts:
+        image, condition = from_space(start.image, task.space).to(agent.device), start.condition.to(agent.device)
+        _synchronise(agent.device)
+        began = time.perf_counter()
+        final = agent.ensembled(image, condition) if ensemble else agent.run(image, condition)[1]
+        _synchronise(agent.device)
+        seconds = time.perf_counter() - began
+        with torch.no_grad():
+            seen = to_space(image, agent.card.space)
+            estimate = agent.policy.estimate(agent.policy.perceive(seen, condition), seen)
+        if estimate is not None:
+            estimate = to_space(from_space(estimate.cpu(), agent.card.space), task.space)
+        yield Outcome(name, start, to_space(final.cpu(), task.space), estimate, seconds)
+
+
+def scored(task: Task, outcome: Outcome) -> Score:
+    """The measures of an outcome by a task's metric."""
+    start, estimate = outcome.start, outcome.estimate
+    shown, target = (from_space(image, task.space) for image in (outcome.final, start.target))
+    return Score(
+        outcome.name,
+        task.metric_name,
+        task.metric(start.image, start).item(),
+        task.metric(outcome.final, start).item(),
+        ssim(shown, target).item(),
+        None if estimate is None else task.metric(estimate, start).item(),
+        outcome.seconds,
+    )
+
+
+@final
+class _Pairs(Task):
+    """Pictures that were degraded by somebody else."""
+
+    from_pairs = True
+    levels = ()
+
+    def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
+        before, after = clean.chunk(2, 1)
+        return Episode(before, after, self.conditioning.condition(before, {}), clean.new_ones((len(clean), 1)))
+
+    def begin(self, clean: Image, generator: torch.Generator) -> Episode:
+        return self.degrade(clean, 0.0, generator)
+
+
+def _paired(agent: Agent, folder: Path, degraded: Path, limit: int | None, task: Task) -> Iterator[tuple[str, Episode]]:
+    generator = torch.Generator()
     partners = {name.with_suffix(""): path for path, name in _pictures(degraded)}
     for path, name in _pictures(folder)[:limit]:
         if name.with_suffix("") not in partners:
@@ -100,27 +212,7 @@ def evaluate_pairs(
         image = _read(partners[name.with_suffix("")], agent.num_channels)
         if image.shape != clean.shape:
             raise UsageError(f"{name} and its partner in {degraded} are not of one size")
-        yield _score(agent, str(name), image, image.new_zeros((1, 1)), clean, ensemble)
-
-
-def _score(agent: Agent, name: str, noisy: Image, condition: Condition, clean: Image, ensemble: bool) -> Score:
-    image, condition = noisy.to(agent.device), condition.to(agent.device)
-    _synchronise(agent.device)
-    began = time.perf_counter()
-    final = agent.ensembled(image, condition) if ensemble else agent.run(image, condition)[1]
-    _synchronise(agent.device)
-    seconds = time.perf_counter() - began
-    final = final.cpu()
-    with torch.no_grad():
-        estimate = agent.policy.estimate(agent.policy.perceive(image, condition), image)
-    return Score(
-        name,
-        psnr(noisy, clean).item(),
-        psnr(final, clean).item(),
-        ssim(final, clean).item(),
-        None if estimate is None else psnr(estimate.cpu(), clean).item(),
-        seconds,
-    )
+        yield str(name), task.degrade(torch.cat([image, clean], 1), 0.0, generator)
 
 
 def _pictures(folder: Path) -> list[tuple[Path, Path]]:
@@ -136,7 +228,7 @@ def _pictures(folder: Path) -> list[tuple[Path, Path]]:
 def _read(path: Path, channels: int) -> Image:
     image = array_to_tensor(read_picture(path).pixels)
     if channels == 1 and image.shape[1] == 3:
-        weights = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+        weights = image.new_tensor([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
         return (image * weights[:, None, None]).sum(1, keepdim=True)
     return image.expand(-1, channels, -1, -1) if image.shape[1] == 1 else image
 

@@ -43,7 +43,7 @@ Act = Callable[[int, Image, Outcomes], Decision]
 """Decide what to do at step t, given the image and every action's outcome."""
 
 Watch = Callable[[int, Step], object]
-"""Told of every step t as it is done: for progress, or to keep the images. What it raises ends the episode."""
+"""Called at every step t as it is done: for progress, or to keep the images. What it raises ends the episode."""
 
 Progress = Callable[[float], object]
 """Called with the share of the work that is done, up to 1, after every step, and every tile of a large image. What it
@@ -199,12 +199,12 @@ def rollout(
         policy: in evaluation mode, on the image's device.
         actions: the action set that the policy was trained with.
         image: ``(b, c, h, w)``.
-        condition: ``(b, 1)``, e.g. sigma / 255.
+        condition: ``(b, k, h, w)`` or ``(b, k, 1, 1)``, e.g. sigma / 255 (`pixelrl.tasks.Conditioning`).
         num_steps: T.
         tile: side in pixels of the tiles that the network works on, which bounds memory, or None. What that changes
             (rounding at most), `pixelrl.policies.tiling` says.
         edits: a person's edits, *live*: the policy sees what comes of them, and reacts.
-        watch: told of every step.
+        watch: called at every step.
         progress: called with the share that is done.
 
     Raises:
@@ -233,5 +233,7 @@ def rollout(
             count()
         if watch is not None:
             watch(t, step)
-    stacked = torch.stack(maps) if maps else torch.zeros((0, *image.shape), dtype=torch.uint8)
-    return Trajectory(image, stacked, actions.names), final
+    if not maps:
+        nothing = (0, len(image), policy.num_agents, *image.shape[-2:])
+        return Trajectory(image, torch.zeros(nothing, dtype=torch.uint8, device=image.device), actions.names), final
+    return Trajectory(image, torch.stack(maps), actions.names), final

@@ -34,7 +34,7 @@ class Trace:
         actions: uint8 ``(t, g, h, w)``, indices into ``action_names``; g is 1 or c.
         action_names: the named operations.
         policy: the name of the policy that chose them.
-        condition: what it was told, for instance ``{"sigma": 25.0}``; empty if nothing.
+        condition: what it was told beside the picture, for instance ``{"sigma": 25.0}``; empty if nothing.
         space: the RGB space on whose values the operations are carried out (`pixelrl.imaging.color.SPACES`).
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None where the policy takes none.
         alpha: the picture's alpha channel, ``(h, w)`` in the dtype of ``pixels``, which no operation changes, or None.

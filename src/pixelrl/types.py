@@ -28,5 +28,6 @@ ActionMap = Integer[Tensor, "b g h w"]
 AgentMap = Float[Tensor, "b g h w"]
 """One number per agent: a reward, a value, a return, an advantage."""
 
-Condition = Float[Tensor, "b 1"] | Float[Tensor, "b k h w"]
-"""What is known of the degradation, e.g. sigma / 255: one number per image. Or k planes, told of every pixel."""
+Condition = Float[Tensor, "b k #h #w"]
+"""What the policy is told beside the image (`pixelrl.tasks.Conditioning`): k planes, ``(b, k, h, w)``, or
+``(b, k, 1, 1)`` where it is the same for all pixels, e.g. sigma / 255."""

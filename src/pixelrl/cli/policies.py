@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,14 @@ from pixelrl.policy_files import find_policy, read_header, shipped_policies
 if TYPE_CHECKING:
     from pixelrl.evaluate import Score
     from pixelrl.training.trainer import Trainer
+
+TASK_OF = {
+    "gaussian": "gaussian-denoising",
+    "poisson": "poisson-denoising",
+    "saltpepper": "saltpepper-denoising",
+    "text": "text-removal",
+}
+"""The task that undoes what an option of ``evaluate`` is about."""
 
 
 @click.command()
@@ -126,7 +133,9 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.option("--peak", type=click.FloatRange(min=0, min_open=True), help="Poisson noise: photons at white.")
 @click.option("--density", type=click.FloatRange(0, 1), help="Salt & pepper noise on this share of the pixels.")
 @click.option("--letters", type=click.FloatRange(min=6), help="Text with letters of so many pixels.")
-@click.option("--degraded", type=PATH, help="Folder of degraded partners of the same names, instead of noise.")
+@click.option("--task", "kind", metavar="KIND", help="Another task, as recipes name it, with its own metric.")
+@click.option("--level", type=float, help="With --task: how strongly it degrades, or the strength of saliency-editing.")
+@click.option("--degraded", type=PATH, help="Folder of partners of the same names, as they were before.")
 @click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many pictures.")
@@ -140,6 +149,8 @@ def evaluate(
     peak: float | None,
     density: float | None,
     letters: float | None,
+    kind: str | None,
+    level: float | None,
     degraded: Path | None,
     ensemble: bool,
     seed: int,
@@ -150,16 +161,23 @@ def evaluate(
 ) -> None:
     """Measure a POLICY (a shipped name or a file) by the paper's protocol.
 
-    Noise is neither clipped nor quantised; every pixel takes its most likely action; the result is clipped and
-    rounded to 8 bits. PSNR at peak 255; SSIM with an 11x11 Gaussian window of sigma 1.5.
+    Noise is neither clipped nor quantised; every pixel takes its most likely action; for PSNR and SSIM the result is
+    clipped and rounded to 8 bits. PSNR at peak 255; SSIM with an 11x11 Gaussian window of sigma 1.5. With --task the
+    measure is that task's own: for looks, give --task color-enhancement and the pictures before as --degraded.
     """
-    kinds = {"gaussian": sigma, "poisson": peak, "saltpepper": density, "text": letters}
-    given = [(noise, level) for noise, level in kinds.items() if level is not None]
+    if kind is None and level is not None:
+        raise UsageError("--level is for --task; give both, or one of --sigma, --peak, --density and --letters")
+    noises = {"gaussian": sigma, "poisson": peak, "saltpepper": density, "text": letters}
+    given = [(noise, strength) for noise, strength in noises.items() if strength is not None]
+    if kind is not None and degraded is None:
+        if level is None:
+            raise UsageError(f"--task {kind} needs --level, or --degraded where it is measured on pairs")
+        given.append((kind, level))
     if len(given) + (degraded is not None) != 1:
         raise UsageError(
-            "give one of --sigma, --peak, --density, --letters and --degraded, to say what is to be undone"
+            "give one of --sigma, --peak, --density, --letters, --task and --degraded, to say what is to be undone"
         )
-    if any(not math.isfinite(level) for _, level in given):
+    if any(not math.isfinite(strength) for _, strength in given):
         raise UsageError(f"{given[0][1]} is not a strength of noise; give a finite number")
     for option, folder in (("--data", data), ("--degraded", degraded)):
         if folder is not None and not folder.is_dir():
@@ -171,33 +189,32 @@ def evaluate(
     from pixelrl.agent import load
     from pixelrl.evaluate import evaluate as scores_of
     from pixelrl.evaluate import evaluate_pairs
-    from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, TextRemoval
+    from pixelrl.tasks import build_task
 
-    tasks = {
-        "gaussian": GaussianDenoising,
-        "poisson": PoissonDenoising,
-        "saltpepper": SaltPepperDenoising,
-        "text": TextRemoval,
-    }
+    task = None if kind is None and not given else build_task(kind or TASK_OF[given[0][0]], {})
     agent = load(policy, device)
     settings: dict[str, object] = {"ensemble": ensemble}
     if degraded is not None:
-        found = evaluate_pairs(agent, data, degraded, limit, ensemble)
+        found = evaluate_pairs(agent, data, degraded, limit, ensemble, task)
         settings |= {"degraded": degraded.name}
     else:
-        noise, level = given[0]
-        found = scores_of(agent, data, tasks[noise](), level, seed, limit, ensemble)
-        settings |= {"noise": noise, "level": level, "seed": seed}
+        assert task is not None
+        noise, strength = given[0]
+        found = scores_of(agent, data, task, strength, seed, limit, ensemble)
+        settings |= {"noise": noise, "level": strength, "seed": seed}
     scores: list[Score] = []
     for score in found:
         if not scores:
+            if score.metric != "psnr":
+                click.echo(f"input, result and estimate are measured as {score.metric}")
             click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
         scores.append(score)
         click.echo(_row(score.name, score))
     mean = _mean(scores)
     click.echo(_row(f"mean of {len(scores)}", mean))
     if json_file is not None:
-        content = {"policy": agent.name, **settings, "mean": asdict(mean), "pictures": [asdict(s) for s in scores]}
+        pictures = [each.as_dict() for each in scores]
+        content = {"policy": agent.name, **settings, "mean": mean.as_dict(), "pictures": pictures}
         make_folder(json_file.parent)
         try:
             with written_whole(json_file) as temporary:
@@ -207,8 +224,8 @@ def evaluate(
 
 
 def _row(name: str, score: Score) -> str:
-    estimate = "-" if score.psnr_estimate is None else f"{score.psnr_estimate:.3f}"
-    numbers = f"{score.psnr_input:7.3f} {score.psnr:7.3f} {score.ssim:7.4f} {estimate:>8} {score.seconds:8.3f}"
+    estimate = "-" if score.estimate is None else f"{score.estimate:.3f}"
+    numbers = f"{score.before:7.3f} {score.after:7.3f} {score.ssim:7.4f} {estimate:>8} {score.seconds:8.3f}"
     return f"{name:24} {numbers}"
 
 
@@ -217,11 +234,12 @@ def _mean(scores: list[Score]) -> Score:
 
     from pixelrl.evaluate import Score
 
-    estimates = [s.psnr_estimate for s in scores if s.psnr_estimate is not None]
+    estimates = [s.estimate for s in scores if s.estimate is not None]
     return Score(
         "mean",
-        fmean(s.psnr_input for s in scores),
-        fmean(s.psnr for s in scores),
+        scores[0].metric,
+        fmean(s.before for s in scores),
+        fmean(s.after for s in scores),
         fmean(s.ssim for s in scores),
         fmean(estimates) if estimates else None,
         fmean(s.seconds for s in scores),

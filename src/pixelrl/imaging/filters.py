@@ -133,7 +133,7 @@ def _check(image: Tensor, size: int, **sigmas: float) -> None:
 
 
 def _opencv(image: Tensor, apply: Callable[[Any, Any], object]) -> Tensor:
-    result = torch.empty(image.shape)
+    result = torch.empty(image.shape, dtype=torch.float32)
     sources = image.detach().contiguous().flatten(0, 1).numpy()
     for source, target in zip(sources, result.flatten(0, 1).numpy(), strict=True):
         apply(source, target)

@@ -1,37 +1,13 @@
-"""Levels of noise: how a policy is told of one, and how it is estimated where nobody gives it."""
+"""The level of the noise in an image, estimated."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import final
 
 import numpy as np
 
 from pixelrl.types import Image
-
-
-@final
-@dataclass(frozen=True)
-class NoiseLevel:
-    """One number that describes a noisy image.
-
-    Attributes:
-        name: what users and policy files call it.
-        unit: said in messages.
-        limits: the smallest and the largest value that makes sense.
-        encode: the number as a policy sees it (`pixelrl.tasks.Episode.condition`), of the order of 0 to 1.
-        estimate: the number from an image ``(b, c, h, w)``.
-    """
-
-    name: str
-    unit: str
-    limits: tuple[float, float]
-    encode: Callable[[float], float]
-    estimate: Callable[[Image], float]
-
 
 NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)
 """The median absolute deviation of a normal distribution with standard deviation 1."""
@@ -79,23 +55,3 @@ def estimate_peak(image: Image) -> float:
 def anscombe(image: Image, peak: float) -> Image:
     """``2 sqrt(peak * y + 3/8)``: Poisson noise of this peak becomes nearly Gaussian with variance 1."""
     return 2 * (peak * image.clamp_min(0) + 3 / 8).sqrt()
-
-
-def sigma_condition(sigma: float) -> float:
-    """Sigma as policies see it: as a share of the range of values."""
-    return sigma / 255
-
-
-def peak_condition(peak: float) -> float:
-    """The peak as policies see it: the standard deviation of the noise where the clean image is 1/2."""
-    return math.sqrt(0.5 / peak)
-
-
-NOISE_LEVELS: dict[str, NoiseLevel] = {
-    level.name: level
-    for level in (
-        NoiseLevel("sigma", "grey levels", (0.0, math.inf), sigma_condition, estimate_sigma),
-        NoiseLevel("peak", "photons at white", (1e-3, math.inf), peak_condition, estimate_peak),
-    )
-}
-"""Every level that a policy may be told, by name."""

@@ -77,27 +77,27 @@ def find_model(name: str) -> SaliencyModel:
     return found if name in MODELS else _one_by_one(found)
 
 
-def told(
+def object_planes(
     image: Float[Tensor, "b 3 h w"], mask: Bool[Tensor, "b 1 h w"], strength: Float[Tensor, "b 1"]
 ) -> Float[Tensor, "b 8 h w"]:
-    """What is told of every pixel: what is wanted of it, and of what colours the two sides are.
+    """In which direction every pixel's saliency shall change, and of what colours the two sides are.
 
-    The first plane is the strength inside the object and, the other way round, outside; there times the object's area
-    over that of the rest if that is the larger one, so that the rest weighs no more in all than the object. The others
-    are the same for all pixels of an image: the strength without its sign, and the mean colours of the surroundings and
-    of the object, as `pixelrl.imaging.color.opponent`.
+    The first plane, the direction, is the strength inside the object and, with the other sign, outside; there times the
+    object's area over that of the rest if that is the larger one, so that the rest weighs no more in all than the
+    object. The others are the same for all pixels of an image: the strength without its sign, and the mean colours of
+    the surroundings and of the object, as `pixelrl.imaging.color.opponent`.
 
     Args:
         image: sRGB.
         mask: where the object is. A random object may fill a crop; then there are no surroundings, and their colour, 0,
-            is told to nobody.
+            stands for no pixel.
         strength: positive to emphasise the object, negative to attenuate it.
     """
     area = mask.to(image).mean((2, 3), keepdim=True)
     strength = strength[:, :, None, None]
-    wanted = strength * torch.where(mask, 1.0, -(area / (1 - area).clamp_min(1e-6)).clamp_max(1))
+    direction = strength * torch.where(mask, 1.0, -(area / (1 - area).clamp_min(1e-6)).clamp_max(1))
     colors = opponent(image)
-    planes = (wanted, strength.abs(), mean_over(~mask, colors), mean_over(mask, colors))
+    planes = (direction, strength.abs(), mean_over(~mask, colors), mean_over(mask, colors))
     return torch.cat([plane.expand(-1, -1, *image.shape[-2:]) for plane in planes], 1)
 
 

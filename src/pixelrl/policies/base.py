@@ -39,11 +39,20 @@ class Policy(nn.Module, ABC):
     reward_kernel: nn.Parameter | None
     """The learned kernel ``(1, 1, 33, 33)`` of reward map convolution (training only), or None without it."""
     takes_condition: bool
-    """Whether the noise level (or another condition) is an input. If not, it is ignored."""
+    """Whether the condition is an input. If not, it is ignored."""
+    condition_planes: int = 1
+    """How many planes of a condition the network takes, if any (`pixelrl.tasks.Conditioning.num_planes`)."""
+    num_agents: int = 1
+    """g, the agents per pixel: 1, or as many as the image has channels."""
 
     @abstractmethod
     def perceive(self, image: Image, condition: Condition) -> Memory:
-        """Look at the image as the episode begins, and return the memory of step 0."""
+        """Look at the image as the episode begins, and return the memory of step 0.
+
+        Args:
+            image: ``(b, c, h, w)``.
+            condition: ``(b, k, h, w)``, or ``(b, k, 1, 1)`` where it is the same for all pixels.
+        """
 
     @abstractmethod
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:

@@ -87,6 +87,7 @@ class Lookahead(Policy):
             estimate is then a quadratic function of the pixel's own colour, whose coefficients the encoder chooses for
             each place from a `REDUCTION` times smaller image (as in Gharbi et al., SIGGRAPH 2017): a look asks for a
             wide view more than for detail, and the pixel brings its own.
+        condition_planes: planes of the condition (`pixelrl.tasks.Conditioning.num_planes`).
     """
 
     stride = 2
@@ -103,15 +104,18 @@ class Lookahead(Policy):
         reward_map_convolution: bool = False,
         impulses: bool = False,
         lab: bool = False,
+        condition_planes: int = 1,
     ) -> None:
         super().__init__()
-        self.impulses, self.lab = impulses, lab
+        self.impulses, self.lab, self.condition_planes = impulses, lab, condition_planes
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         before, deep, after = depths
         self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
         self.num_agents = 1 if lab else num_channels
         cells, agents = 4 * num_channels, 4 * self.num_agents
-        self.encoder = Encoder((3 if impulses else 1) * cells + 1, width, deep_width, (before, deep, after))
+        self.encoder = Encoder(
+            (3 if impulses else 1) * cells + condition_planes, width, deep_width, (before, deep, after)
+        )
         self.to_residual = nn.Conv2d(width, 3 * QUADRATIC if lab else cells, 3, padding=1)
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
@@ -130,38 +134,38 @@ class Lookahead(Policy):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
-        """Encode the noisy image, with its condition (sigma / 255) as a constant plane."""
+        """Encode the noisy image with its condition, of whose planes every second pixel is seen."""
         height, width = image.shape[-2:]
+        condition = pad_to_multiple(condition.expand(-1, -1, height, width), self.alignment)
         image = pad_to_multiple(image, self.alignment)
         if self.lab:
             return self._perceive_colors(image, condition)[:, :, : (height + 1) // 2, : (width + 1) // 2]
         cells = F.pixel_unshuffle(filled(image) if self.impulses else image, 2)
-        plane = condition[:, :, None, None].expand(-1, 1, *cells.shape[-2:])
-        seen = [cells, plane]
+        seen = [cells, condition[:, :, ::2, ::2]]
         if self.impulses:
             missing = F.pixel_unshuffle(((image <= 0) | (image >= 1)).float(), 2)
             seen += [missing, F.pixel_unshuffle(image, 2)]
         features = self.encoder(torch.cat(seen, 1).contiguous(memory_format=torch.channels_last))
         residual = self.to_residual(features)
         estimate = cells - (residual * missing if self.impulses else residual)
-        clock = torch.zeros_like(plane)
+        clock = torch.zeros_like(cells[:, :1])
         # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
         # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
-        noted = self.to_memory(features.detach())
-        memory = torch.cat([noted.to(estimate.dtype), estimate, clock], 1)
+        remembered = self.to_memory(features.detach())
+        memory = torch.cat([remembered.to(estimate.dtype), estimate, clock], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
 
     def _perceive_colors(self, image: Image, condition: Condition) -> Memory:
         """Like `perceive`, for ``lab``: the encoder sees a reduced image, its coefficients meet the whole one."""
         small = F.pixel_unshuffle(F.avg_pool2d(prophoto_to_lab(image), REDUCTION), 2)
-        plane = condition[:, :, None, None].expand(-1, 1, *small.shape[-2:])
-        features = self.encoder(torch.cat([small, plane], 1).contiguous(memory_format=torch.channels_last))
+        planes = condition[:, :, :: 2 * REDUCTION, :: 2 * REDUCTION]
+        features = self.encoder(torch.cat([small, planes], 1).contiguous(memory_format=torch.channels_last))
         coefficients = F.interpolate(self.to_residual(features).float(), image.shape[-2:], mode="bilinear")
         coefficients = coefficients.view(len(image), 3, QUADRATIC, *image.shape[-2:])
         change = (coefficients * quadratic_terms(image)[:, None]).sum(2)
-        noted = F.interpolate(self.to_memory(features.detach()).float(), scale_factor=REDUCTION)
-        clock = torch.zeros_like(noted[:, :1])
-        return torch.cat([noted, F.pixel_unshuffle(image - change, 2), clock], 1)
+        remembered = F.interpolate(self.to_memory(features.detach()).float(), scale_factor=REDUCTION)
+        clock = torch.zeros_like(remembered[:, :1])
+        return torch.cat([remembered, F.pixel_unshuffle(image - change, 2), clock], 1)
 
     def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""

@@ -1,4 +1,4 @@
-"""A policy that is told of every pixel what is wanted of it, and has no target picture.
+"""A policy that is told in which direction the saliency of every pixel shall change, and has no target picture.
 
 Like the lookahead policy it perceives once and is shown what every action would do. There is no estimate to follow:
 outcomes are compared with the picture as it was, and with the direction in which an object is to leave the colour of
@@ -20,16 +20,16 @@ from pixelrl.policies.lookahead import Encoder, pad_to_multiple
 from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import Condition, Image, Outcomes
 
-TOLD = 8
-"""Planes of what the policy is told: what is wanted, the strength, and the mean colours of surroundings and object."""
+CONDITION_PLANES = 8
+"""Direction, strength, and the mean colours of surroundings and object (`pixelrl.imaging.saliency.object_planes`)."""
 
 
 @final
 class Steering(Policy):
     """The policy of saliency-driven editing, one agent per pixel of an RGB image.
 
-    A step's logits start as ``away * wanted * f - least * strength * m - most * m^2``, where f is how far an outcome
-    goes in the direction in which the object's mean colour differs from the surroundings', and m how far from the
+    A step's logits start as ``away * direction * f - least * strength * m - most * m^2``, where f is how far an outcome
+    takes a pixel along the contrast between the object's mean colour and the surroundings', and m how far from the
     picture as it was, with three learned factors; a small convolutional head that starts at zero corrects them. Colours
     are compared as `pixelrl.imaging.color.opponent` values. The encoder learns from reinforcement alone.
 
@@ -49,6 +49,7 @@ class Steering(Policy):
     stride = 2
     alignment = 4
     takes_condition = True
+    condition_planes = CONDITION_PLANES
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Steering(Policy):
         before, deep, after = depths
         self.num_actions, self.head_width = num_actions, head_width
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
-        self.encoder = Encoder(CELL * (3 + 1) + TOLD - 1, width, deep_width, (before, deep, after))
+        self.encoder = Encoder(CELL * (3 + 1) + CONDITION_PLANES - 1, width, deep_width, (before, deep, after))
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(CELL * num_actions * (3 + 1) + 1, head_width, 3, padding=1)
         self.to_logits = nn.Conv2d(head_width, CELL * num_actions, 3, padding=1)
@@ -81,7 +82,7 @@ class Steering(Policy):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
-        """Encode the picture and its condition ``(b, 8, h, w)``, see `pixelrl.imaging.saliency.told`."""
+        """Encode the picture and its condition ``(b, 8, h, w)``, see `pixelrl.imaging.saliency.object_planes`."""
         height, width = image.shape[-2:]
         image, condition = (pad_to_multiple(x, self.alignment) for x in (image, condition))
         cells = F.pixel_unshuffle(torch.cat([opponent(image), condition[:, :1]], 1), 2)
@@ -96,23 +97,23 @@ class Steering(Policy):
         return None
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
-        """Compare every outcome with the picture as it was and with the direction that is wanted."""
+        """Compare every outcome with the picture as it was and with the contrast between object and surroundings."""
         height, width = image.shape[-2:]
-        noted, clock = memory[:, : self.head_width], memory[:, -1:]
-        told = memory[:, self.head_width : -1].float()
-        known = F.pixel_shuffle(told[:, : 4 * CELL], 2)[..., :height, :width]
-        start, wanted = known[:, :3], known[:, 3:]
-        everywhere = told[:, 4 * CELL :, :1, :1]
+        features, clock = memory[:, : self.head_width], memory[:, -1:]
+        observed = memory[:, self.head_width : -1].float()
+        by_pixel = F.pixel_shuffle(observed[:, : 4 * CELL], 2)[..., :height, :width]
+        start, direction = by_pixel[:, :3], by_pixel[:, 3:]
+        everywhere = observed[:, 4 * CELL :, :1, :1]
         strength, difference = everywhere[:, :1], everywhere[:, 4:] - everywhere[:, 1:4]
-        direction = difference / (length(difference) + 0.02)  # of two sides much alike, none to speak of
+        contrast = difference / (length(difference) + 0.02)  # of two sides much alike, none to speak of
         colors = opponent(outcomes)
         moved = colors - start[:, None]
-        farther = ((colors - opponent(image)[:, None]) * direction[:, None]).sum(2, keepdim=True) * wanted[:, None]
+        farther = ((colors - opponent(image)[:, None]) * contrast[:, None]).sum(2, keepdim=True) * direction[:, None]
         # Squashed, so that small moves and large ones are both told apart: 4 grey levels map to a half.
         squashed = torch.cat([moved / (moved.abs() + 4 / 255), 10 * farther], 2).flatten(1, 2)
         cells = F.pixel_unshuffle(pad_to_multiple(squashed, 2), 2)
         inputs = torch.cat([cells, clock], 1).contiguous(memory_format=torch.channels_last)
-        hidden = F.relu(self.compare(inputs) + noted)
+        hidden = F.relu(self.compare(inputs) + features)
         logits = F.pixel_shuffle(self.to_logits(hidden).float(), 2)[..., :height, :width]
         away, least, most = self.log_factors.exp()
         far = length(moved)

@@ -76,10 +76,11 @@ def tiled_perceive(
 ) -> Memory:
     """`Policy.perceive` in tiles of ``side`` pixels; ``after_tile`` is called after each."""
     s = policy.stride
+    planes = condition.expand(-1, -1, *image.shape[-2:])
     memory: Memory | None = None
     for rows, columns in _windows(policy, image, side):
         window = (..., _outer(rows, 1), _outer(columns, 1))
-        part = policy.perceive(image[window], condition[window] if condition.ndim == 4 else condition)
+        part = policy.perceive(image[window], planes[window])
         if memory is None:
             height, width = (-(-n // s) for n in image.shape[-2:])
             memory = part.new_empty((*part.shape[:2], height, width))

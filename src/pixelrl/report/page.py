@@ -155,7 +155,7 @@ def asked_again(
     recorded = trajectory.actions.to(agent.device)
     if seen == 1:
         recorded = recorded.expand(-1, -1, channels, -1, -1).reshape(-1, channels, 1, height, width)
-    condition = _condition(trace, agent, image)
+    condition = _condition(trace, agent, trajectory.initial.to(agent.device)).repeat_interleave(len(image), 0)
     side = None if tile is None or max(height, width) <= tile else tile
     with torch.no_grad():
         perceive = agent.policy.perceive
@@ -174,13 +174,13 @@ def asked_again(
 
 def _condition(trace: Trace, agent: Agent, image: Image) -> Condition:
     """What the policy was told, as it saw it."""
-    name = agent.card.condition
-    if name is None:
-        return agent.condition(image, {})
-    if name not in trace.condition or (name == "strength") != (trace.mask is not None):
-        raise UsageError(f"the trace does not say which {name} the policy {agent.name} was told")
+    needed = [quantity.name for quantity in agent.conditioning.quantities]
+    missing = [name for name in needed if name not in trace.condition]
+    if missing or agent.takes_mask != (trace.mask is not None):
+        what = " and ".join(missing) or "mask"
+        raise UsageError(f"the trace does not say which {what} the policy {agent.name} was told")
     mask = None if trace.mask is None else torch.from_numpy(trace.mask)
-    return agent.condition(image, trace.condition, mask)
+    return agent.condition(image, {name: trace.condition[name] for name in needed}, mask)
 
 
 def _shipped(trace: Trace) -> Agent:

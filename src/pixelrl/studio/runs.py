@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from pixelrl.agent import Agent, Level
+from pixelrl.agent import Agent
 from pixelrl.edits import Edit
 from pixelrl.imaging.color import to_space
 from pixelrl.pictures.formats import Picture
 from pixelrl.rollout import Step, Trajectory
 from pixelrl.studio.preview import Film
 from pixelrl.studio.screen import Recorded
+from pixelrl.tasks.conditioning import Given
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -25,7 +26,7 @@ Progress = Callable[[float, str], None]
 def play(
     agent: Agent,
     picture: Picture,
-    level: Level,
+    level: Given | Mapping[str, Given],
     mask: npt.NDArray[np.bool_] | None,
     edits: Sequence[Edit],
     progress: Progress,
@@ -35,7 +36,7 @@ def play(
     Args:
         agent: the policy.
         picture: in the file's depth.
-        level: what it is told, of whatever kind it takes; nothing if it takes none.
+        level: its condition (`pixelrl.agent.Agent.__call__`).
         mask: bool ``(h, w)``, the object; None for the most salient one, or for policies that take none.
         edits: to which it reacts.
         progress: told of every step.
@@ -57,8 +58,8 @@ def play(
         progress(done / (steps * channels), f"step {t + 1} of {steps}")
 
     progress(0.0, "looking at the picture")
-    told = {} if agent.card.condition is None else {agent.card.condition: level}
-    result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, **told)  # type: ignore[arg-type]
+    condition = level if agent.conditioning.quantities else "auto"
+    result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, condition=condition)
     images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
     return Recorded(result.trace().of(picture), Film(images, result.trajectory.actions))
 

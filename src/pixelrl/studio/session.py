@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pixelrl.agent import Agent, Level, object_mask
+from pixelrl.agent import Agent, object_mask
 from pixelrl.edits import Edit, Editor, parse_edits, within
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space
@@ -30,6 +30,7 @@ from pixelrl.studio.regions import check_mask, chosen, painted, touching
 from pixelrl.studio.runs import Progress, play, replayed
 from pixelrl.studio.screen import Recorded, Screen
 from pixelrl.studio.store import Folder
+from pixelrl.tasks.conditioning import Given
 from pixelrl.trace import Trace, load_trace, save_trace
 
 MOST_EDITS = 300
@@ -62,7 +63,7 @@ class Session(Screen):
 
     # --- Runs -------------------------------------------------------------------------------------
 
-    def run(self, agent: Agent, level: Level, progress: Progress) -> None:
+    def run(self, agent: Agent, level: Given, progress: Progress) -> None:
         """Let a policy work on the picture, with the object that is wanted. Edits stay; they must fit its operations.
 
         Raises:
@@ -141,9 +142,8 @@ class Session(Screen):
             edits, recorded = self.edits, self.recorded
         kept = within(edits, len(recorded.trace.actions))  # edits of a policy of more steps may have stayed
         # Told the same as the recorded run: it must not guess again.
-        level = next(iter(recorded.trace.condition.values()), None)
-        told: Level = "auto" if level is None else level
-        reaction = play(agent, self.picture, told, recorded.trace.mask, kept, progress) if kept else recorded
+        trace = recorded.trace
+        reaction = play(agent, self.picture, trace.condition, trace.mask, kept, progress) if kept else recorded
         with self.lock:
             if edits is self.edits:
                 self.reaction = reaction

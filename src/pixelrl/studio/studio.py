@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from dataclasses import dataclass
@@ -12,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl.actions import ACTIONS
-from pixelrl.agent import STRENGTH, TILE, Agent, Level, load
+from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, PixelRLError, UsageError
-from pixelrl.imaging.noise import NOISE_LEVELS
 from pixelrl.pictures.display import orientation_of
 from pixelrl.studio.notes import check_level
 from pixelrl.studio.preview import Box, bounds
@@ -25,6 +25,7 @@ from pixelrl.studio.session import Session
 from pixelrl.studio.store import Folder, Store
 from pixelrl.studio.words import place, words
 from pixelrl.studio.work import CancelledError, Worker
+from pixelrl.tasks.conditioning import Given
 
 Json = dict[str, object]
 
@@ -106,7 +107,7 @@ class Studio:
             if former is not None and former != policy:
                 target = Session(self.store.branch(session.folder), session.picture)
             try:
-                target.run(agent, cast(Level, level), progress)
+                target.run(agent, cast(Given, level), progress)
             except BaseException:
                 if target is not session:
                     self.store.forget(target.folder.id)
@@ -145,7 +146,7 @@ class Studio:
         assert session.recorded is not None
         agent = self.agent(session.recorded.trace.policy)
         if asked is not None:
-            session.run(agent, cast(Level, asked["level"]), watched)
+            session.run(agent, cast(Given, asked["level"]), watched)
         elif session.must_react():
             session.live(agent, watched)
 
@@ -166,7 +167,7 @@ class Studio:
                 agent = self.agent(name)
             except PixelRLError:
                 continue
-            condition = _condition(agent.card.condition)
+            condition = _control(agent)
             channels, steps = agent.num_channels, agent.card.num_steps
             takes: Json = {"condition": condition, "object": agent.takes_mask, "channels": channels}
             found.append({"name": name, **words(name)._asdict(), "steps": steps, **takes})
@@ -228,13 +229,21 @@ class Studio:
         return [_offer(folder) for folder in self.store.offered() if folder.id != current]
 
 
-def _condition(name: str | None) -> Json | None:
-    """What a policy may be told."""
-    if name is None:
+def _control(agent: Agent) -> Json | None:
+    """The control of what a policy may be told, in the words of its conditioning; None if there is nothing to give."""
+    if not agent.conditioning.quantities:
         return None
-    if name not in NOISE_LEVELS:
-        return {"name": name, "unit": "from -1 to 1", "low": -1, "high": 1, "usual": STRENGTH}
-    return {"name": name, "unit": NOISE_LEVELS[name].unit, "low": 0, "high": None}
+    quantity = agent.conditioning.quantities[0]
+    return {
+        "name": quantity.name,
+        "label": quantity.label,
+        "help": quantity.help,
+        "unit": quantity.unit or f"numbers from {quantity.low:g} to {quantity.high:g}",
+        "low": quantity.low,
+        "high": quantity.high if math.isfinite(quantity.high) else None,
+        "slider": quantity.slider,
+        "usual": quantity.default,
+    }
 
 
 def _offer(folder: Folder) -> Json:

@@ -5,22 +5,27 @@ from __future__ import annotations
 from pixelrl.errors import UsageError
 from pixelrl.plugins import resolve_class
 from pixelrl.tasks.base import Episode, Task
+from pixelrl.tasks.conditioning import CONDITIONINGS, Conditioning, Quantity, find_conditioning
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 from pixelrl.tasks.enhancement import ColorEnhancement
 from pixelrl.tasks.restoration import TextRemoval
 from pixelrl.tasks.saliency import SaliencyEditing
 
 __all__ = [
+    "CONDITIONINGS",
     "TASKS",
     "ColorEnhancement",
+    "Conditioning",
     "Episode",
     "GaussianDenoising",
     "PoissonDenoising",
+    "Quantity",
     "SaliencyEditing",
     "SaltPepperDenoising",
     "Task",
     "TextRemoval",
     "build_task",
+    "find_conditioning",
 ]
 
 TASKS: dict[str, type[Task]] = {

@@ -11,25 +11,35 @@ from torch import Tensor
 
 from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import psnr
+from pixelrl.tasks.conditioning import Conditioning, Nothing
 from pixelrl.types import Condition, Image, Outcomes
 
 
 @dataclass(frozen=True)
 class Episode:
-    """The start of an episode.
+    """The start of an episode, not the whole of one; `pixelrl.rollout.episode` plays it.
 
     Attributes:
         image: what the agents see at step 0, ``(b, c, h, w)``.
         target: what they are rewarded for coming closer to, same shape.
-        condition: what the policy is told, ``(b, 1)``, or of every pixel, ``(b, 1, h, w)``; of noise, sigma / 255.
+        condition: what the policy is told beside the image, ``(b, k, h, w)`` or ``(b, k, 1, 1)``, as the task's
+            `Conditioning` encodes it.
         reward_scale: a positive factor per image, ``(b, 1)``, on all its rewards. It changes no image's best policy,
             but keeps strong noise from drowning the gradient of weak noise.
+
+    Raises:
+        ValueError: the condition has another number of dimensions.
     """
 
     image: Image
     target: Image
     condition: Condition
     reward_scale: Float[Tensor, "b 1"]
+
+    def __post_init__(self) -> None:
+        if self.condition.ndim != 4:
+            shape = tuple(self.condition.shape)
+            raise ValueError(f"a condition is (b, k, h, w), or (b, k, 1, 1) for all pixels alike, not {shape}")
 
 
 class Task(ABC):
@@ -39,8 +49,8 @@ class Task(ABC):
     num_steps: int
     """T, the length of an episode."""
 
-    condition_name: str | None
-    """What `Episode.condition` is, for a policy's file: for instance ``sigma``. None if nothing is told: it is 0."""
+    conditioning: Conditioning = Nothing()
+    """What the policy is told beside the image; it encodes `Episode.condition`, and a policy's file names it."""
     levels: tuple[float, ...]
     """The strengths of degradation at which training is validated, in `degrade`'s unit."""
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import final
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
-from pixelrl.imaging.noise import peak_condition, sigma_condition
 from pixelrl.tasks.base import Episode, Task, checked_steps
-from pixelrl.types import Condition, Image
+from pixelrl.tasks.conditioning import Peak, Sigma
+from pixelrl.types import Image
 
 
 @final
@@ -31,7 +33,7 @@ class GaussianDenoising(Task):
         UsageError: an empty or negative range of sigma, a share that is none, or less than one step.
     """
 
-    condition_name = "sigma"
+    conditioning = Sigma()
 
     def __init__(
         self,
@@ -50,23 +52,22 @@ class GaussianDenoising(Task):
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of sigma = ``level`` grey levels."""
-        condition = clean.new_full((len(clean), 1), sigma_condition(level))
-        return self._noisy(clean, condition, generator)
+        return self._noisy(clean, clean.new_full((len(clean),), level, dtype=torch.float64), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets its own sigma, uniform over the range but for those of ``low_share``."""
-        low, high = (sigma_condition(level) for level in self.sigma)
-        uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
+        low, high = self.sigma
+        uniform = torch.rand((len(clean),), generator=generator, device=clean.device)
         if share := self.low_share:
             lowest = (0.2 * uniform / share - 0.1).clamp_min(0)
             uniform = torch.where(uniform < share, lowest, (uniform - share) / max(1 - share, 1e-6))
-        start = self._noisy(clean, low + (high - low) * uniform, generator)
+        start = self._noisy(clean, low + (high - low) * uniform.double(), generator)
         return _stored(start, self.stored, generator)
 
-    @staticmethod
-    def _noisy(clean: Image, condition: Condition, generator: torch.Generator) -> Episode:
+    def _noisy(self, clean: Image, sigma: Float[Tensor, " b"], generator: torch.Generator) -> Episode:
+        condition = self.conditioning.encode(clean, {"sigma": sigma}, None)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-        return Episode(clean + condition[:, :, None, None] * noise, clean, condition, _balance(condition))
+        return Episode(clean + condition * noise, clean, condition, _balance(condition))
 
 
 @final
@@ -83,7 +84,7 @@ class PoissonDenoising(Task):
         UsageError: a range of peaks that is empty or not positive, a share that is none, or less than one step.
     """
 
-    condition_name = "peak"
+    conditioning = Peak()
 
     def __init__(
         self,
@@ -101,18 +102,17 @@ class PoissonDenoising(Task):
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of peak ``level``."""
-        return self._noisy(clean, clean.new_full((len(clean), 1), level), generator)
+        return self._noisy(clean, clean.new_full((len(clean),), level), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets its own peak, uniform over the range of its logarithm."""
         low, high = (math.log(peak) for peak in self.peak)
-        uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
+        uniform = torch.rand((len(clean),), generator=generator, device=clean.device)
         return _stored(self._noisy(clean, torch.exp(low + (high - low) * uniform), generator), self.stored, generator)
 
-    @staticmethod
-    def _noisy(clean: Image, peak: Condition, generator: torch.Generator) -> Episode:
-        photons = peak[:, :, None, None]
-        condition = peak.new_tensor([[peak_condition(each)] for each in peak.flatten().tolist()])
+    def _noisy(self, clean: Image, peak: Float[Tensor, " b"], generator: torch.Generator) -> Episode:
+        photons = peak[:, None, None, None]
+        condition = self.conditioning.encode(clean, {"peak": peak.double()}, None)
         return Episode(torch.poisson(clean * photons, generator) / photons, clean, condition, _balance(condition))
 
 
@@ -120,7 +120,7 @@ class PoissonDenoising(Task):
 class SaltPepperDenoising(Task):
     """Salt & pepper noise: a pixel is hit with probability ``density`` and becomes 0 or 1, with equal chance.
 
-    Nothing is told of the degradation: a hit pixel shows it.
+    The policy is told nothing of the degradation: a hit pixel shows it.
 
     Args:
         density: range of the density; one set of weights serves all of it.
@@ -130,8 +130,6 @@ class SaltPepperDenoising(Task):
     Raises:
         UsageError: a range of density that does not lie in [0, 1], or less than one step.
     """
-
-    condition_name = None
 
     def __init__(
         self,
@@ -147,13 +145,21 @@ class SaltPepperDenoising(Task):
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of density ``level``."""
-        return _hit(clean, clean.new_full((len(clean), 1), level), generator)
+        return self._hit(clean, clean.new_full((len(clean), 1), level), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets its own density, uniform over the range."""
         low, high = self.density
         uniform = torch.rand((len(clean), 1), generator=generator, device=clean.device)
-        return _hit(clean, low + (high - low) * uniform, generator)
+        return self._hit(clean, low + (high - low) * uniform, generator)
+
+    def _hit(self, clean: Image, density: Float[Tensor, "b 1"], generator: torch.Generator) -> Episode:
+        uniform = torch.rand(clean.shape, generator=generator, device=clean.device)
+        share = density[:, :, None, None]
+        noisy = torch.where(uniform < share, (uniform < share / 2).float(), clean)
+        # A hit pixel is far off, so rewards are scaled down to those of Gaussian noise: about 1 for an episode.
+        scale = torch.square(0.12 / (density + 0.05))
+        return Episode(noisy, clean, self.conditioning.condition(noisy, {}), scale)
 
 
 def _checked_share(name: str, share: float) -> float:
@@ -171,14 +177,6 @@ def _stored(start: Episode, share: float, generator: torch.Generator) -> Episode
     return replace(start, image=torch.where(chosen, as_file, start.image))
 
 
-def _balance(condition: Condition) -> Condition:
+def _balance(deviation: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b 1"]:
     """The reward scale for additive noise of this standard deviation: the paper's at sigma 15, elsewhere near it."""
-    return torch.square(20 / 255 / (condition + 5 / 255))
-
-
-def _hit(clean: Image, density: Condition, generator: torch.Generator) -> Episode:
-    uniform = torch.rand(clean.shape, generator=generator, device=clean.device)
-    share = density[:, :, None, None]
-    noisy = torch.where(uniform < share, (uniform < share / 2).float(), clean)
-    # A hit pixel is far off, so rewards are scaled down to those of Gaussian noise: about 1 for an episode.
-    return Episode(noisy, clean, torch.zeros_like(density), torch.square(0.12 / (density + 0.05)))
+    return torch.square(20 / 255 / (deviation[:, :, 0, 0] + 5 / 255))

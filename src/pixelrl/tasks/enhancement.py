@@ -28,7 +28,6 @@ class ColorEnhancement(Task):
         UsageError: another space, or less than one step.
     """
 
-    condition_name = None
     from_pairs = True
     space = "prophoto"
     metric_name = "lab_distance"
@@ -44,8 +43,7 @@ class ColorEnhancement(Task):
         before, after = clean.chunk(2, 1)
         if self.files == "srgb":
             before, after = srgb_to_prophoto(before), srgb_to_prophoto(after)
-        none = clean.new_zeros((len(clean), 1))
-        return Episode(before, after, none, torch.ones_like(none))
+        return Episode(before, after, self.conditioning.condition(before, {}), clean.new_ones((len(clean), 1)))
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Like `degrade`."""

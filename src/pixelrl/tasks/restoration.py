@@ -33,8 +33,6 @@ class TextRemoval(Task):
         UsageError: a folder without fonts, a share or quality that is none, or less than one step.
     """
 
-    condition_name = None
-
     def __init__(
         self,
         fonts: str = "",
@@ -70,8 +68,7 @@ class TextRemoval(Task):
         low, high = self.jpeg_quality
         for i in torch.nonzero(compress < jpeg_share).flatten().tolist():
             image[i] = jpeg(image[i : i + 1], round(low + (high - low) * between[i].item()))[0]
-        none = clean.new_zeros((batch, 1))
-        return Episode(image, clean, none, torch.ones_like(none))
+        return Episode(image, clean, self.conditioning.condition(image, {}), clean.new_ones((batch, 1)))
 
 
 def jpeg(image: Image, quality: int) -> Image:

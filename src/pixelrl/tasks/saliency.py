@@ -15,8 +15,9 @@ from torch import Tensor
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import lab_distance, srgb_to_lab
-from pixelrl.imaging.saliency import find_model, mean_over, means_of, superpixels, told
+from pixelrl.imaging.saliency import find_model, mean_over, means_of, superpixels
 from pixelrl.tasks.base import Episode, Task, checked_steps
+from pixelrl.tasks.conditioning import Strength
 from pixelrl.types import Image
 
 ACTIONS = (
@@ -36,11 +37,11 @@ ACTIONS = (
 class SaliencyEditing(Task):
     """Raise the saliency of an object and lower that of its surroundings, or the other way round.
 
-    Every pixel is told what is wanted of it (`pixelrl.imaging.saliency.told`, ``Episode.condition``
-    ``(b, 8, h, w)``). An edit that moves it by d in Lab and changes the mean saliency of its side,
-    object or surroundings, by s is worth ::
+    The condition ``(b, 8, h, w)`` says of every pixel whether its saliency shall rise or fall
+    (`pixelrl.imaging.saliency.object_planes`). An edit that moves it by d in Lab and changes the mean saliency of its
+    side, object or surroundings, by s is worth ::
 
-        wanted * s - |strength| * least * d - cost * d^2
+        direction * s - |strength| * least * d - cost * d^2
 
     to it, in tens of units. So an edit must bring ``least`` of what it moves, and of what does, strength times as much
     is done: one set of weights serves all strengths. Saliency is shared out, for it is made together: a pixel that went
@@ -60,7 +61,7 @@ class SaliencyEditing(Task):
         UsageError: an unknown model, a range that is none, a negative cost, or less than one step.
     """
 
-    condition_name = "strength"
+    conditioning = Strength()
     metric_name = "worth"
 
     def __init__(
@@ -83,19 +84,19 @@ class SaliencyEditing(Task):
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Give each image a random object, to be treated with strength ``level``; the images are as they are."""
-        return self._episode(clean, clean.new_full((len(clean), 1), level), generator)
+        return self._episode(clean, clean.new_full((len(clean),), level), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
         """Every crop gets an object, a direction and a strength of its own."""
         low, high = self.strength
-        which, way = torch.rand((2, len(clean), 1), generator=generator, device=clean.device)
+        which, way = torch.rand((2, len(clean)), generator=generator, device=clean.device)
         strength = (low + (high - low) * which) * torch.where(way < 0.5, -1.0, 1.0)
         return self._episode(clean, strength, generator)
 
-    @staticmethod
-    def _episode(image: Image, strength: Float[Tensor, "b 1"], generator: torch.Generator) -> Episode:
+    def _episode(self, image: Image, strength: Float[Tensor, " b"], generator: torch.Generator) -> Episode:
         masks = torch.stack([random_object(each, generator) for each in image])[:, None]
-        return Episode(image, image, told(image, masks, strength), image.new_ones((len(image), 1)))
+        condition = self.conditioning.encode(image, {"strength": strength}, masks)
+        return Episode(image, image, condition, image.new_ones((len(image), 1)))
 
     def metric(self, image: Image, start: Episode) -> Float[Tensor, " b"]:
         """What the whole episode earned a pixel in the mean."""
@@ -111,18 +112,18 @@ class SaliencyEditing(Task):
         Alone, no pixel can do anything for saliency. So each action is tried out twice for the whole image, once inside
         and once outside the object.
         """
-        wanted, unchanged = start.condition[:, None, :1], before[:, None]
-        rising = wanted > 0
+        direction, unchanged = start.condition[:, None, :1], before[:, None]
+        rising = direction > 0
         trials = torch.stack([torch.where(side, outcomes, unchanged) for side in (rising, ~rising)])
         maps = self._saliency(trials.flatten(0, 2)).view(*trials.shape[:3], 1, *trials.shape[-2:])
-        gains = wanted * torch.where(rising, mean_over(rising, maps[0]), mean_over(~rising, maps[1]))
+        gains = direction * torch.where(rising, mean_over(rising, maps[0]), mean_over(~rising, maps[1]))
         costs = self._costs(start.condition[:, None, 1:2], start.target[:, None], outcomes)
         return (gains - costs) / 10 - self._worth(start, before)[:, None]
 
     def _worth(self, start: Episode, image: Image) -> Float[Tensor, "b 1 h w"]:
-        wanted, map_ = start.condition[:, :1], self._saliency(image)
-        rising = wanted > 0
-        gains = wanted * torch.where(rising, mean_over(rising, map_), mean_over(~rising, map_))
+        direction, map_ = start.condition[:, :1], self._saliency(image)
+        rising = direction > 0
+        gains = direction * torch.where(rising, mean_over(rising, map_), mean_over(~rising, map_))
         return (gains - self._costs(start.condition[:, 1:2], start.target, image)) / 10
 
     # Images are taken as they will be seen: sharpening again and again would else earn without end.

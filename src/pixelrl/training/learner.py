@@ -20,6 +20,8 @@ from pixelrl.training.sampling import sampler
 from pixelrl.types import AgentMap
 
 Logged = dict[str, float]
+LOGGED = ("estimate_loss", "policy_loss", "value_loss", "entropy", "reward")
+"""Every name that a learner logs something by."""
 
 
 class Learner:

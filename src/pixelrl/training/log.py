@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
 
 LOG_FILE = "log.csv"
-COLUMNS = [
-    "iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second", "estimate_loss", "policy_loss",
-    "value_loss", "entropy", "reward", "psnr", "psnr_estimate", "lab_distance", "lab_distance_estimate", "worth",
-    "psnr_more", "psnr_estimate_more",
-]  # fmt: skip
 
 
 class TrainLog:
@@ -22,13 +18,14 @@ class TrainLog:
     Args:
         folder: of the run; made if it is not there.
         iteration: that of the checkpoint which is gone on from. Rows after it are dropped; with 0, all of them.
+        columns: in order. What the rows so far have beside them is kept.
         tensorboard: also write an event file.
 
     Raises:
         UsageError: the folder cannot be written to, or TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, iteration: int, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, iteration: int, columns: Sequence[str], tensorboard: bool) -> None:
         path = folder / LOG_FILE
         rows: list[dict[str, str]] = []
         try:
@@ -36,15 +33,18 @@ class TrainLog:
             if iteration and path.is_file():
                 with path.open(newline="") as old:
                     rows = [row for row in csv.DictReader(old) if int(row["iteration"]) <= iteration]
+            filled = {column for row in rows for column, value in row.items() if value}
+            kept = [column for column in (rows[0] if rows else ()) if column in filled - set(columns)]
+            columns = [*columns, *kept]
             # In one piece, or a crash just now would lose the rows so far.
             with written_whole(path) as temporary, temporary.open("x", newline="") as new:
-                writer = csv.DictWriter(new, COLUMNS)
+                writer = csv.DictWriter(new, columns, extrasaction="ignore")
                 writer.writeheader()
                 writer.writerows(rows)
             self.file = path.open("a", newline="")
         except OSError as error:
             raise UsageError(f"run folder {folder} cannot be written: {error.strerror}") from error
-        self.rows = csv.DictWriter(self.file, COLUMNS)
+        self.rows = csv.DictWriter(self.file, columns)
         self.board = None
         if tensorboard:
             try:

@@ -21,12 +21,14 @@ from pixelrl.rollout import rollout
 from pixelrl.tasks import Episode, Task, build_task
 from pixelrl.training.data import Crops, Photo, load_pairs, load_photos, rescaled, split
 from pixelrl.training.interrupt import stop_on_interrupt
-from pixelrl.training.learner import Learner, Logged
+from pixelrl.training.learner import LOGGED, Learner, Logged
 from pixelrl.training.log import TrainLog
 from pixelrl.training.parallel import ALONE, Processes
 from pixelrl.training.recipe import PLACES, Recipe, recipe_from_dict
 from pixelrl.training.state import read_state, restore, write_state
 
+PROGRESS = ("iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second")
+"""Columns of the log that come before those of the learner and of the task."""
 STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
 VALIDATION_SIDE = 160
 
@@ -77,6 +79,9 @@ class Trainer:
             )
         self.log_every, self.validate_every = log_every, validate_every
         self.task = _task(recipe)
+        if self.task.metric_name in (*PROGRESS, *LOGGED):
+            kind, name = recipe.task["kind"], self.task.metric_name
+            raise UsageError(f"task {kind!r} has metric_name = {name!r}, which is another column of the log; rename it")
         ActionSet(self.task.action_names, may_import=True)  # the recipe's own; from here on they are known
         photos = _photos(recipe, self.task)
         train, validation = split(photos, recipe.data.validation)
@@ -126,7 +131,7 @@ class Trainer:
         began, first, total = time.monotonic(), self.processes.first, self.recipe.iterations
         seconds, done = self.seconds, self.iteration
         row: dict[str, object] = {}
-        opened = TrainLog(self.folder, self.iteration, tensorboard) if first else contextlib.nullcontext()
+        opened = TrainLog(self.folder, self.iteration, self.columns, tensorboard) if first else contextlib.nullcontext()
         with stop_on_interrupt() as interrupted, opened as log:
             while self.iteration < total:
                 late = minutes is not None and time.monotonic() - began > 60 * minutes
@@ -159,6 +164,17 @@ class Trainer:
         if first:
             self.save()
         return self.iteration == total
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the log: the progress, what the learner logs, and the task's metric of the result and of the estimate."""
+        return [*PROGRESS, *LOGGED, *(name for names in self._metrics().values() for name in names)]
+
+    def _metrics(self) -> dict[str, tuple[str, str]]:
+        """The names of the metric of the result and of the estimate, for each kind of validation photos."""
+        name = self.task.metric_name
+        kinds = [kind for kind, photos in self.validation.items() if photos or not kind]
+        return {kind: (f"{name}{kind}", f"{name}_estimate{kind}") for kind in kinds}
 
     def step(self) -> tuple[str, float, Logged]:
         """One batch: the phase's name, the learning rate and what was logged."""
@@ -231,16 +247,15 @@ class Trainer:
         """
         policy, actions = self.averaged_policy(), ActionSet(self.task.action_names)
         totals: dict[str, list[float]] = {}
-        for suffix, photos in self.validation.items():
+        for kind, (of_result, of_estimate) in self._metrics().items():
             generator = torch.Generator(self.device).manual_seed(0)
-            for level, clean in itertools.product(self.task.levels, photos):
+            for level, clean in itertools.product(self.task.levels, self.validation[kind]):
                 start = self.task.degrade(clean, level, generator)
                 estimate = policy.estimate(policy.perceive(start.image, start.condition), start.image)
-                name, metric = self.task.metric_name, self.task.metric
                 if estimate is not None:
-                    totals.setdefault(f"{name}_estimate{suffix}", []).append(metric(estimate, start).item())
+                    totals.setdefault(of_estimate, []).append(self.task.metric(estimate, start).item())
                 _, final = rollout(policy, actions, start.image, start.condition, self.task.num_steps)
-                totals.setdefault(f"{name}{suffix}", []).append(metric(final, start).item())
+                totals.setdefault(of_result, []).append(self.task.metric(final, start).item())
         return {name: sum(values) / len(values) for name, values in totals.items()}
 
     def save(self) -> None:
@@ -324,7 +339,16 @@ def _card(recipe: Recipe, task: Task) -> PolicyCard:
     arguments = {key: value for key, value in recipe.policy.items() if key != "kind"}
     kind = str(recipe.policy["kind"])
     card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {}, task.space)
-    return replace(card, condition=task.condition_name if card.build(may_import=True).takes_condition else None)
+    policy, conditioning = card.build(may_import=True), task.conditioning
+    if not policy.takes_condition:
+        return card
+    if policy.condition_planes != conditioning.num_planes:
+        gives = f"task {recipe.task['kind']!r} gives {conditioning.num_planes} ({conditioning.name})"
+        raise UsageError(
+            f"policy {kind!r} takes {policy.condition_planes} planes of condition, {gives}; "
+            f"set policy.condition_planes = {conditioning.num_planes}, or take another policy"
+        )
+    return replace(card, condition=conditioning.reference)
 
 
 def _slice(start: Episode, processes: Processes) -> Episode:

@@ -37,13 +37,13 @@ function level(state) {
   const condition = levelInPanel(state) ? null : state.policies.find((p) => p.name === policy)?.condition;
   $("#level-field").hidden = field.disabled = !condition;
   if (!condition) return;
-  const noise = condition.high === null, left = noise ? "it is estimated" : condition.usual;
+  const estimated = condition.usual === null, left = estimated ? "it is estimated" : condition.usual;
   const told = session?.policy === policy && session.level === "auto" ? session.condition?.[condition.name] : undefined;
   $("#level-name").textContent = condition.name;
-  $("#level-field").title = `${noise ? `In ${condition.unit}` : `A number ${condition.unit}`}; left empty, ${left}.`;
+  $("#level-field").title = `${condition.help} In ${condition.unit}; left empty, ${left}.`;
   field.min = condition.low;
   field.max = condition.high ?? "";
-  field.placeholder = !noise ? condition.usual : told === undefined ? "auto" : `auto: ${told < 100 ? told.toFixed(1) : Math.round(told)}`;
+  field.placeholder = !estimated ? condition.usual : told === undefined ? "auto" : `auto: ${told < 100 ? told.toFixed(1) : Math.round(told)}`;
   if (field.value !== typed && !field.validity.badInput) field.value = typed;
 }
 

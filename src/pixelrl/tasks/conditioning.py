@@ -1,0 +1,291 @@
+"""What a policy is told beside the picture: its conditioning, one class per kind.
+
+A kind names the numbers that a person may give, estimates them where nobody does, and turns them into the planes that
+the network sees. Everything else follows from that: what an `pixelrl.agent.Agent` takes, the controls of the studio,
+and what a trace remembers.
+
+A kind of your own is a subclass of `Conditioning`, set as `pixelrl.tasks.Task.conditioning`. It may have one number, or
+several (gain and read noise), or none where the planes follow from the picture alone (a map of the noise).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Literal, final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pixelrl.errors import UsageError
+from pixelrl.imaging.noise import estimate_peak, estimate_sigma
+from pixelrl.imaging.saliency import object_planes, salient_object
+from pixelrl.plugins import resolve_class
+from pixelrl.types import Condition, Image
+
+Given = float | Literal["auto"]
+"""A number that a person gives, or "auto" for the one that is estimated."""
+Values = Mapping[str, Float[Tensor, " b"]]
+"""The numbers of a conditioning by name, each for every image of a batch."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that a person may give, and the words for it.
+
+    Attributes:
+        name: its keyword and option, and what files call it: ``sigma``.
+        label: in front of its control, and in refusals: "noise level".
+        help: one line that explains it.
+        unit: what it counts, "grey levels"; "" if it is a number without unit.
+        low: the smallest value.
+        high: the largest value, or infinity, which is no value itself.
+        slider: the smallest and the largest value and the step of a slider, within the limits.
+        default: the value where nobody gives one; None if it is estimated from the picture.
+        nonzero: whether 0 is no value, though it lies between the limits.
+    """
+
+    name: str
+    label: str
+    help: str
+    unit: str
+    low: float
+    high: float
+    slider: tuple[float, float, float]
+    default: float | None = None
+    nonzero: bool = False
+
+    def parse(self, value: object) -> float:
+        """The number that a person gave, of Python or numpy.
+
+        Raises:
+            UsageError: it is no number, or beyond the limits.
+        """
+        number = math.nan
+        if isinstance(value, Real) and not isinstance(value, bool):
+            try:
+                number = float(value)
+            except OverflowError:  # an integer of hundreds of digits
+                number = math.inf
+        if self.low <= number <= self.high and math.isfinite(number) and not (self.nonzero and number == 0):
+            return number
+        most = f"at least {self.low:g}" if math.isinf(self.high) else f"from {self.low:g} to {self.high:g}"
+        most += ", not 0" if self.nonzero else ""
+        shown = repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."
+        words = f"{self.name} = {shown} is not a {self.label}"
+        raise UsageError(f'{words}; give {self.unit + "," if self.unit else "a number"} {most}, or "auto"')
+
+
+class Conditioning(ABC):
+    """A kind of conditioning. It has no state; a subclass takes no arguments."""
+
+    name: str
+    """What policy files call a built-in kind, and messages each."""
+    quantities: tuple[Quantity, ...] = ()
+    """The numbers that a person may give."""
+    num_planes: int = 1
+    """k, the number of planes that `encode` gives."""
+    takes_mask: bool = False
+    """Whether it also takes the mask of an object in the picture."""
+
+    @property
+    def reference(self) -> str | None:
+        """How a policy file names this kind: as in `CONDITIONINGS`, or ``module:Class``; None for `Nothing`."""
+        own = type(self)
+        return self.name if CONDITIONINGS.get(self.name) is own else f"{own.__module__}:{own.__qualname__}"
+
+    @abstractmethod
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """What the network sees, of the order of 0 to 1.
+
+        Args:
+            image: ``(b, c, h, w)``, in the RGB space in which the agents work.
+            values: of every quantity, as float64.
+            mask: the object; None for kinds that take none.
+
+        Returns:
+            float32 ``(b, k, h, w)``, or ``(b, k, 1, 1)`` where it is the same for all pixels of an image.
+        """
+
+    def estimate(self, image: Image) -> dict[str, float]:
+        """The values for one image ``(1, c, h, w)`` if nobody gives any: here the defaults of the quantities.
+
+        Raises:
+            NotImplementedError: a quantity has no default, and the subclass does not estimate it.
+        """
+        found = {quantity.name: quantity.default for quantity in self.quantities if quantity.default is not None}
+        if len(found) < len(self.quantities):
+            raise NotImplementedError(f"{type(self).__name__} has a quantity without a default; estimate it")
+        return found
+
+    def find_object(self, image: Image) -> Bool[Tensor, "h w"]:
+        """The mask for one image ``(1, c, h, w)`` if nobody gives one; only for kinds that take a mask.
+
+        Raises:
+            InputError: nothing stands out in the image.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no mask, or does not find one")
+
+    def values(self, image: Image, given: Mapping[str, object]) -> list[dict[str, float]]:
+        """The value of every quantity for each image of a batch: as given, or estimated image by image.
+
+        Args:
+            image: ``(b, c, h, w)``.
+            given: by the names of quantities; those that are left out, or "auto", are estimated.
+
+        Raises:
+            UsageError: a value that is not one.
+        """
+        fixed = {
+            quantity.name: quantity.parse(given[quantity.name])
+            for quantity in self.quantities
+            if not is_auto(given.get(quantity.name, "auto"))
+        }
+        if len(fixed) == len(self.quantities):
+            return [dict(fixed) for _ in image]
+        return [self.estimate(image[i : i + 1]) | fixed for i in range(len(image))]
+
+    def condition(
+        self,
+        image: Image,
+        values: Mapping[str, float] | Sequence[Mapping[str, float]],
+        mask: Bool[Tensor, "h w"] | None = None,
+    ) -> Condition:
+        """`encode` for numbers as people have them.
+
+        Args:
+            image: ``(b, c, h, w)``.
+            values: of every quantity, for all images or for each of them (as `values` gives them).
+            mask: the object in all images, for kinds that take one.
+        """
+        each = [values] * len(image) if isinstance(values, Mapping) else values
+        columns = {
+            quantity.name: torch.tensor([one[quantity.name] for one in each], dtype=torch.float64, device=image.device)
+            for quantity in self.quantities
+        }
+        masks = None if mask is None else mask.to(image.device).expand(len(image), 1, -1, -1)
+        return self.encode(image, columns, masks)
+
+
+def is_auto(value: object) -> bool:
+    """Whether this stands for the value that is estimated."""
+    return isinstance(value, str) and value == "auto"
+
+
+def constant(image: Image, values: Iterable[Float[Tensor, " b"]]) -> Condition:
+    """Numbers as planes that are the same for all pixels: ``(b, k, 1, 1)`` of k tensors ``(b,)``."""
+    return torch.stack(tuple(values), 1)[:, :, None, None].to(image)
+
+
+@final
+class Nothing(Conditioning):
+    """The policy is told nothing: its condition is 0."""
+
+    name = "nothing"
+    reference = None
+
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """Zeros."""
+        return image.new_zeros((len(image), 1, 1, 1))
+
+
+@final
+class Sigma(Conditioning):
+    """The level of Gaussian noise."""
+
+    name = "sigma"
+    quantities = (
+        Quantity(
+            "sigma",
+            "noise level",
+            "Standard deviation of Gaussian noise.",
+            "grey levels",
+            0.0,
+            math.inf,
+            (0.0, 60.0, 0.5),
+        ),
+    )
+
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """Sigma as a share of the range of values."""
+        return constant(image, [values["sigma"] / 255])
+
+    def estimate(self, image: Image) -> dict[str, float]:
+        """By `pixelrl.imaging.noise.estimate_sigma`."""
+        return {"sigma": estimate_sigma(image)}
+
+
+@final
+class Peak(Conditioning):
+    """The level of Poisson noise."""
+
+    name = "peak"
+    quantities = (
+        Quantity(
+            "peak",
+            "noise level",
+            "Mean number of photons at white.",
+            "photons at white",
+            1e-3,
+            math.inf,
+            (1.0, 300.0, 1.0),
+        ),
+    )
+
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """The standard deviation of the noise where the clean image is 1/2."""
+        return constant(image, [(0.5 / values["peak"]).sqrt()])
+
+    def estimate(self, image: Image) -> dict[str, float]:
+        """By `pixelrl.imaging.noise.estimate_peak`."""
+        return {"peak": estimate_peak(image)}
+
+
+@final
+class Strength(Conditioning):
+    """How much an object is to be emphasised, or attenuated, and where it is."""
+
+    name = "strength"
+    quantities = (
+        Quantity(
+            "strength",
+            "strength",
+            "How much the object is emphasised; a negative number attenuates it.",
+            "",
+            -1.0,
+            1.0,
+            (-1.0, 1.0, 0.05),
+            default=0.5,  # much, and the picture stays natural
+            nonzero=True,
+        ),
+    )
+    num_planes = 8
+    takes_mask = True
+
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """See `pixelrl.imaging.saliency.object_planes`."""
+        assert mask is not None, "this kind takes a mask"
+        return object_planes(image, mask, values["strength"].to(image)[:, None])
+
+    def find_object(self, image: Image) -> Bool[Tensor, "h w"]:
+        """The most salient object, `pixelrl.imaging.saliency.salient_object`."""
+        return salient_object(image)
+
+
+CONDITIONINGS: dict[str, type[Conditioning]] = {kind.name: kind for kind in (Sigma, Peak, Strength)}
+"""The built-in kinds by the name that policy files have for them."""
+
+
+def find_conditioning(reference: str | None) -> Conditioning:
+    """The kind that a policy file names (`Conditioning.reference`); None for `Nothing`.
+
+    Raises:
+        UsageError: it is unknown, or of a module of the user's own that is not imported (`pixelrl.plugins`).
+    """
+    if reference is None:
+        return Nothing()
+    return resolve_class(reference, CONDITIONINGS, Conditioning, "conditioning", may_import=False)()
