@@ -154,8 +154,8 @@ def test_the_policys_memory_is_carried(policy: Lookahead) -> None:
 @pytest.mark.parametrize("tile", [None, 16])
 def test_progress_tells_every_tile_and_step(policy: Lookahead, tile: int | None) -> None:
     image, shares = noise(1, 1, 40, 30), []
-    plain, _ = rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1), 3, tile)
-    told, _ = rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1), 3, tile, progress=shares.append)
+    plain, _ = rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1, 1, 1), 3, tile)
+    told, _ = rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1, 1, 1), 3, tile, progress=shares.append)
     assert torch.equal(plain.actions, told.actions)
     parts = 4 * (1 if tile is None else 3 * 2)
     torch.testing.assert_close(shares, [(i + 1) / parts for i in range(parts)])
@@ -164,4 +164,4 @@ def test_progress_tells_every_tile_and_step(policy: Lookahead, tile: int | None)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1), 3, tile, progress=stop)
+        rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1, 1, 1), 3, tile, progress=stop)
