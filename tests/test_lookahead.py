@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE, ActionSet
-from pixelrl.policies import Lookahead
-from pixelrl.policies.lookahead import filled
+from pixelrl.errors import UsageError
+from pixelrl.policies import Lookahead, build_policy
+from pixelrl.policies.estimators import ESTIMATORS, filled
 from pixelrl.rl.returns import identity_kernel
 
 ACTIONS = ActionSet(PAPER_NINE)
@@ -52,7 +53,7 @@ def hit(density: float, channels: int = 1, side: int = 32) -> tuple[Tensor, Tens
 @pytest.mark.parametrize("channels", [1, 3])
 def test_with_impulses_other_pixels_are_trusted(channels: int, randomise: Callable[..., None]) -> None:
     torch.manual_seed(0)
-    policy = Lookahead(9, channels, 8, 8, (1, 1, 1), 4, impulses=True)
+    policy = Lookahead(9, channels, 8, 8, (1, 1, 1), 4, estimator="impulses")
     randomise(policy)
     clean, image = hit(0.4, channels)
     estimate = policy.estimate(policy.perceive(image, torch.zeros(1, 1, 1, 1)), image)
@@ -146,3 +147,61 @@ def test_reward_map_convolution_starts_as_the_identity() -> None:
     assert kernel is not None
     assert torch.equal(kernel, identity_kernel())
     assert kernel.requires_grad
+
+
+SIZES = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+
+
+@pytest.mark.parametrize(("old", "new", "channels"), [("impulses", "impulses", 1), ("lab", "lab", 3), ("", "plain", 1)])
+def test_files_from_before_estimators_had_names_give_the_same_bits(
+    old: str, new: str, channels: int, randomise: Callable[[torch.nn.Module], None]
+) -> None:
+    """Their headers say ``impulses`` or ``lab``; the weights have the same names and shapes."""
+    common = {**SIZES, "num_channels": channels, "num_actions": 9}
+    flags = {name: name == old for name in ("impulses", "lab")}
+    before, now = (
+        build_policy("lookahead", {**common, **flags}),
+        build_policy("lookahead", {**common, "estimator": new}),
+    )
+    assert type(before.estimator) is type(now.estimator) is ESTIMATORS[new]
+    randomise(now)
+    before.load_state_dict(now.state_dict())
+    image = noise(1, channels, 21, 18)
+    told = torch.full((1, 1, 1, 1), 0.1)
+    assert torch.equal(before.perceive(image, told), now.perceive(image, told))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"impulses": True, "lab": True, "num_channels": 3}, "impulses and lab are two estimators; give one"),
+        ({"lab": True, "estimator": "plain"}, "impulses and lab are two estimators; give one"),
+        ({"estimator": "lab"}, "the estimator 'lab' sees colours; num_channels must be 3, not 1"),
+        ({"lab": True}, "the estimator 'lab' sees colours; num_channels must be 3, not 1"),
+        ({"estimator": "median"}, "estimator = 'median' is unknown; known are plain, impulses, lab"),
+        ({"width": 0}, "width = 0 must be a whole number from 1 to 4096"),
+        ({"width": True}, "width = True must be a whole number"),
+        ({"head_width": 10**400}, "head_width = 1.* must be a whole number"),
+        ({"num_channels": 0}, "num_channels = 0 must be a whole number"),
+        ({"depths": [1, 2]}, r"depths = \[1, 2\] must be three whole numbers"),
+        ({"depths": [1, -1, 2]}, "must be three whole numbers"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words) as refused:
+        build_policy("lookahead", {**SIZES, "num_actions": 9, **arguments})
+    assert len(str(refused.value)) < 1000
+
+
+def test_steering_has_no_convolved_reward() -> None:
+    """An older recipe or file may say that it has none; it never had one where it was trained."""
+    arguments = {**SIZES, "num_channels": 3, "num_actions": 9}
+    assert build_policy("steering", {**arguments, "reward_map_convolution": False}).reward_kernel is None
+    with pytest.raises(UsageError, match="no reward_map_convolution any more; leave it out"):
+        build_policy("steering", {**arguments, "reward_map_convolution": True})
+
+
+@pytest.mark.parametrize("kind", ["fcn", "steering"])
+def test_sizes_of_other_policies_are_checked_too(kind: str) -> None:
+    with pytest.raises(UsageError, match="width = 0 must be a whole number from 1"):
+        build_policy(kind, {"num_actions": 9, "num_channels": 3, "width": 0})

@@ -17,6 +17,24 @@ HEADER, FORMAT = "pixelrl", 1
 """The key of our JSON in the header of a safetensors file, and the version of what it holds."""
 
 
+def upgraded(kind: str, arguments: Info) -> Info:
+    """A policy's constructor arguments as they are now, from those that older files and recipes have.
+
+    Raises:
+        UsageError: they are such as no version of today can build.
+    """
+    arguments = dict(arguments)
+    if kind == "lookahead":
+        chosen = [name for name in ("impulses", "lab") if arguments.pop(name, False)]
+        if len(chosen) > 1 or (chosen and "estimator" in arguments):
+            raise UsageError('impulses and lab are two estimators; give one, estimator = "impulses" or "lab"')
+        if chosen:
+            arguments["estimator"] = chosen[0]
+    if kind == "steering" and arguments.pop("reward_map_convolution", False):
+        raise UsageError("a steering policy has no reward_map_convolution any more; leave it out, and train it again")
+    return arguments
+
+
 def shipped_policies() -> dict[str, Path]:
     """Name and file of every policy in the package."""
     folder = Path(str(resources.files("pixelrl"))) / "weights"

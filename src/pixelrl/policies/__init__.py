@@ -8,6 +8,7 @@ from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.policies.fcn import FCN
 from pixelrl.policies.lookahead import Lookahead
 from pixelrl.policies.steering import Steering
+from pixelrl.policy_files import upgraded
 
 __all__ = ["FCN", "POLICIES", "Lookahead", "Memory", "Policy", "PolicyOutput", "Steering", "build_policy"]
 
@@ -27,6 +28,6 @@ def build_policy(kind: str, arguments: dict[str, object], may_import: bool = Fal
     """
     policy_class = resolve_class(kind, POLICIES, Policy, "policy", may_import=may_import)
     try:
-        return policy_class(**arguments)
+        return policy_class(**upgraded(kind, arguments))
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"policy {kind!r} cannot be built from {arguments}: {error}") from error

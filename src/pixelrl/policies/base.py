@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -61,3 +62,30 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The clean image that the memory implies for ``image``'s size, or None if the policy forms none."""
+
+
+LARGEST = 4096
+"""Channels of a layer, at most."""
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse numbers of channels that are none.
+
+    Raises:
+        ValueError: one is not a whole number from 1 to `LARGEST`.
+    """
+    for name, size in sizes.items():
+        if type(size) is not int or not 1 <= size <= LARGEST:
+            raise ValueError(f"{name} = {size!r} must be a whole number from 1 to {LARGEST}")
+
+
+def check_depths(depths: Sequence[int]) -> tuple[int, int, int]:
+    """The numbers of residual blocks before, in and after the quarter-resolution part.
+
+    Raises:
+        ValueError: they are not three whole numbers from 0 to 100.
+    """
+    if len(depths) != 3 or not all(type(depth) is int and 0 <= depth <= 100 for depth in depths):
+        raise ValueError(f"depths = {list(depths)} must be three whole numbers of at least 0, for instance [2, 3, 2]")
+    before, deep, after = depths
+    return before, deep, after

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelrl.policies.base import Memory, Policy, PolicyOutput
+from pixelrl.policies.base import Memory, Policy, PolicyOutput, check_sizes
 from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import Condition, Image, Outcomes
 
@@ -101,6 +101,7 @@ class FCN(Policy):
         reward_map_convolution: bool = False,
     ) -> None:
         super().__init__()
+        check_sizes(num_channels=num_channels, width=width)
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         self.enter = Convolution(num_channels, width)
         self.shared = dilated(width, SHARED_DILATIONS)

@@ -15,9 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from pixelrl.imaging.color import length, opponent
-from pixelrl.policies.base import Memory, Policy, PolicyOutput
-from pixelrl.policies.lookahead import Encoder, pad_to_multiple
-from pixelrl.rl.returns import identity_kernel
+from pixelrl.policies.base import Memory, Policy, PolicyOutput, check_depths, check_sizes
+from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
 from pixelrl.types import Condition, Image, Outcomes
 
 CONDITION_PLANES = 8
@@ -40,16 +39,16 @@ class Steering(Policy):
         deep_width: channels of the encoder at a quarter of the resolution.
         depths: residual blocks before, in and after the quarter-resolution part.
         head_width: channels of the head that runs at every step.
-        reward_map_convolution: learn with a convolved return (`pixelrl.rl.returns`).
 
     Raises:
-        ValueError: another number of channels.
+        ValueError: another number of channels, or sizes that are none.
     """
 
     stride = 2
     alignment = 4
     takes_condition = True
     condition_planes = CONDITION_PLANES
+    reward_kernel = None
 
     def __init__(
         self,
@@ -59,14 +58,13 @@ class Steering(Policy):
         deep_width: int = 64,
         depths: Sequence[int] = (1, 3, 1),
         head_width: int = 32,
-        reward_map_convolution: bool = False,
     ) -> None:
         super().__init__()
         if num_channels != 3:
             raise ValueError(f"a steering policy sees 3 channels, not {num_channels}")
-        before, deep, after = depths
+        check_sizes(width=width, deep_width=deep_width, head_width=head_width)
+        before, deep, after = check_depths(depths)
         self.num_actions, self.head_width = num_actions, head_width
-        self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         self.encoder = Encoder(CELL * (3 + 1) + CONDITION_PLANES - 1, width, deep_width, (before, deep, after))
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(CELL * num_actions * (3 + 1) + 1, head_width, 3, padding=1)
@@ -77,8 +75,7 @@ class Steering(Policy):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-        encoder = 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
-        self.reach = 4 * -(-(encoder + 2 * self.alignment) // 4)
+        self.reach = 4 * -(-(encoder_reach((before, deep, after)) + 2 * self.alignment) // 4)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU
 
     def perceive(self, image: Image, condition: Condition) -> Memory:

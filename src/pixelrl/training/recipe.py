@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from pixelrl.errors import UsageError
 from pixelrl.plugins import look_in
+from pixelrl.policy_files import upgraded
 from pixelrl.validation import checked
 
 Settings = dict[str, Any]
@@ -194,6 +195,9 @@ def recipe_from_dict(content: Settings, where: str, overrides: Sequence[str] = (
             settings = content.get(table)
             if isinstance(settings, dict) and settings.pop(key, value) != value:
                 raise UsageError(f"{table}.{key} can no longer be set; leave it out: {instead}")
+        policy = content.get("policy")
+        if isinstance(policy, dict):
+            content["policy"] = upgraded(str(policy.get("kind")), policy)
         return checked(content, Recipe, "a recipe")
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error

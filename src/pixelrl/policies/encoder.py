@@ -1,0 +1,66 @@
+"""The encoder of our policies: it looks once at half and at a quarter of the resolution, and remembers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))``; the second convolution starts at zero, so a new block is the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight)
+        nn.init.zeros_(self.second.weight)
+        for layer in (self.first, self.second):
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, width, h, w)`` to the same shape."""
+        change: Tensor = self.second(F.relu(self.first(x), inplace=True))
+        return x + change
+
+
+def blocks(width: int, number: int) -> nn.Sequential:
+    """A chain of residual blocks."""
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(number)))
+
+
+class Encoder(nn.Module):
+    """Residual blocks at half resolution around residual blocks at a quarter: wide view, few multiply-adds."""
+
+    def __init__(self, num_inputs: int, width: int, deep_width: int, depths: tuple[int, int, int]) -> None:
+        super().__init__()
+        before, deep, after = depths
+        self.enter = nn.Conv2d(num_inputs, width, 3, padding=1)
+        self.before = blocks(width, before)
+        self.down = nn.Conv2d(width, deep_width, 2, stride=2)
+        self.deep = blocks(deep_width, deep)
+        self.up = nn.Conv2d(deep_width, 4 * width, 1)
+        self.after = blocks(width, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w even."""
+        x = self.before(self.enter(x))
+        deep = self.up(self.deep(self.down(x)))
+        result: Tensor = self.after(x + F.pixel_shuffle(deep, 2))
+        return result
+
+
+def encoder_reach(depths: tuple[int, int, int]) -> int:
+    """The radius in pixels of an `Encoder` of these depths and the 3x3 layer after it, without the cells themselves.
+
+    3x3 at half resolution reaches 2 pixels, at a quarter 4.
+    """
+    before, deep, after = depths
+    return 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until height and width are multiples of ``multiple``."""
+    down, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x

@@ -1,0 +1,183 @@
+"""How a lookahead policy forms its estimate of the clean image: three ways, one class each.
+
+An estimator has no weights. It says what the policy's encoder sees of an image, and what becomes of its answer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from pixelrl.imaging.color import prophoto_to_lab
+from pixelrl.types import Condition, Image
+
+Cells = Float[Tensor, "b _ _ _"]
+"""Channels at half the resolution of an image, where each image channel has four, one per pixel of 2x2."""
+
+
+class Estimator(ABC):
+    """One way to an estimate.
+
+    Args:
+        num_channels: c, channels of the image.
+        num_planes: k, planes of the condition.
+
+    Raises:
+        ValueError: this way is not for so many channels.
+    """
+
+    reduction: int = 1
+    """How many times smaller than the image the one is that the encoder sees."""
+    halo: int = 0
+    """Radius in pixels within which `inputs` looks around a pixel."""
+    num_inputs: int
+    """Channels of `inputs`."""
+    num_outputs: int
+    """Channels of the encoder's answer."""
+    num_agents: int
+    """g, agents per pixel."""
+
+    def __init__(self, num_channels: int, num_planes: int) -> None:
+        self.cells, self.planes = 4 * num_channels, num_planes
+        self.num_inputs, self.num_outputs = self.cells + num_planes, self.cells
+        self.num_agents = num_channels
+
+    @abstractmethod
+    def inputs(self, image: Image, condition: Condition) -> Cells:
+        """What the encoder sees, ``(b, num_inputs, h / (2 reduction), w / (2 reduction))``.
+
+        Args:
+            image: its sides are multiples of 4 times `reduction`.
+            condition: ``(b, k, h, w)``.
+        """
+
+    @abstractmethod
+    def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
+        """The estimate, ``(b, 4 c, h / 2, w / 2)``.
+
+        Args:
+            image: as in `inputs`.
+            inputs: what `inputs` gave.
+            answer: the encoder's, ``(b, num_outputs, ...)`` of the size of ``inputs``.
+        """
+
+    def compared(self, image: Tensor) -> Tensor:
+        """Images ``(..., c, h, w)`` as outcomes and estimate are compared: here their values."""
+        return image
+
+
+@final
+class Plain(Estimator):
+    """The encoder sees the image, and its answer is the noise in it (as in Zhang et al., TIP 2017)."""
+
+    def inputs(self, image: Image, condition: Condition) -> Cells:
+        """The image's cells, and the condition's planes, of which every second pixel is seen."""
+        return torch.cat([F.pixel_unshuffle(image, 2), condition[:, :, ::2, ::2]], 1)
+
+    def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
+        """The image without the noise."""
+        return inputs[:, : self.cells] - answer
+
+
+@final
+class Impulses(Estimator):
+    """Values of at most 0 or at least 1 are missing (salt & pepper noise); all other pixels are trusted.
+
+    The encoder also sees where they are, and the image with those places filled from their surroundings.
+    """
+
+    def __init__(self, num_channels: int, num_planes: int) -> None:
+        super().__init__(num_channels, num_planes)
+        self.num_inputs = 3 * self.cells + num_planes
+        self.halo = FILL_ROUNDS * (FILL_SIZE // 2)
+
+    def inputs(self, image: Image, condition: Condition) -> Cells:
+        """Cells of the filled image, planes, cells of what is missing, and those of the image as it is."""
+        missing = ((image <= 0) | (image >= 1)).float()
+        filling, gaps, as_it_is = (F.pixel_unshuffle(each, 2) for each in (filled(image), missing, image))
+        return torch.cat([filling, condition[:, :, ::2, ::2], gaps, as_it_is], 1)
+
+    def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
+        """The filled image, corrected where it was filled."""
+        begin = self.cells + self.planes
+        missing = inputs[:, begin : begin + self.cells]
+        return inputs[:, : self.cells] - answer * missing
+
+
+@final
+class Lab(Estimator):
+    """Colours are seen in CIELAB; the image's three channels are ProPhoto RGB, and each pixel has one agent.
+
+    The estimate is a quadratic function of the pixel's own colour, whose coefficients the encoder chooses for each
+    place from a smaller image (as in Gharbi et al., SIGGRAPH 2017): a look asks for a wide view more than for detail,
+    and the pixel brings its own.
+    """
+
+    reduction = 4
+
+    def __init__(self, num_channels: int, num_planes: int) -> None:
+        super().__init__(num_channels, num_planes)
+        if num_channels != 3:
+            raise ValueError(f"the estimator 'lab' sees colours; num_channels must be 3, not {num_channels}")
+        self.num_outputs, self.num_agents = 3 * QUADRATIC, 1
+
+    def inputs(self, image: Image, condition: Condition) -> Cells:
+        """Cells of the reduced image, in Lab / 100, and of the condition."""
+        small = F.pixel_unshuffle(F.avg_pool2d(prophoto_to_lab(image), self.reduction), 2)
+        step = 2 * self.reduction
+        return torch.cat([small, condition[:, :, ::step, ::step]], 1)
+
+    def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
+        """The image less the quadratic function of its colours, by coefficients that are brought to its size."""
+        coefficients = F.interpolate(answer.float(), image.shape[-2:], mode="bilinear")
+        coefficients = coefficients.view(len(image), 3, QUADRATIC, *image.shape[-2:])
+        change = (coefficients * quadratic_terms(image)[:, None]).sum(2)
+        return F.pixel_unshuffle(image - change, 2)
+
+    def compared(self, image: Tensor) -> Tensor:
+        """In Lab / 100."""
+        return prophoto_to_lab(image)
+
+
+ESTIMATORS: dict[str, type[Estimator]] = {"plain": Plain, "impulses": Impulses, "lab": Lab}
+"""Every estimator by the name that recipes and policy files have for it."""
+
+QUADRATIC = 10
+
+
+def quadratic_terms(image: Image) -> Tensor:
+    """1, the three channels and their six products: ``(b, 3, h, w)`` to ``(b, 10, h, w)``."""
+    r, g, b = (2 * image - 1).unbind(1)
+    return torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, g * b, r * b], 1)
+
+
+FILL_ROUNDS, FILL_SIZE = 4, 5
+
+
+def filled(image: Tensor) -> Tensor:
+    """Replace values of at most 0 or at least 1 by the Gaussian-weighted mean of the others around them.
+
+    In rounds, from the border of a hole inwards. Where `FILL_ROUNDS` rounds do not reach, the scene itself is black or
+    white, or there is nothing but noise: the plain mean of what is there.
+    """
+    offsets = torch.arange(FILL_SIZE, device=image.device) - FILL_SIZE // 2
+    side = torch.exp(-0.5 * offsets.float() ** 2)
+    kernel = torch.outer(side, side)[None, None]
+    planes = image.flatten(0, 1)[:, None]
+    known = ((planes > 0) & (planes < 1)).float()
+    with torch.autocast(image.device.type, enabled=False):
+        anything = F.conv2d(planes, kernel, padding=FILL_SIZE // 2)
+        anything = anything / F.conv2d(torch.ones_like(planes), kernel, padding=FILL_SIZE // 2)
+        planes = planes * known
+        for _ in range(FILL_ROUNDS):
+            total = F.conv2d(known, kernel, padding=FILL_SIZE // 2)
+            mean = F.conv2d(planes, kernel, padding=FILL_SIZE // 2) / total.clamp_min(1e-6)
+            reached = (total > 1e-6).float()
+            planes = torch.where(known > 0, planes, mean * reached)
+            known = torch.maximum(known, reached)
+    return torch.where(known > 0, planes, anything).view_as(image)
