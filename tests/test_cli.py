@@ -310,3 +310,14 @@ def test_a_run_remembers_its_recipe(run: Run, photos: Path, tmp_path: Path, monk
 def test_help_and_policies(run: Run) -> None:
     assert "denoise" in run("--help")[1]
     assert "denoise-gray: lookahead" in run("policies")[1]
+
+
+def test_a_policy_file_that_was_replaced_is_read_again(run: Run, tmp_path: Path) -> None:
+    """Two commands in one process: the second one's policy is the file as it is then."""
+    picture, policy = tmp_path / "in.png", tmp_path / "p.safetensors"
+    Image.new("L", (9, 7), 100).save(picture)
+    for number, action in enumerate(("grey level +1", "grey level -1")):
+        card = PolicyCard("mine", "fcn", {"width": 4}, (action,), 2, None, {})
+        save_policy(policy, card.build(), card)
+        assert run("denoise", picture, "--policy", policy, "-o", tmp_path / f"{number}.png")[0] == 0
+    assert [pixels(tmp_path / f"{n}.png")[0, 0] for n in (0, 1)] == [102, 98]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -100,17 +100,17 @@ class Settings:
     levels: Mapping[str, Level]
     mask: Path | None = None
     save_mask: Path | None = None
+    # Of this command alone: a file of the same name may be another one when the next command runs in this process.
+    _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 
     def agent_for(self, channels: int, device: str) -> Agent:
         """The policy for a picture of so many channels."""
-        return _loaded(self.policies[channels == 3], device)
+        policy = self.policies[channels == 3]
+        if policy not in self._agents:
+            from pixelrl.agent import load
 
-
-@functools.cache
-def _loaded(policy: str, device: str) -> Agent:
-    from pixelrl.agent import load
-
-    return load(policy, device)
+            self._agents[policy] = load(policy, device)
+        return self._agents[policy]
 
 
 def policies_for(policy: str | None, stem: str) -> tuple[str, str]:
