@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pixelrl.errors import InputError
 from pixelrl.pictures.channels import CANNOT_HOLD, MODES, TRANSPARENT, Array, pillow_channels, split_alpha
+from pixelrl.pictures.display import orientation_of_pillow
 from pixelrl.types import Image
 
 __all__ = ["SCALES", "SHAPES", "AnyImage", "Array", "Unpacked", "array_to_tensor", "tensor_to_array", "unpack"]
@@ -260,14 +261,10 @@ def _unpack_pillow(image: PillowImage.Image) -> Unpacked[Any]:
     array = pillow_channels(image)
     unpacked = _unpack_array(array[..., 0] if array.shape[2] == 1 else array)
     mode = TRANSPARENT.get(image.mode, image.mode) if "transparency" in image.info else image.mode
-    try:
-        orientation = image.getexif().get(274, 1)
-    except Exception:  # damaged EXIF data are no reason to refuse the pixels
-        orientation = 1
     return replace(
         unpacked,
         form=_PillowForm(unpacked.form, mode, dict(image.info)),
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation_of_pillow(image),
         icc_profile=None if image.mode == "CMYK" else image.info.get("icc_profile"),
     )
 

@@ -44,6 +44,15 @@ def orientation_of(exif: bytes | None) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def orientation_of_pillow(image: PillowImage.Image) -> int:
+    """The orientation that a Pillow image knows of, as `orientation_of`."""
+    try:
+        value = image.getexif().get(_ORIENTATION)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
 def orientation_exif(orientation: int) -> bytes | None:
     """An EXIF block that says nothing but the orientation; None for 1, which needs no words."""
     if orientation == 1:

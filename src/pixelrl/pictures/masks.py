@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as PillowImage
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.display import as_stored, orientation_of, upright
+from pixelrl.pictures.display import as_stored, orientation_of, orientation_of_pillow, upright
 from pixelrl.pictures.files import read_picture
-from pixelrl.pictures.formats import FULL, Picture
+from pixelrl.pictures.formats import FULL, Picture, from_pil
 
 Inside = npt.NDArray[np.bool_]
 
@@ -47,6 +48,12 @@ class MaskFile:
     inside: Inside
     orientation: int
 
+    def fitting(self, size: tuple[int, int], orientation: int) -> list[Inside]:
+        """The ways to lay it on stored pixels, ``size`` being their height and width, the likely one first."""
+        seen = as_stored(upright(self.inside, self.orientation), orientation)
+        ways = (self.inside, seen) if self.orientation == 1 else (seen, self.inside)
+        return [way for way in ways if way.shape == size]
+
     def over(self, picture: Picture) -> tuple[Inside, tuple[str, ...]]:
         """The mask on the stored pixels of a picture, and a note if it could be meant in two ways.
 
@@ -57,10 +64,8 @@ class MaskFile:
         Raises:
             InputError: it is of another size, empty or full; the message names the file.
         """
-        orientation, (height, width) = orientation_of(picture.exif), picture.pixels.shape[:2]
-        seen = as_stored(upright(self.inside, self.orientation), orientation)
-        candidates = (self.inside, seen) if self.orientation == 1 else (seen, self.inside)
-        fitting = [candidate for candidate in candidates if candidate.shape == (height, width)]
+        height, width = picture.pixels.shape[:2]
+        fitting = self.fitting((height, width), orientation_of(picture.exif))
         if not fitting:
             size = " x ".join(map(str, reversed(self.inside.shape)))
             raise InputError(
@@ -76,6 +81,15 @@ class MaskFile:
             f"{self.name} lies on the pixels as they are stored; to lay it on the picture as it is seen, give it an "
             "orientation tag, or save the picture without one",
         )
+
+
+def pillow_mask(image: PillowImage.Image, size: tuple[int, int], orientation: int) -> Inside:
+    """A Pillow image as a mask by the rules of `inside_of`, laid on stored pixels as `MaskFile.over` says.
+
+    It is as it is if it fits neither way. Raises InputError for modes that are neither grey nor colours.
+    """
+    mask = MaskFile("the mask", inside_of(from_pil(image)), orientation_of_pillow(image))
+    return next(iter(mask.fitting(size, orientation)), mask.inside)
 
 
 def read_mask(path: Path) -> MaskFile:
