@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -169,10 +170,82 @@ def test_what_is_not_an_image_is_refused(agent: Agent) -> None:
     ):
         with pytest.raises(InputError, match=words):
             agent(wrong, sigma=5)
-    with pytest.raises(UsageError, match="tile"):
-        agent(np.zeros((4, 4), np.uint8), sigma=5, tile=-5)
-    with pytest.raises(UsageError, match="steps"):
-        agent(np.zeros((4, 4), np.uint8), steps=-1)
+
+
+def test_edited_results_are_given_back_as_they_came(agent: Agent, tmp_path: Path) -> None:
+    content = [{"region": {"box": [0, 0, 6, 5]}, "do": {"force": "do nothing"}}]
+    (tmp_path / "e.json").write_text(json.dumps(content))
+    edits = pixelrl.load_edits(tmp_path / "e.json")
+    rgba = picture((12, 17, 4), "uint8")
+    for image in (rgba, PillowImage.fromarray(rgba), torch.from_numpy(rgba).movedim(-1, 0), [rgba, rgba]):
+        result = agent(image, sigma=25)
+        for given in (edits, tmp_path / "e.json", str(tmp_path / "e.json"), edits[0]):
+            edited = result.edited(given)
+            assert type(edited.image) is type(result.image)
+        assert edited.condition == result.condition
+        first = edited.image[0] if isinstance(image, list) else edited.image
+        array = np.asarray(first if not isinstance(first, torch.Tensor) else first.movedim(0, -1))
+        assert np.array_equal(array[:5, :6], rgba[:5, :6])
+        assert np.array_equal(array[..., 3], rgba[..., 3])
+        assert not np.array_equal(array[5:], rgba[5:])
+    # Live, by the same file.
+    live = agent(rgba, sigma=25, edits=str(tmp_path / "e.json")).image
+    assert np.array_equal(live[:5, :6], rgba[:5, :6])
+    assert np.array_equal(agent(rgba, sigma=25).edited(edits).trace().replay(), edited.image[0][..., :3])
+
+
+def test_lists_and_other_orders_of_bytes(agent: Agent) -> None:
+    images = [picture((12, 17), "uint16"), picture((12, 17), "uint16")[::-1]]
+    both = agent(images, sigma=25).image
+    assert [one.dtype for one in both] == [np.uint16, np.uint16]
+    assert np.array_equal(both[1], agent(images[1], sigma=25).image)
+    swapped = agent(images[0].astype(">u2"), sigma=25)
+    assert swapped.image.dtype == np.dtype(">u2")
+    assert np.array_equal(swapped.image, both[0])
+    assert swapped.trace().pixels.dtype == np.uint16
+
+
+def test_photos_of_pillow_keep_how_they_are_seen_in_traces(agent: Agent, tmp_path: Path) -> None:
+    exif = PillowImage.Exif()
+    exif[274] = 6
+    PillowImage.fromarray(picture((12, 17, 3), "uint8")).save(tmp_path / "a.png", exif=exif)
+    with PillowImage.open(tmp_path / "a.png") as image:
+        assert agent(image, sigma=25).trace().orientation == 6
+
+
+def test_numbers_of_numpy_are_numbers(agent: Agent) -> None:
+    image = picture((12, 17), "uint8")
+    expected = agent(image, sigma=25, steps=2).image
+    given = {"sigma": np.float32(25), "steps": np.int64(2), "tile": np.int32(64)}
+    assert np.array_equal(agent(image, **given).image, expected)
+    for name, value in (("steps", 2.5), ("steps", True), ("steps", "2"), ("steps", -1), ("tile", 0), ("tile", 64.0)):
+        with pytest.raises(UsageError, match=f"{name} = .* give a whole number of at least"):
+            agent(image, sigma=25, **{name: value})
+    with pytest.raises(UsageError, match="are not edits"):
+        agent(image, sigma=25, edits=[{"do": "stop"}])
+
+
+def test_masks_as_callers_hold_them() -> None:
+    from skimage import data
+
+    agent = pixelrl.load("saliency-edit", "cpu")
+    photo = PillowImage.fromarray(data.astronaut()[20:84, 180:260])
+    inside = np.zeros((64, 80), bool)
+    inside[10:40, 20:50] = True
+    expected = agent(photo, mask=inside).image
+    cut = np.dstack([np.asarray(photo), inside * np.uint8(255)])
+    for mask in (torch.from_numpy(inside), PillowImage.fromarray(inside * np.uint8(1)), PillowImage.fromarray(cut)):
+        assert np.array_equal(np.asarray(agent(photo, mask=mask).image), np.asarray(expected))
+    photo.getexif()[274] = 6  # lies on its side, so a mask that is painted on it stands upright
+    painted = PillowImage.fromarray(np.rot90(inside, -1) * np.uint8(255))
+    assert np.array_equal(np.asarray(agent(photo, mask=painted).image), np.asarray(expected))
+    for wrong, words in (
+        ("mask.png", "str is no mask; give an array"),
+        (cut, r"a mask of shape \(64, 80, 4\) is no mask"),
+        (PillowImage.new("L", (5, 5), 255), "the mask is 5 x 5 pixels, the image 80 x 64"),
+    ):
+        with pytest.raises(InputError, match=words):
+            agent(photo, mask=wrong)
 
 
 def test_load_names_what_there_is(tmp_path: Path) -> None:

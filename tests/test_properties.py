@@ -50,7 +50,7 @@ def test_tiles_change_no_choice(height: int, width: int, side: int, lookahead: b
             fan_in = weight[0].numel() if weight.ndim > 1 else 1
             weight.copy_(torch.randn(weight.shape, generator=generator) / max(1, fan_in) ** 0.5)
     image = torch.rand((1, 1, height, width), generator=generator)
-    condition = torch.full((1, 1), 0.1)
+    condition = torch.full((1, 1, 1, 1), 0.1)
     whole, _ = rollout(policy.eval(), ACTIONS, image, condition, 2)
     tiled, _ = rollout(policy, ACTIONS, image, condition, 2, tile=side)
     # Sums of another order may move a tie between two operations.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from statistics import fmean
 from typing import Generic, cast
@@ -11,13 +12,16 @@ from typing import Generic, cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image as PillowImage
+from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.edits import Edit, Mask
+from pixelrl.edits import Edit, Mask, edits_of
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
+from pixelrl.pictures.masks import pillow_mask
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory, Watch, rollout
 from pixelrl.tasks.conditioning import Given, find_conditioning, is_auto
@@ -28,13 +32,16 @@ TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
 what it changes (rounding at most)."""
 
+AnyMask = npt.NDArray[np.generic] | PillowImage.Image | Tensor
+AnyEdits = Sequence[Edit] | Edit | str | Path
+
 
 @dataclass(frozen=True)
 class Result(Generic[AnyImage]):
     """What an agent did to an image.
 
     Attributes:
-        image: the result, of the type, dtype and shape that came in.
+        image: the result, of the type, dtype, shape and mode that came in.
         trajectory: the operation of every pixel at every step; ``trajectory.actions`` is ``(t, b, g, h, w)``.
         policy: the name of the policy.
         conditions: what the policy was told of each image of the batch, for instance ``({"sigma": 25.0},)``; empty
@@ -59,6 +66,20 @@ class Result(Generic[AnyImage]):
         if any(one != self.conditions[0] for one in self.conditions):
             raise ValueError("the images of this batch have conditions of their own; see Result.conditions")
         return self.conditions[0]
+
+    def edited(self, edits: AnyEdits) -> Result[AnyImage]:
+        """What comes of a person's edits in *replay*, with the image given back as it came in.
+
+        All other choices stay as recorded, and no network is asked (`pixelrl.Trajectory.edited`).
+
+        Args:
+            edits: a list of edits, one of them, or the path of a file with some.
+
+        Raises:
+            UsageError: no edits, or an edit that does not fit this episode.
+        """
+        trajectory = self.trajectory.edited(edits)
+        return replace(self, image=self._unpacked.pack(trajectory.final()), trajectory=trajectory)
 
     def trace(self) -> Trace:
         """The episode as it is saved by `pixelrl.save_trace`.
@@ -114,27 +135,30 @@ class Agent:
         peak: Given = "auto",
         steps: int | None = None,
         tile: int | None = TILE,
-        edits: Sequence[Edit] = (),
+        edits: AnyEdits = (),
         watch: Watch | None = None,
         strength: Given = "auto",
-        mask: npt.NDArray[np.generic] | None = None,
+        mask: AnyMask | None = None,
         condition: Given | Mapping[str, Given] = "auto",
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
         Args:
-            image: numpy ``(h, w)`` or ``(h, w, c)`` of uint8, uint16 or float; a Pillow image (alpha is kept as it
-                is); or a float tensor ``(b, c, h, w)``. Floats are nominally in [0, 1], taken and returned unclipped;
-                integers come back clipped and rounded. A grey policy runs on each channel.
+            image: a numpy array or a tensor, a Pillow image, or a list of images of one size; see
+                `pixelrl.pictures.arrays.unpack` for shapes and dtypes. Alpha is kept as it is. Floats are nominally in
+                [0, 1], taken and returned unclipped; integers come back clipped and rounded. Pillow images of the modes
+                1 and P come back in grey or RGB. A grey policy runs on each channel.
             sigma: short for ``condition={"sigma": ...}``: the level of Gaussian noise in 8-bit grey levels.
             peak: likewise, the level of Poisson noise: the mean number of photons at white.
             steps: T; None for the number the policy was trained for.
             tile: side in pixels of the tiles for the network; None for the whole image at once.
-            edits: a person's edits (`pixelrl.load_edits`), live: the policy sees what comes of them, and reacts.
+            edits: a person's edits, or the path of a file with some, live: the policy sees what comes of them, and
+                reacts.
             watch: called at every step, see `run`.
             strength: likewise, how much saliency policies emphasise the object, up to 1; negative to attenuate it.
-            mask: for policies that take one, the object: ``(h, w)``, bool or a number that is not 0 inside. Left out,
-                the most salient object of a single image is taken (`pixelrl.imaging.saliency.salient_object`).
+            mask: for policies that take one, the object: an array or a tensor ``(h, w)``, bool or a number that is not
+                0 inside; or a Pillow image (`pixelrl.pictures.masks.inside_of`). Left out, the most salient object of a
+                single image is taken (`pixelrl.imaging.saliency.salient_object`).
             condition: what the policy is told beside the image: a number, or numbers by name, as many as its
                 `conditioning` has. What is left out or "auto" is estimated from each image, or has its default.
 
@@ -146,7 +170,7 @@ class Agent:
         unpacked = unpack(image)
         tensor = unpacked.tensor.to(self.device)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, region, planes = self._conditions(tensor, given, mask)
+        values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         trajectory, final = self.run(tensor, planes, steps, tile, edits, watch)
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, unpacked)
 
@@ -158,7 +182,7 @@ class Agent:
         steps: int | None = None,
         tile: int | None = TILE,
         strength: Given = "auto",
-        mask: npt.NDArray[np.generic] | None = None,
+        mask: AnyMask | None = None,
         condition: Given | Mapping[str, Given] = "auto",
     ) -> tuple[AnyImage, dict[str, float]]:
         """The mean result over the image's eight symmetries, and its condition: better, eight times slower.
@@ -169,7 +193,7 @@ class Agent:
         unpacked = unpack(image)
         tensor = unpacked.tensor.to(self.device)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, _, planes = self._conditions(tensor, given, mask)
+        values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
         return unpacked.pack(self.ensembled(tensor, planes, steps, tile)), mean
 
@@ -245,7 +269,7 @@ class Agent:
         condition: Condition,
         steps: int | None = None,
         tile: int | None = TILE,
-        edits: Sequence[Edit] = (),
+        edits: AnyEdits = (),
         watch: Watch | None = None,
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
@@ -255,13 +279,11 @@ class Agent:
 
         Raises:
             InputError: a number of channels that the policy cannot take.
-            UsageError: fewer than 0 steps.
+            UsageError: steps or a tile that are no whole number or too small, or an edit that does not fit.
         """
-        num_steps = self.card.num_steps if steps is None else steps
-        if num_steps < 0:
-            raise UsageError(f"steps = {num_steps} is too few; give 0 or more")
-        if tile is not None and tile < 1:
-            raise UsageError(f"tile = {tile} is too small; give pixels, or None for the whole image at once")
+        num_steps = self.card.num_steps if steps is None else _whole("steps", steps, 0)
+        tile = None if tile is None else _whole("tile", tile, 1)
+        edits = edits_of(edits)
         batch, channels, height, width = image.shape
         trained = self.num_channels
         self._check_channels(image)
@@ -294,6 +316,26 @@ class Agent:
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8
+
+
+def _whole(name: str, value: object, least: int) -> int:
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+        return int(value)
+    raise UsageError(f"{name} = {value!r} cannot be; give a whole number of at least {least}, or None to leave it open")
+
+
+def _mask_array(mask: AnyMask | None, came: Unpacked[AnyImage]) -> npt.NDArray[np.generic] | None:
+    """A mask as an array on the stored pixels of the image; None if there is none."""
+    if isinstance(mask, PillowImage.Image):
+        height, width = came.tensor.shape[-2:]
+        return pillow_mask(mask, (height, width), came.orientation)
+    if isinstance(mask, Tensor):
+        mask = mask.detach().cpu().numpy()
+    if mask is not None and not isinstance(mask, np.ndarray):
+        raise InputError(f"{type(mask).__name__} is no mask; give an array or a tensor (h, w), or a Pillow image")
+    if mask is not None and mask.ndim != 2:
+        raise InputError(f"a mask of shape {mask.shape} is no mask; it must be (h, w)")
+    return mask
 
 
 def object_mask(mask: npt.NDArray[np.generic], height: int, width: int) -> Mask:
