@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 import pixelrl
+from pixelrl.pictures.files import read_picture
 from pixelrl.threads import threads, worthwhile_threads
 
 
@@ -74,9 +75,15 @@ def test_a_forked_child_does_not_hang(two_threads: None) -> None:
         child.join()
 
 
-def test_threads_do_not_silence_the_callers_warnings() -> None:
+def test_threads_do_not_silence_the_callers_warnings(tmp_path: Path) -> None:
     agent, before = pixelrl.load("denoise-gray"), list(warnings.filters)
-    runners = [threading.Thread(target=lambda: [agent(noise(24)) for _ in range(5)]) for _ in range(6)]
+    Image.fromarray(noise(24)).save(tmp_path / "in.jpg")
+
+    def work_on() -> None:
+        for _ in range(5):
+            agent(read_picture(tmp_path / "in.jpg").pixels)
+
+    runners = [threading.Thread(target=work_on) for _ in range(6)]
     for runner in runners:
         runner.start()
     while any(runner.is_alive() for runner in runners):

@@ -15,7 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,8 +93,11 @@ def _rescaled(array: Array, dtype: str) -> Array:
 def silence() -> Iterator[None]:
     """No warnings, no tifffile log lines and no pixel limit of Pillow's: errors and limits are ours."""
     logger = logging.getLogger("tifffile")
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # The filters belong to all threads: two that change and restore them in turn leave the wrong ones behind.
+    main = threading.current_thread() is threading.main_thread()
+    with _LOCK, warnings.catch_warnings() if main else nullcontext():
+        if main:
+            warnings.simplefilter("ignore")
         disabled, logger.disabled = logger.disabled, True
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
