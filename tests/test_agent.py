@@ -324,3 +324,17 @@ def test_the_shipped_saliency_policy_goes_both_ways() -> None:
     )
     assert up > plain + 0.3
     assert down < plain - 0.3
+
+
+def test_progress_goes_from_0_to_1_over_groups_and_symmetries(agent: Agent) -> None:
+    """A grey policy on the channels of colour, a plane at a time; and eight runs."""
+    image = np.zeros((20, 20, 3), np.uint8)
+    shares: list[float] = []
+    agent(image, sigma=9, tile=20, progress=shares.append)
+    assert shares == sorted(shares)
+    assert len(shares) == 3 * (1 + agent.card.num_steps)
+    assert shares[-1] == 1
+    eight: list[float] = []
+    agent.ensemble(image, sigma=9, tile=20, progress=eight.append)
+    assert eight == sorted(eight)
+    assert (len(eight), eight[-1]) == (8 * len(shares), 1)

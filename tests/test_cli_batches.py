@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +144,29 @@ def test_a_second_run_leaves_its_own_results_alone(clean: Run, folder: Path) -> 
         assert len(out.splitlines()) == 3
     assert "3 results of an earlier run left out" in err
     assert not [name for name in names(folder) if "_x_x" in name]
+
+
+def test_signs_of_life_inside_one_picture(
+    clean: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, shares = pixelrl.agent.Agent.__call__, []
+
+    def slow(self, *arguments, progress, **settings):
+        def watched(share: float) -> None:
+            shares.append(share)
+            progress(share)
+            time.sleep(0.3)
+
+        return original(self, *arguments, progress=watched, **settings)
+
+    monkeypatch.setattr(pixelrl.agent.Agent, "__call__", slow)
+    monkeypatch.setattr("pixelrl.cli.progress.HEARTBEAT", 0.1)
+    code, _, err = clean(folder, "-o", tmp_path / "out")
+    assert code == 0
+    np.testing.assert_allclose(shares, 3 * [1 / 3, 2 / 3, 1])  # to perceive, and two steps
+    first = rf"pixelrl: {re.escape(str(folder / 'b.jpg'))}: 33 % after 0 s, about \d+ s left \(picture 2 of 3\)"
+    assert re.search(first, err), err
+    assert err.splitlines()[-1] == "pixelrl: 3 pictures; 3 done"
 
 
 def test_two_inputs_never_become_one_result(clean: Run, folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,8 +166,6 @@ def test_a_mask_that_is_no_picture(run: Run, editor: Path, photo: Path, tmp_path
     code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", editor, "--mask", tmp_path / "mask.png")
     assert code in (2, 3)
     assert "mask.png" in err
-    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", editor, "--ensemble")
-    assert (code, err.count("\n")) == (2, 1)
 
 
 def test_one_default_strength() -> None:
@@ -199,3 +198,31 @@ def test_looks_and_saliency_have_their_own_metric(run: Run, stamped: tuple[Path,
     code, _, err = run("evaluate", "denoise-gray", "--level", 1, "--data", photos)
     assert code == 2
     assert "--level is for --task" in err
+
+
+def test_the_object_is_told_and_written(run: Run, editor: Path, photo: Path, tmp_path: Path) -> None:
+    picture = np.full((96, 120, 3), 90, np.uint8)
+    picture[60:80, 80:110] = (250, 40, 40)
+    Image.fromarray(picture).save(photo)
+    saliency = ("saliency", photo, "--policy", editor, "--overwrite", "-o", tmp_path / "o.png")
+    for mode in ((), ("--ensemble",)):
+        masks = tmp_path / f"new{len(mode)}" / "mask.png"
+        code, out, err = run(*saliency, "--save-mask", masks, *mode)
+        assert (code, err) == (0, "")
+        found = re.search(r"object found at the bottom right: (\d+) x (\d+) pixels from \((\d+), (\d+)\), (\d+) %", out)
+        assert found, out
+        np.testing.assert_allclose([int(number) for number in found.groups()], [30, 20, 80, 60, 5], atol=4)
+        mask = pixels(masks)
+        assert mask[61:79, 81:109].mean() > 250
+        assert mask[:50].max() == 0
+    code, out, _ = run(*saliency, "--mask", masks, "--json")
+    assert json.loads(out)["object"]["found"] is False
+    assert json.loads(out)["object"]["place"] == "bottom right"
+    code, _, err = run(*saliency, "--save-mask", masks.with_name("o.png"), "--mask", tmp_path / "none.png")
+    assert (code, "--mask" in err) == (2, True)
+
+
+def test_looks_are_found_by_the_name_that_is_listed(run: Run, photo: Path, tmp_path: Path) -> None:
+    assert run("enhance", photo, "-o", tmp_path / "a.png", "--style", "enhance-watercolor")[0] == 0
+    assert run("enhance", photo, "-o", tmp_path / "b.png", "--style", "watercolor")[0] == 0
+    assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))

@@ -23,7 +23,7 @@ from pixelrl.imaging.color import from_space, to_space
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
 from pixelrl.policies import Policy
-from pixelrl.rollout import Trajectory, Watch, rollout
+from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
 from pixelrl.tasks.conditioning import Given, find_conditioning, is_auto
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
@@ -140,6 +140,7 @@ class Agent:
         strength: Given = "auto",
         mask: AnyMask | None = None,
         condition: Given | Mapping[str, Given] = "auto",
+        progress: Progress | None = None,
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -161,6 +162,8 @@ class Agent:
                 single image is taken (`pixelrl.imaging.saliency.salient_object`).
             condition: what the policy is told beside the image: a number, or numbers by name, as many as its
                 `conditioning` has. What is left out or "auto" is estimated from each image, or has its default.
+            progress: called with the share of the work that is done, up to 1, after every step, and every tile of a
+                large image. What it raises ends the run.
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
@@ -171,7 +174,7 @@ class Agent:
         tensor = unpacked.tensor.to(self.device)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
-        trajectory, final = self.run(tensor, planes, steps, tile, edits, watch)
+        trajectory, final = self.run(tensor, planes, steps, tile, edits, watch, progress)
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, unpacked)
 
     def ensemble(
@@ -184,6 +187,7 @@ class Agent:
         strength: Given = "auto",
         mask: AnyMask | None = None,
         condition: Given | Mapping[str, Given] = "auto",
+        progress: Progress | None = None,
     ) -> tuple[AnyImage, dict[str, float]]:
         """The mean result over the image's eight symmetries, and its condition: better, eight times slower.
 
@@ -195,7 +199,7 @@ class Agent:
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
-        return unpacked.pack(self.ensembled(tensor, planes, steps, tile)), mean
+        return unpacked.pack(self.ensembled(tensor, planes, steps, tile, progress)), mean
 
     def _given(self, condition: object, short: Mapping[str, object]) -> dict[str, object]:
         """What the caller gives, by the names of the conditioning's quantities.
@@ -251,6 +255,22 @@ class Agent:
         if image.shape[1] != self.num_channels and self.num_channels != 1:
             raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
 
+    def find_object(self, image: AnyImage) -> npt.NDArray[np.bool_]:
+        """The object of an image that is taken where no mask is given: bool ``(h, w)``.
+
+        Raises:
+            InputError: not one image, or nothing stands out in it.
+            UsageError: the policy takes no mask.
+        """
+        if not self.takes_mask:
+            raise UsageError(f"policy {self.name} takes no mask, so it has no object")
+        tensor = unpack(image).tensor.to(self.device)
+        self._check_channels(tensor)
+        region = self._region(to_space(tensor, self.card.space), None)
+        assert region is not None
+        found: npt.NDArray[np.bool_] = region.cpu().numpy()
+        return found
+
     def condition(
         self, image: Image, values: Mapping[str, float] | Sequence[Mapping[str, float]], mask: Mask | None = None
     ) -> Condition:
@@ -271,11 +291,12 @@ class Agent:
         tile: int | None = TILE,
         edits: AnyEdits = (),
         watch: Watch | None = None,
+        progress: Progress | None = None,
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
 
         ``watch`` is called at every step. The b x c planes of a grey policy may come in several groups, one after the
-        other, each with all its steps.
+        other, each with all its steps. ``progress`` is called with the share that is done of all of them.
 
         Raises:
             InputError: a number of channels that the policy cannot take.
@@ -293,8 +314,10 @@ class Agent:
         # Many small planes at a time, or one large one: as much memory either way.
         at_once = max(1, (tile or TILE) ** 2 // (height * width))
         maps, finals = [], []
-        for planes, levels in zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True):
-            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side, edits, watch)
+        groups = list(zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True))
+        for i, (planes, levels) in enumerate(groups):
+            share = part(progress, i, len(groups))
+            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side, edits, watch, share)
             maps.append(trajectory.actions)
             finals.append(final)
         actions = torch.cat(maps, 1)
@@ -303,7 +326,14 @@ class Agent:
         final = from_space(torch.cat(finals).view_as(image), self.card.space)
         return Trajectory(image, actions, self.actions.names, self.card.space), final
 
-    def ensembled(self, image: Image, condition: Condition, steps: int | None = None, tile: int | None = TILE) -> Image:
+    def ensembled(
+        self,
+        image: Image,
+        condition: Condition,
+        steps: int | None = None,
+        tile: int | None = TILE,
+        progress: Progress | None = None,
+    ) -> Image:
         """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.")."""
         total = torch.zeros_like(image)
         for mirrored in (False, True):
@@ -312,7 +342,8 @@ class Agent:
                     torch.rot90(x.flip(-1) if mirrored else x, quarter_turns, (-2, -1)).contiguous()
                     for x in (image, condition)
                 )
-                _, final = self.run(turned, planes, steps, tile)
+                share = part(progress, 4 * mirrored + quarter_turns, 8)
+                _, final = self.run(turned, planes, steps, tile, progress=share)
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8

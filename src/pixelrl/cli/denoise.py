@@ -13,6 +13,17 @@ POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepp
 """What the names of the policies for a kind of noise begin with."""
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Level]:
+    numbers: dict[str, Level] = {}
+    for given in value:
+        name, _, number = given.partition("=")
+        try:
+            numbers[name.strip()] = float(number)
+        except ValueError as error:
+            raise click.BadParameter(f"{given!r} is not a name and a number, such as gain=2.5") from error
+    return numbers
+
+
 @click.command()
 @picture_options
 @click.option(
@@ -35,7 +46,17 @@ POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepp
     help="Poisson noise: photons at white.",
 )
 @click.option("--policy", help="A shipped policy or a policy file, instead of --noise.")
-def denoise(work: Work, noise: str | None, sigma: Level, peak: Level, policy: str | None) -> int:
+@click.option(
+    "--condition",
+    "conditions",
+    multiple=True,
+    metavar="NAME=N",
+    callback=_numbers,
+    help="A number that a policy of your own takes.",
+)
+def denoise(
+    work: Work, noise: str | None, sigma: Level, peak: Level, policy: str | None, conditions: dict[str, Level]
+) -> int:
     """Remove noise from pictures.
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
@@ -44,4 +65,5 @@ def denoise(work: Work, noise: str | None, sigma: Level, peak: Level, policy: st
     """
     if noise is not None and policy is not None:
         raise UsageError("--noise and --policy both say which policy to use; give one")
-    return run(work, Settings(policies_for(policy, POLICIES[noise or "gaussian"]), {"sigma": sigma, "peak": peak}))
+    levels = {"sigma": sigma, "peak": peak} | conditions
+    return run(work, Settings(policies_for(policy, POLICIES[noise or "gaussian"]), levels))

@@ -69,9 +69,5 @@ def saliency(
     standard input.
     Without --mask the most salient object of each picture is taken.
     """
-    if work.ensemble:
-        raise UsageError("--ensemble is for restoration; leave it out")
-    if work.ensemble:
-        raise UsageError("--ensemble is for restoration; leave it out")
     wanted = strength if emphasize else -strength
     return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask))

@@ -48,8 +48,8 @@ def work_on(
         picture = picture.with_dtype(depth)  # beforehand: results are rounded to the depth that came in
     began = time.perf_counter()
     try:
-        region, said = _given_mask(settings, picture)
-        image, trace, mask, report = _run(picture, work, settings, region, edits, progress)
+        mask, said = _given_mask(settings, picture)
+        image, trace, mask, report = _run(picture, work, settings, mask, edits, progress)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
     report["seconds"] = round(time.perf_counter() - began, 3)
@@ -86,7 +86,7 @@ def _run(
     picture: Picture,
     work: Work,
     settings: Settings,
-    region: Mask | None,
+    mask: Mask | None,
     edits: Sequence[Edit],
     progress: Callable[[float], object],
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report]:
@@ -95,20 +95,24 @@ def _run(
 
     height, width = picture.pixels.shape[:2]
     agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
-    levels, trace, mask = settings.levels, None, None
-    sigma, peak, strength = (levels.get(name, "auto") for name in ("sigma", "peak", "strength"))
+    given = {name: value for name, value in settings.levels.items() if value != "auto"}
+    trace = None
     with threads(work.threads or worthwhile_threads(height * width)):
+        if agent.takes_mask and mask is None:
+            mask = agent.find_object(picture.pixels)
         if work.ensemble:
-            image, told = agent.ensemble(picture.pixels, sigma, peak, work.steps)
+            image, told = agent.ensemble(
+                picture.pixels, steps=work.steps, mask=mask, condition=given, progress=progress
+            )
         else:
-            result = agent(picture.pixels, sigma, peak, work.steps, edits=edits, strength=strength, mask=region)
+            result = agent(picture.pixels, steps=work.steps, edits=edits, mask=mask, condition=given, progress=progress)
             image, told = result.image, dict(result.condition)
             trace = None if work.trace is None else result.trace().of(picture)
-            mask = None if result.mask is None else result.mask.cpu().numpy()
     report: Report = {
         "policy": agent.name,
         **told,
-        "estimated": [name for name in told if levels.get(name) == "auto"],
+        "condition": told,
+        "estimated": [name for name in told if name not in given],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "ensemble": work.ensemble,
         "trace": None if work.trace is None else str(work.trace),
@@ -153,11 +157,11 @@ def sentence(report: Report) -> str:
     """A report in words."""
     if report.get("skipped"):
         return f"{report['input']}: {report['output']} exists, left alone"
-    estimated, words = report["estimated"], ""
+    condition, estimated, words = report["condition"], report["estimated"], ""
+    assert isinstance(condition, dict)
     assert isinstance(estimated, list)
-    for name in ("sigma", "peak"):
-        if name in report:
-            words += f", {name} {report[name]:.1f}{' (estimated)' if name in estimated else ''}"
+    for name, value in condition.items():
+        words += f", {name} {value:.4g}{' (estimated)' if name in estimated else ''}"
     thing = report.get("object")
     if isinstance(thing, dict):
         x0, y0, x1, y1 = thing["box"]
