@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import tifffile
 from PIL import Image
 
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures import files
+from pixelrl.pictures import files, formats
 from pixelrl.pictures.files import Picture, check_writable, read_picture, write_picture
 
 RGB8 = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -114,6 +115,20 @@ def test_a_tiff_with_a_missing_strip_is_refused(tmp_path):
     data[counts.valueoffset : counts.valueoffset + 8] = struct.pack("<4H", 1500, 1500, 1500, 0)
     (tmp_path / "sparse.tif").write_bytes(data)
     refuse(tmp_path / "sparse.tif", "truncated")
+
+
+def test_the_filters_of_warnings_belong_to_the_caller(tmp_path):
+    for name in DAMAGED:
+        (tmp_path / name).write_bytes(DAMAGED[name])
+    with formats.silence(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name in DAMAGED:
+            refuse(tmp_path / name)
+        warnings.warn("of the caller", stacklevel=1)
+    assert [str(warning.message) for warning in caught] == ["of the caller"]
+    filters = list(warnings.filters)
+    with formats.silence():
+        assert warnings.filters == filters
 
 
 def test_stderr_works_after_a_decoder_was_silenced(tmp_path, capfd):

@@ -259,3 +259,11 @@ def test_the_command_line_says_it_once(run, tmp_path: Path) -> None:
     code, out, _ = run("denoise", tmp_path / "in.png", "-o", tmp_path / "out.jpg", "--sigma", 5)
     assert code == 0
     assert out.count("left out") == 1
+
+
+def test_damaged_exif_costs_no_word(run, tmp_path: Path) -> None:
+    for suffix in ("jpg", "tif"):
+        Image.fromarray(noise(12, 12, 3)).save(tmp_path / f"in.{suffix}", exif=b"Exif\0\0" + exif_block()[:90])
+        code, _, said = run("denoise", tmp_path / f"in.{suffix}", "-o", tmp_path / f"out.{suffix}", "--sigma", 5)
+        assert code == 0
+        assert "arning" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,8 +62,14 @@ def test_planes_are_turned_as_pillow_turns_pictures(orientation: int) -> None:
 
 
 def test_orientations_that_say_nothing() -> None:
-    for exif in (None, b"", b"no exif at all", b"II*\0\x08\0\0\0\xff\xff"):
+    for exif in (None, b"", b"no exif at all", b"II*\0\x08\0\0\0\xff\xff", b"MM\0*\xff\xff\xff\xff"):
         assert orientation_of(exif) == 1
+    for order, head in (("<", b"II*\0"), (">", b"MM\0*")):
+        for kind, value, expected in (("H", 6, 6), ("I", 8, 8), ("H", 9, 1), ("H", 0, 1)):
+            entry = struct.pack(f"{order}HHI{kind}", 274, 3 if kind == "H" else 4, 1, value).ljust(12, b"\0")
+            block = head + struct.pack(f"{order}IH", 8, 2) + bytes(12) + entry
+            assert orientation_of(block) == expected
+        assert orientation_of(block[:-6]) == 1
 
 
 def test_only_profiles_of_other_colours_change_pictures() -> None:

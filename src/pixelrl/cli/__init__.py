@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+import warnings
 
 import click
 
@@ -62,6 +63,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding does not have must end nothing
             stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module="PIL")  # what is damaged in a picture's metadata costs nobody the picture
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ORIENTATION = 274
+_INTEGERS = {3: "H", 4: "I"}
+"""Kinds of whole numbers in EXIF, as `struct` calls them."""
 _TURNS = {
     1: (False, False, False),
     2: (False, False, True),
@@ -35,13 +38,18 @@ def orientation_of(exif: bytes | None) -> int:
     """The orientation in an EXIF block that starts at its TIFF header, 1 to 8; 1 where it says none or is damaged."""
     if not exif:
         return 1
-    block = PillowImage.Exif()
-    try:
-        block.load(exif)
-        value = block.get(_ORIENTATION)
-    except Exception:  # a damaged block says nothing
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2], "<")
+    try:  # by hand: Pillow warns of what is damaged elsewhere in the block
+        (at,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, at)
+        for place in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", exif, place)
+            if tag == _ORIENTATION and kind in _INTEGERS:
+                (value,) = struct.unpack_from(order + _INTEGERS[kind], exif, place + 8)
+                return int(value) if value in _TURNS else 1
+    except struct.error:  # a damaged block says nothing
         return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
+    return 1
 
 
 def orientation_of_pillow(image: PillowImage.Image) -> int:

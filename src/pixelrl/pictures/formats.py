@@ -13,9 +13,8 @@ import re
 import struct
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,13 +90,12 @@ def _rescaled(array: Array, dtype: str) -> Array:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """No warnings, no tifffile log lines and no pixel limit of Pillow's: errors and limits are ours."""
+    """No tifffile log lines and no pixel limit of Pillow's: errors and limits are ours.
+
+    Python's warnings are left alone: their filters belong to the caller, who may have threads of his own.
+    """
     logger = logging.getLogger("tifffile")
-    # The filters belong to all threads: two that change and restore them in turn leave the wrong ones behind.
-    main = threading.current_thread() is threading.main_thread()
-    with _LOCK, warnings.catch_warnings() if main else nullcontext():
-        if main:
-            warnings.simplefilter("ignore")
+    with _LOCK:
         disabled, logger.disabled = logger.disabled, True
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -169,7 +167,7 @@ def _extra(image: ImageFile.ImageFile) -> tuple[Extra, tuple[str, ...]]:
     """What else the file says, and a note if further pictures in it are not used."""
     info = image.info
     comment = info.get("comment")
-    comment = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else comment
+    comment = _decoded(comment) if isinstance(comment, bytes) else comment
     if image.format != "JPEG":
         dpi = info.get("dpi") if image.format == "BMP" else None
         return Extra(dpi=dpi, xmp=info.get("xmp") or None, comment=comment or None), ()
@@ -188,6 +186,14 @@ def _extra(image: ImageFile.ImageFile) -> tuple[Extra, tuple[str, ...]]:
     across, down = info.get("jfif_density", (0, 0))
     dpi = (across * unit, down * unit) if unit and across and down else None
     return Extra(dpi, xmp, iptc, (), comment or None, (), tuple(lost)), notes
+
+
+def _decoded(text: bytes) -> str:
+    """A text of which the format does not say how it is encoded."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def read_deep_pnm(data: bytes, max_pixels: int) -> Picture | None:
