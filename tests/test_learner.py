@@ -300,6 +300,16 @@ def test_the_warm_starts_loss_by_hand(generator: torch.Generator) -> None:
     assert learner.policy.to_residual.weight.grad.any()
 
 
+def test_norm_0_is_the_psnr(generator: torch.Generator) -> None:
+    """Of every crop alike, whatever its noise; an error far below a grey level gains little more."""
+    target = torch.rand((3, 1, 8, 8), generator=generator)
+    errors = torch.tensor([0.1, 0.02, 0.0])[:, None, None, None]
+    learner = Learner(POLICIES["lookahead"]().train(), Levels(2), settings(estimate_norm=0))
+    loss, _ = learner.estimate_loss(start(target, target + errors))
+    decibels = [10 * math.log10(1 / (error**2 + 1 / 255**2)) for error in (0.1, 0.02, 0)]
+    assert loss.item() == pytest.approx(-0.1 * sum(decibels) / 3 * math.log(10) / 10, rel=1e-4)
+
+
 def test_a_policy_without_estimate() -> None:
     learner = Learner(Table(UP).train(), Levels(1), settings())
     with pytest.raises(UsageError, match="forms no estimate"):

@@ -148,6 +148,28 @@ def test_stopped_and_resumed_is_uninterrupted(make: Make, tmp_path: Path, varian
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "parts")
 
 
+def test_a_kept_state_is_gone_on_with(
+    make: Make, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At half the size, so not to the bit; and without where things lay."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import keep_state
+
+    assert not train(make(), tmp_path / "run", interrupt_at(6))
+    kept = keep_state.keep(tmp_path / "run", tmp_path / "kept")
+    assert kept == tmp_path / "kept" / "tiny.safetensors"
+    assert str(photos.parent) not in kept.read_bytes().decode("latin-1")
+    assert kept.stat().st_size < 0.8 * (tmp_path / "run" / STATE_FILE).stat().st_size
+    whole, _ = read_tensors(tmp_path / "run" / STATE_FILE, "training state")
+    for name, tensor in read_tensors(kept, "training state")[0].items():
+        torch.testing.assert_close(tensor.to(whole[name].dtype), whole[name], rtol=0.01, atol=1e-6)
+    (tmp_path / "again").mkdir()
+    kept.rename(tmp_path / "again" / STATE_FILE)
+    assert train(make(), tmp_path / "again", resume=True)
+    assert rows(tmp_path / "again")[-1]["iteration"] == "8"
+    assert {tensor.dtype for name, tensor in state(tmp_path / "again").items() if "ema." in name} == {torch.float32}
+
+
 def test_the_state_holds_moments_and_generators(make: Make, tmp_path: Path) -> None:
     train(make(), tmp_path)
     names = state(tmp_path).keys()

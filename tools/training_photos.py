@@ -45,7 +45,7 @@ def main(folder: Path, packages: Path | None) -> None:
             for name in plan[part]["names"]:
                 if name not in found:
                     raise click.ClickException(f"{name} is in none of the packages; see {PLAN}")
-                for i, picture in enumerate(_cut(_reduced(found[name], plan), part, plan)):
+                for i, picture in enumerate(_cut(_reduced(found[name], part, plan), part, plan)):
                     cv2.imwrite(str(target / f"{name}-{i}.png"), picture)
     licences["scikit-image"] = (_skimage() / "README.txt").read_text(encoding="utf-8")
     (folder / "licences.json").write_text(json.dumps(licences, indent=1), encoding="utf-8")
@@ -83,11 +83,12 @@ def _skimage() -> Path:
     return Path(str(spec.origin)).parent / "data"
 
 
-def _reduced(path: Path, plan: dict[str, float]) -> Pixels:
+def _reduced(path: Path, part: str, plan: dict[str, float]) -> Pixels:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if path.parent == _skimage() and path.suffix == ".png":
         return pixels
-    factor = max(plan["factor"], math.sqrt(pixels.shape[0] * pixels.shape[1] / plan["pixels"]))
+    most = plan["test_pixels" if part == "test" else "pixels"]
+    factor = max(plan["factor"], math.sqrt(pixels.shape[0] * pixels.shape[1] / most))
     return cv2.resize(pixels, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
 
 
@@ -96,6 +97,8 @@ def _cut(pixels: Pixels, part: str, plan: dict[str, list[int]]) -> list[Pixels]:
     if part == "validation":
         return [pixels[:, : width // 2], pixels[:, width - width // 2 :]]
     if part == "test":
+        if height * width <= 1.01 * plan["test_pixels"]:  # as reduced, up to rounding of the sides
+            return [pixels]
         side = plan["test_side"] if width >= height else plan["test_side"][::-1]
         left, top = (max(0, (n - most) // 2) for n, most in zip((width, height), side, strict=True))
         return [pixels[top : top + side[1], left : left + side[0]]]

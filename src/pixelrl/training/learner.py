@@ -20,6 +20,9 @@ from pixelrl.training.sampling import sampler
 from pixelrl.types import AgentMap
 
 Logged = dict[str, float]
+
+LEAST_ERROR = 1 / 255**2
+"""Added to a mean square before its logarithm, so that an image which is all but right does not outweigh the others."""
 LOGGED = ("estimate_loss", "policy_loss", "value_loss", "entropy", "reward")
 """Every name that a learner logs something by."""
 
@@ -51,7 +54,10 @@ class Learner:
             raise UsageError("this policy forms no estimate; set warm_start.iterations to 0")
         weight = start.reward_scale[:, :, None, None]
         miss = self.task.compared(estimate) - self.task.compared(start.target)
-        if self.settings.estimate_norm == 2:
+        if self.settings.estimate_norm == 0:
+            # A tenth makes gradients about as large as the other norms' are, for which recipes limit them.
+            loss = 0.1 * (miss.square().mean((1, 2, 3)) + LEAST_ERROR).log().mean()
+        elif self.settings.estimate_norm == 2:
             loss = 255 * (weight * miss.square()).mean()
         else:  # the reward scale weighs squares, so its root weighs distances
             loss = (weight.sqrt() * miss.abs()).mean()

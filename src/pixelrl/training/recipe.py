@@ -98,7 +98,8 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future) or ``sampled`` (the
     paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_norm`` is the norm of
-    the loss of the policy's estimate, 1 or 2. ``max_grad_norm`` 0 is no clipping.
+    the loss of the policy's estimate, 1 or 2, or 0 for the limit of small norms, the logarithm of every crop's mean
+    square: that is its PSNR. ``max_grad_norm`` 0 is no clipping.
     """
 
     gradient: Annotated[Literal["all-action", "sampled"], Meta(description='"all-action" or "sampled"')] = "all-action"
@@ -106,7 +107,7 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     t_max: _Number = 5
     ent_coef: _Size = 0.01
     vf_coef: _Size = 0.5
-    estimate_norm: Annotated[Literal[1, 2], Meta(description="1 or 2")] = 1
+    estimate_norm: Annotated[Literal[0, 1, 2], Meta(description="0, 1 or 2")] = 1
     max_grad_norm: _Size = 0.0
     ema: _Share = 0.999
     precision: Annotated[Literal["fp32", "bf16"], Meta(description='"fp32" or "bf16"')] = "fp32"

@@ -116,8 +116,8 @@ def restore(
     optimiser.load_state_dict({"state": {i: m for i, m in moments.items() if m}, "param_groups": groups})
     for name, generator in generators.items():
         generator.set_state(tensors[name])
-    device = next(policy.parameters()).device
-    return {name: tensor.to(device) for name, tensor in _under(tensors, "ema.").items()}
+    like = policy.state_dict()  # a state that was kept in half precision goes on in full
+    return {name: tensor.to(like[name]) for name, tensor in _under(tensors, "ema.").items()}
 
 
 def _under(tensors: Weights, prefix: str) -> Weights:
