@@ -441,6 +441,23 @@ def test_the_page_in_a_browser(randomise, tmp_path: Path) -> None:
         assert asked == [(tmp_path / "report.html").as_uri()]
 
 
+def test_a_report_says_how_far_it_is_and_can_be_ended(agent: Agent) -> None:
+    trace = agent(noisy_pixels(), sigma=25).trace()
+    shares: list[float] = []
+    whole = report_html(trace, None, agent, progress=shares.append)
+    assert whole == report_html(trace, None, agent)
+    assert shares == sorted(shares)
+    assert len(shares) > STEPS + 2
+    assert shares[-1] == 1
+
+    def end(share: float) -> None:
+        if share > 0.5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        report_html(trace, None, agent, progress=end)
+
+
 def test_on_a_phone_the_story_stands_by_the_tap(agent: Agent, tmp_path: Path) -> None:
     trace = agent(noisy_pixels(), sigma=25).trace()
     (tmp_path / "report.html").write_text(report_html(trace, clean_pixels(), agent), encoding="utf-8")

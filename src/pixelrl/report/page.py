@@ -23,14 +23,16 @@ from pixelrl.imaging.color import to_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
-from pixelrl.policies.tiling import tiled_perceive
+from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
 from pixelrl.report.planes import Planes, View, views_of
 from pixelrl.report.strip import photo, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
-from pixelrl.rollout import Actor, Decision, episode
+from pixelrl.rollout import Actor, Decision, Progress, counter, episode
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image, Logits, Outcomes
 
+_ASKED, _PACKED = 1 / 3, 2 / 3
+"""Shares of the work, which are about those of the time: asking the policy again, packing, and what if."""
 _SCRIPTS = ("base.js", "look.js", "sections.js")
 
 
@@ -39,6 +41,7 @@ def report_html(
     reference: Array | None = None,
     agent: Agent | None = None,
     region: Box | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """The report on a trace: one HTML page that needs no network and no other file.
 
@@ -51,6 +54,7 @@ def report_html(
             says so and goes on without probabilities.
         region: ``(x0, y0, x1, y1)`` in stored pixels, x1 and y1 exclusive: what is shown pixel by pixel. None for the
             whole picture, or where that is too large for a page the window in which the choices are the most diverse.
+        progress: called with the share of the work that is done; what it raises ends the work.
 
     The page shows photos upright, in sRGB. The coordinates that it states count stored pixels, as regions and edits do,
     and the values are those that the agents worked on.
@@ -70,7 +74,7 @@ def report_html(
     opinions, doubt = None, ""
     try:
         agent = _shipped(trace) if agent is None else agent
-        opinions = _opinions(trace, agent, views)
+        opinions = _opinions(trace, agent, views, _within(progress, 0, _ASKED))
     except UsageError as error:
         doubt = f"The policy's probabilities are not shown: {error}."
 
@@ -93,6 +97,8 @@ def report_html(
             if view.name == "region":
                 content["percent"] = planes.add("region-percent", opinions.percent)
         shown.append(content)
+        if progress is not None:
+            progress(_ASKED + (_PACKED - _ASKED) * (i + 1) / len(views))
 
     data = {
         "policy": trace.policy,
@@ -114,7 +120,7 @@ def report_html(
         "agreement": None if opinions is None else opinions.agreement,
         "doubt": doubt,
         "views": shown,
-        "without": _without(trace, views[0], target, planes, other_colours),
+        "without": _without(trace, views[0], target, planes, other_colours, _within(progress, _PACKED, 1)),
         "psnr": None if target is None else [_finite(psnr(image, target).item()) for image in images],
         "worth": None
         if target is None
@@ -124,7 +130,11 @@ def report_html(
 
 
 def asked_again(
-    trace: Trace, agent: Agent, read: Callable[[Logits], Tensor], tile: int | None = TILE
+    trace: Trace,
+    agent: Agent,
+    read: Callable[[Logits], Tensor],
+    tile: int | None = TILE,
+    progress: Progress | None = None,
 ) -> Iterator[Tensor]:
     """Ask a policy at every step of a recorded episode, while the recorded actions are done.
 
@@ -135,6 +145,7 @@ def asked_again(
         agent: the policy.
         read: what to make of the logits ``(b, n, g, h, w)``: ``(b, k, h, w)``; with tiles, integers.
         tile: as for `Agent`.
+        progress: called with the share of the work that is done, after every step and every tile.
 
     Yields:
         what ``read`` returned at each step.
@@ -158,14 +169,21 @@ def asked_again(
     condition = _condition(trace, agent, trajectory.initial.to(agent.device)).repeat_interleave(len(image), 0)
     side = None if tile is None or max(height, width) <= tile else tile
     with torch.no_grad():
-        perceive = agent.policy.perceive
-        memory = perceive(image, condition) if side is None else tiled_perceive(agent.policy, image, condition, side)
-        actor = Actor(agent.policy, read, memory, side)
+        tiles = 1 if side is None else number_of_tiles(agent.policy, image, side)
+        count = counter(progress, (1 + trajectory.num_steps) * tiles)
+        if side is None:
+            memory = agent.policy.perceive(image, condition)
+            count()
+        else:
+            memory = tiled_perceive(agent.policy, image, condition, side, count)
+        actor = Actor(agent.policy, read, memory, side, count)
         answer = image
 
         def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
             nonlocal answer
             answer = actor(t, image, outcomes).actions
+            if side is None:
+                count()
             return Decision(recorded[t])
 
         for _ in episode(image, agent.actions, act, trajectory.num_steps):
@@ -201,7 +219,7 @@ class _Opinions(NamedTuple):
     agreement: float | None
 
 
-def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
+def _opinions(trace: Trace, agent: Agent, views: list[View], progress: Progress | None) -> _Opinions:
     n, most = len(trace.action_names), np.log2(max(2, len(trace.action_names)))
 
     def read(logits: Logits) -> Tensor:
@@ -212,7 +230,7 @@ def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
 
     unsure: list[list[Array]] = [[] for _ in views]
     percent, entropy, favourites = [], [], 0.0
-    for t, answer in enumerate(asked_again(trace, agent, read)):
+    for t, answer in enumerate(asked_again(trace, agent, read, progress=progress)):
         agents = (answer.shape[1]) // (n + 2)  # of one look: all, or 1 for each of the channels
         answer = answer.cpu().reshape(len(answer), n + 2, agents, *answer.shape[-2:])
         whole = upright(answer.transpose(0, 1).flatten(1, 2), trace.orientation)  # (n + 2, g, h, w)
@@ -232,7 +250,12 @@ def _opinions(trace: Trace, agent: Agent, views: list[View]) -> _Opinions:
 
 
 def _without(
-    trace: Trace, view: View, target: Image | None, planes: Planes, other_colours: bool
+    trace: Trace,
+    view: View,
+    target: Image | None,
+    planes: Planes,
+    other_colours: bool,
+    progress: Progress | None,
 ) -> list[dict[str, object]]:
     """What if: for every action that was used, how the result in the region would differ without it."""
     names, (height, width) = trace.action_names, trace.actions.shape[-2:]
@@ -244,8 +267,9 @@ def _without(
     part = cropped(trace.trajectory(), outer)
     core = View("core", (x0 - outer[0], y0 - outer[1], x1 - outer[0], y1 - outer[1]), 1)
     final = upright(core.window(part.final()), trace.orientation)
-    found = []
+    found, count = [], counter(progress, len(names))
     for i, name in enumerate(names):
+        count()
         if name == DO_NOTHING or not (trace.actions[..., y0:y1, x0:x1] == i).any():
             continue
         other = upright(core.window(without(part, name)), trace.orientation)
@@ -268,6 +292,11 @@ def _shown(images: Sequence[Image], trace: Trace) -> Array:
     """Images ``(1, c, h, w)`` as sRGB shows them: uint8 ``(len(images), 3, h, w)``."""
     pictures = (photo(image, trace.icc_profile).convert("RGB") for image in images)
     return np.stack([np.moveaxis(np.asarray(picture), -1, 0) for picture in pictures])
+
+
+def _within(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """The progress of a part of the work, from one share of the whole to another."""
+    return None if progress is None else lambda share: progress(start + (end - start) * share)
 
 
 def _operation(action: Action) -> dict[str, str]:
