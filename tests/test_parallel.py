@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import runpy
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -60,12 +59,10 @@ def interrupted_after(trainer: Trainer, iteration: int) -> Trainer:
     return trainer
 
 
-def work(rank: int, port: int, folder: Path) -> None:
+def work(folder: Path) -> None:
     """What each of two processes does; the tests below look at the files that are left."""
     torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    photos = folder / "photos"
+    rank, photos = int(os.environ["RANK"]), folder / "photos"
 
     def trainer(name: str, variant: str = "all-action") -> Trainer:
         return Trainer(recipe(photos, variant), folder / name, CPU, 1, 6, processes)
@@ -96,25 +93,18 @@ def work(rank: int, port: int, folder: Path) -> None:
             torch.nn.init.constant_(diverged.policy.get_parameter("to_residual.bias"), float("nan"))
         with pytest.raises(UsageError, match="the loss at iteration 0 is nan"):
             diverged.run()
-        _leave(folder, rank)
 
 
-def _leave(folder: Path, rank: int) -> None:
-    """End this process without tearing anything down, once the other has seen all that it needs of it.
-
-    The process that keeps the store of a gloo group has been seen to abort in the destructor of one of PyTorch's
-    threads when everything was done. `test_torchrun` leaves in the ordinary way; there the launcher keeps the store.
-    """
-    (folder / f"done {rank}").touch()
-    patience = time.monotonic() + 120
-    while not (folder / f"done {1 - rank}").exists() and time.monotonic() < patience:
-        time.sleep(0.01)
-    os._exit(0)
+def command(folder: Path) -> None:
+    """``python -m pixelrl train`` in each of two processes."""
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"  # the store still holds how the group of `work` met
+    sys.argv = ["pixelrl", "train", str(folder / "tiny.toml"), "-o", str(folder / "run"), "--device", "cpu"]
+    runpy.run_module("pixelrl", run_name="__main__")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trainings of one process beside those of two."""
+    """Trainings of one process, to be compared with those of two."""
     folder = tmp_path_factory.mktemp("parallel")
     (folder / "photos").mkdir()
     random = np.random.default_rng(0)
@@ -126,12 +116,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert Trainer(recipe(folder / "photos", variant), folder / f"{variant} of one", CPU, 1, 6).run()
     stopped = Trainer(recipe(folder / "photos"), folder / "one, then two", CPU, 1, 6)
     assert not interrupted_after(stopped, 3).run()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(work, (port, folder), nprocs=2)
-    assert {path.name for path in folder.glob("done *")} == {"done 0", "done 1"}
+    (folder / "tiny.toml").write_text(
+        'name = "tiny"\n[task]\nkind = "gaussian-denoising"\nnum_steps = 2\n'
+        '[policy]\nkind = "lookahead"\nwidth = 8\ndeep_width = 8\ndepths = [1, 1, 1]\nhead_width = 4\n'
+        f'[data]\nfolder = "{folder / "photos"}"\ncrop = 16\nbatch = 2\nvalidation = 1\n'
+        "[warm_start]\niterations = 2\n[reinforcement]\niterations = 1\n"
+    )
     return folder
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> str:
+    """What two processes print, which do `work` and then `command`: most of their time goes into importing PyTorch."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, str(folder)], env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def same_training(one: Path, other: Path) -> None:
@@ -151,11 +152,13 @@ def same_training(one: Path, other: Path) -> None:
             assert float(mine[key] or 0) == pytest.approx(float(theirs[key] or 0), rel=1e-3, abs=1e-5), key
 
 
+@pytest.mark.usefixtures("printed")
 @pytest.mark.parametrize("variant", TABLES)
 def test_two_processes_learn_what_one_does(folder: Path, variant: str) -> None:
     same_training(folder / f"{variant} of one", folder / f"{variant} of two")
 
 
+@pytest.mark.usefixtures("printed")
 def test_one_process_goes_on_from_two(folder: Path) -> None:
     run = folder / "two, then one"
     trainer = Trainer(recipe(folder / "photos"), run, CPU, 1, 6)
@@ -165,25 +168,14 @@ def test_one_process_goes_on_from_two(folder: Path) -> None:
     same_training(folder / "all-action of one", run)
 
 
+@pytest.mark.usefixtures("printed")
 def test_two_processes_go_on_from_one(folder: Path) -> None:
     same_training(folder / "all-action of one", folder / "one, then two")
 
 
-def test_torchrun(folder: Path) -> None:
-    """The command itself: one process writes, and speaks."""
-    file = folder / "tiny.toml"
-    file.write_text(
-        'name = "tiny"\n[task]\nkind = "gaussian-denoising"\nnum_steps = 2\n'
-        '[policy]\nkind = "lookahead"\nwidth = 8\ndeep_width = 8\ndepths = [1, 1, 1]\nhead_width = 4\n'
-        f'[data]\nfolder = "{folder / "photos"}"\ncrop = 16\nbatch = 2\nvalidation = 1\n'
-        "[warm_start]\niterations = 2\n[reinforcement]\niterations = 1\n"
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "pixelrl", "train", str(file), "-o", str(folder / "run"), "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n") == [str(folder / "run" / "policy.safetensors"), ""]
+def test_the_command_under_torchrun(folder: Path, printed: str) -> None:
+    """One process writes, and speaks."""
+    assert printed == f"{folder / 'run' / 'policy.safetensors'}\n"
     assert read_tensors(folder / "run" / STATE_FILE, "training state")[1]["iteration"] == 3
 
 
@@ -211,3 +203,8 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UsageError, match=r"process 3 of this machine has no GPU; give torchrun --nproc-per-node 2"):
         own_device(torch.device("cuda"))
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]))
+    command(Path(sys.argv[1]))
