@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE
-from pixelrl.checkpoint import PolicyCard, load_policy, read_tensors, save_policy, write_tensors
+from pixelrl.checkpoint import PolicyCard, load_policy, read_tensors, save_policy, shipped_policies, write_tensors
 from pixelrl.errors import UsageError
 from pixelrl.policies import FCN, Lookahead, Policy
 
@@ -210,3 +212,44 @@ def test_folders_are_made_and_permissions_are_usual(tmp_path: Path, policy: Poli
 def test_a_place_that_cannot_be_written(path: Path, policy: Policy) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         save_policy(path / "below a file", policy, CARD)
+
+
+@pytest.fixture
+def ship() -> Callable[[Path, Path], Path]:
+    file = Path(__file__).parents[1] / "tools" / "ship.py"
+    spec = importlib.util.spec_from_file_location("ship", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ship  # type: ignore[no-any-return]
+
+
+def test_weights_stored_in_half_precision_are_loaded_as_float32(
+    path: Path, policy: Policy, tmp_path: Path, ship: Callable[[Path, Path], Path]
+) -> None:
+    shipped = ship(path, tmp_path / "shipped")
+    assert shipped.name == "tiny.safetensors"
+    assert shipped.stat().st_size < 0.65 * path.stat().st_size  # a part of so small a file is its header
+    again, card = load_policy(shipped)
+    assert card == CARD
+    for name, tensor in policy.state_dict().items():
+        assert again.state_dict()[name].dtype == torch.float32
+        assert torch.equal(again.state_dict()[name], tensor.half().float())
+
+
+def test_weights_beyond_half_precision_are_not_shipped(
+    path: Path, tmp_path: Path, ship: Callable[[Path, Path], Path]
+) -> None:
+    weight = read_tensors(path, "policy")[0]["to_residual.bias"]
+    rewrite(path, tensors={"to_residual.bias": torch.full_like(weight, 1e6)})
+    with pytest.raises(UsageError, match=r"to_residual\.bias is beyond the range of half precision"):
+        ship(path, tmp_path / "shipped")
+    assert not (tmp_path / "shipped").exists()
+
+
+@pytest.mark.parametrize("name", shipped_policies())
+def test_shipped_policies_are_stored_in_half_precision(name: str) -> None:
+    tensors, header = read_tensors(shipped_policies()[name], "policy")
+    assert header["name"] == name
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}, "store it by tools/ship.py"

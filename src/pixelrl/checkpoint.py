@@ -84,7 +84,7 @@ def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy,
 
 
 def load_weights(policy: Policy, tensors: dict[str, Tensor], path: Path) -> None:
-    """Fill a policy with tensors of the same names and shapes.
+    """Fill a policy with tensors of the same names and shapes; half precision becomes float32.
 
     Raises:
         UsageError: they do not fit; the first difference is named.
