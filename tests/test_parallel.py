@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -16,7 +16,9 @@ import pytest
 import torch
 
 from pixelrl.checkpoint import read_tensors
+from pixelrl.cli import main
 from pixelrl.errors import UsageError
+from pixelrl.training import parallel
 from pixelrl.training.log import LOG_FILE
 from pixelrl.training.parallel import ALONE, Processes, joined, own_device
 from pixelrl.training.recipe import Recipe, recipe_from_dict
@@ -59,47 +61,47 @@ def interrupted_after(trainer: Trainer, iteration: int) -> Trainer:
     return trainer
 
 
-def work(folder: Path) -> None:
+def work(folder: Path, processes: Processes) -> None:
     """What each of two processes does; the tests below look at the files that are left."""
-    torch.set_num_threads(1)
     rank, photos = int(os.environ["RANK"]), folder / "photos"
 
     def trainer(name: str, variant: str = "all-action") -> Trainer:
         return Trainer(recipe(photos, variant), folder / name, CPU, 1, 6, processes)
 
-    with joined(own_device(CPU)) as processes:
-        assert (processes.rank, processes.world, processes.first) == (rank, 2, rank == 0)
-        for variant in TABLES:
-            assert trainer(f"{variant} of two", variant).run()
+    assert (processes.rank, processes.world, processes.first) == (rank, 2, rank == 0)
+    for variant in TABLES:
+        assert trainer(f"{variant} of two", variant).run()
 
-        # Only the second is asked to stop.
-        stopped = trainer("two, then one")
-        assert not (interrupted_after(stopped, 3) if rank == 1 else stopped).run()
-        assert (stopped.iteration, stopped.interrupted) == (3, True)
-        late = trainer("late")
-        assert not late.run(minutes=1e-9 if rank == 0 else None)
-        assert (late.iteration, late.interrupted) == (0, False)
+    # Only the second is asked to stop.
+    stopped = trainer("two, then one")
+    assert not (interrupted_after(stopped, 3) if rank == 1 else stopped).run()
+    assert (stopped.iteration, stopped.interrupted) == (3, True)
+    late = trainer("late")
+    assert not late.run(minutes=1e-9 if rank == 0 else None)
+    assert (late.iteration, late.interrupted) == (0, False)
 
-        resumed = trainer("one, then two")
-        resumed.resume()
-        assert resumed.iteration == 3
-        assert resumed.run()
+    resumed = trainer("one, then two")
+    resumed.resume()
+    assert resumed.iteration == 3
+    assert resumed.run()
 
-        with pytest.raises(UsageError, match=r"data\.batch = 3 cannot be shared evenly by 2 processes"):
-            Trainer(recipe(photos, batch=3), folder, CPU, processes=processes)
-        # Only the second's loss is not a number, and both say so.
-        diverged = trainer("diverged")
-        if rank == 1:
-            torch.nn.init.constant_(diverged.policy.get_parameter("to_residual.bias"), float("nan"))
-        with pytest.raises(UsageError, match="the loss at iteration 0 is nan"):
-            diverged.run()
+    with pytest.raises(UsageError, match=r"data\.batch = 3 cannot be shared evenly by 2 processes"):
+        Trainer(recipe(photos, batch=3), folder, CPU, processes=processes)
+    # Only the second's loss is not a number, and both say so.
+    diverged = trainer("diverged")
+    if rank == 1:
+        torch.nn.init.constant_(diverged.policy.get_parameter("to_residual.bias"), float("nan"))
+    with pytest.raises(UsageError, match="the loss at iteration 0 is nan"):
+        diverged.run()
 
 
-def command(folder: Path) -> None:
-    """``python -m pixelrl train`` in each of two processes."""
-    os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"  # the store still holds how the group of `work` met
+def command(folder: Path, processes: Processes) -> None:
+    """``pixelrl train`` in each of two processes, which have met already: gloo groups must not follow each other."""
+    parallel.joined = lambda device: contextlib.nullcontext(processes)
     sys.argv = ["pixelrl", "train", str(folder / "tiny.toml"), "-o", str(folder / "run"), "--device", "cpu"]
-    runpy.run_module("pixelrl", run_name="__main__")
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def printed(folder: Path) -> str:
     """What two processes print, which do `work` and then `command`: most of their time goes into importing PyTorch."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, str(folder)], env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([*launch, str(folder)], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -206,5 +208,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
-    command(Path(sys.argv[1]))
+    torch.set_num_threads(1)
+    with joined(own_device(CPU)) as both:
+        work(Path(sys.argv[1]), both)
+        command(Path(sys.argv[1]), both)
