@@ -11,7 +11,6 @@ from PIL import Image as PillowImage
 
 from pixelrl.errors import InputError
 from pixelrl.pictures.display import as_stored, orientation_of, orientation_of_pillow, upright
-from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.formats import FULL, Picture, from_pil
 
 Inside = npt.NDArray[np.bool_]
@@ -94,5 +93,7 @@ def pillow_mask(image: PillowImage.Image, size: tuple[int, int], orientation: in
 
 def read_mask(path: Path) -> MaskFile:
     """A picture as a mask, by the rules of `inside_of`. Raises InputError if it is no picture."""
+    from pixelrl.pictures.files import read_picture  # for arrays in memory, no format of files need be loaded
+
     picture = read_picture(path)
     return MaskFile(str(path), inside_of(picture), orientation_of(picture.exif))
