@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 
 from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
@@ -342,6 +343,19 @@ def test_what_is_no_picture_leaves_nothing_behind(store: Store, data: bytes, wor
     with pytest.raises(InputError, match=words):
         store.create(data, "../../bad.png", Limits().pixels)
     assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("BMP", ".bmp"), ("GIF", ".gif"), ("PPM", ".pnm")])
+def test_formats_that_are_only_read_are_saved_as_png(store: Store, agent: Agent, kind: str, suffix: str) -> None:
+    file = io.BytesIO()
+    PillowImage.fromarray(noise(40, 52)).convert("RGB").quantize(16).convert("RGB").save(file, kind)
+    folder, picture = store.create(file.getvalue(), f"photo{suffix}", 10**6)
+    session = Session(folder, picture)
+    session.run(agent, 25.0, quiet)
+    export = EXPORTS["picture"](session)
+    assert (export.name, export.kind) == ("photo-result.png", "image/png")
+    assert cv2.imdecode(np.frombuffer(export.data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (40, 52, 3)
+    assert np.array_equal(store.open(folder.id).picture(10**6).pixels, picture.pixels)
 
 
 @pytest.mark.parametrize("identity", ["..", "../x", "", 5, None, "0123456789ABCDEF", "0123456789abcdef/..", "0" * 16])

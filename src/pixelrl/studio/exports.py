@@ -30,7 +30,7 @@ class Export(NamedTuple):
 
 
 def picture(session: Session) -> Export:
-    """The result in the input's format, depth and metadata."""
+    """The result in the input's format (PNG for those that are only read), depth and metadata."""
     return _picture(session, session.folder.notes.suffix)
 
 
@@ -42,6 +42,7 @@ def png(session: Session) -> Export:
 def _picture(session: Session, suffix: str) -> Export:
     _, pixels = session.result()
     kinds = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
+    suffix = suffix if suffix in kinds else ".png"  # of a format that is only read
     whole = session.picture.with_pixels(pixels)
     data = _through_file(suffix, lambda path: write_picture(path, whole))
     return Export(f"{session.folder.stem}-result{suffix}", kinds[suffix], data)

@@ -224,7 +224,7 @@ class Store:
             return None
 
 
-_SUFFIXES = (".png", ".jpg", ".webp", ".tif")
+_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".pnm")
 
 
 def _suffix(data: bytes, max_pixels: int) -> str:
@@ -240,6 +240,14 @@ def _suffix(data: bytes, max_pixels: int) -> str:
         return ".webp"
     if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return ".tif"
+    if data.startswith(b"BM"):
+        return ".bmp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return ".gif"
+    if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
+        return ".pnm"
     if not data:
         raise InputError("the file is empty (0 bytes); a picture file is needed")
-    raise InputError("its first bytes are not those of a picture; a PNG, JPEG, TIFF or WebP file is needed")
+    raise InputError(
+        "its first bytes are not those of a picture; a PNG, JPEG, TIFF, WebP, BMP, GIF or PNM file is needed"
+    )
