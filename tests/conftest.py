@@ -13,16 +13,14 @@ import torch
 
 # An int is welcome where a float is expected, as for every static type checker. Modules that are not listed take
 # whatever users give and refuse it in their own words, so a type check in front of them would hide those words.
-jaxtyping.install_import_hook(
-    [
-        f"pixelrl.{room}"
-        for room in (
-            "actions", "checkpoint", "data", "filters", "learner", "losses", "metrics", "policies", "recipe", "returns",
-            "rollout", "tasks", "trace", "train",
-        )
-    ],
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+CHECKED = (
+    "actions", "checkpoint", "imaging.filters", "imaging.metrics", "policies", "rl", "rollout", "tasks", "trace",
+    "training.data", "training.learner", "training.recipe", "training.trainer",
 )  # fmt: skip
+jaxtyping.install_import_hook(
+    [f"pixelrl.{room}" for room in CHECKED],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 # The tensors are small: threads would cost more than they bring, and much more where other jobs keep the cores busy.
 torch.set_num_threads(1)

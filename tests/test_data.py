@@ -122,25 +122,25 @@ def test_a_crop_larger_than_a_scaled_photo_is_explained() -> None:
 
 
 def test_split_by_hand() -> None:
-    photos = [torch.full((1, 1, 1), i, dtype=torch.uint8) for i in range(10)]
+    photos = [named(torch.full((1, 1, 1), i, dtype=torch.uint8)) for i in range(10)]
     train, validation = split(photos, 2)
-    assert [int(photo) for photo in validation] == [2, 7]  # the middles of 0-4 and 5-9
-    assert [int(photo) for photo in train] == [0, 1, 3, 4, 5, 6, 8, 9]
+    assert [int(photo.pixels) for photo in validation] == [2, 7]  # the middles of 0-4 and 5-9
+    assert [int(photo.pixels) for photo in train] == [0, 1, 3, 4, 5, 6, 8, 9]
 
 
 def test_split_is_disjoint_complete_and_repeatable() -> None:
     for number in range(2, 40):
-        photos = [torch.full((1, 1, 1), i, dtype=torch.uint8) for i in range(number)]
+        photos = [named(torch.full((1, 1, 1), i, dtype=torch.uint8)) for i in range(number)]
         for kept_out in range(1, number):
             train, validation = split(photos, kept_out)
             assert len(validation) == kept_out
-            assert sorted(int(photo) for photo in train + validation) == list(range(number))
-            assert [int(p) for p in split(photos, kept_out)[1]] == [int(p) for p in validation]
+            assert sorted(int(photo.pixels) for photo in train + validation) == list(range(number))
+            assert [int(p.pixels) for p in split(photos, kept_out)[1]] == [int(p.pixels) for p in validation]
 
 
 def test_a_split_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match=r"data\.validation = 3 leaves nothing of 3"):
-        split([unique_photo(2, 2)] * 3, 3)
+        split([named(unique_photo(2, 2))] * 3, 3)
 
 
 def test_rescaled_by_hand() -> None:

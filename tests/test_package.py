@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 import pixelrl
-from conftest import Run
+from conftest import CHECKED, Run
+from pixelrl.imaging.metrics import psnr
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,3 +55,10 @@ def test_there_is_one_source_for_the_version(run: Run) -> None:
     assert "version" not in project["project"]
     assert project["tool"]["hatch"]["version"]["path"] == "src/pixelrl/__init__.py"
     assert run("--version") == (0, f"pixelrl, version {pixelrl.__version__}\n", "")
+
+
+def test_shapes_are_checked_in_modules_that_exist() -> None:
+    """The hook in conftest.py says nothing of a name that no module has, and then checks nothing."""
+    assert [name for name in CHECKED if find_spec(f"pixelrl.{name}") is None] == []
+    with pytest.raises(Exception, match="Type-check error"):
+        psnr(torch.zeros(2, 2), torch.zeros(2, 2))
