@@ -20,6 +20,7 @@ from pixelrl.evaluate import evaluate
 from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.policies import Lookahead
+from pixelrl.policies.estimators import ESTIMATORS
 from pixelrl.policies.tiling import tiled_perceive
 from pixelrl.report.page import asked_again
 from pixelrl.tasks import CONDITIONINGS, Conditioning, Episode, GaussianDenoising, Quantity, Task, find_conditioning
@@ -232,8 +233,8 @@ def test_planes_reach_the_policy_in_tiles_and_in_every_channel(agent: Agent) -> 
 
 
 def test_the_same_for_all_pixels_may_have_one_pixel_or_all(randomise) -> None:
-    for lab in (False, True):
-        policy = Lookahead(9, 3, 8, 8, (1, 1, 1), 4, lab=lab).eval()
+    for estimator in ESTIMATORS:
+        policy = Lookahead(9, 3, 8, 8, (1, 1, 1), 4, estimator=estimator).eval()
         randomise(policy)
         image, condition = torch.rand(2, 3, 21, 30), torch.tensor([0.1, 0.3]).view(2, 1, 1, 1)
         assert torch.equal(policy.perceive(image, condition), policy.perceive(image, condition.expand(2, 1, 21, 30)))
