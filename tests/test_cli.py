@@ -175,6 +175,18 @@ def test_several_frames_are_never_replaced_by_the_first(run: Run, policy: Path, 
     assert {name: (photos / name).read_bytes() for name in before} == before
 
 
+def test_further_pictures_of_a_photo_are_not_overwritten(run: Run, policy: Path, tmp_path: Path) -> None:
+    views = [Image.fromarray(np.full((16, 16, 3), 40 * i, np.uint8)) for i in range(2)]
+    photo = tmp_path / "stereo.jpg"
+    views[0].save(photo, "MPO", save_all=True, append_images=views[1:])
+    before, common = photo.read_bytes(), ("--policy", policy, "--sigma", 9)
+    code, _, err = run("denoise", photo, "-o", tmp_path, "--overwrite", *common)
+    assert (code, "it holds further pictures, which would be lost" in err) == (3, True)
+    assert photo.read_bytes() == before
+    code, out, _ = run("denoise", photo, "-o", tmp_path / "out.jpg", *common)
+    assert (code, "further pictures in the file (MPO) are left out" in out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import threading
 import time
@@ -16,7 +17,8 @@ import torch
 from PIL import Image
 
 import pixelrl
-from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.files import Picture, read_picture
+from pixelrl.studio.runs import play
 from pixelrl.threads import threads, worthwhile_threads
 
 
@@ -90,3 +92,16 @@ def test_threads_do_not_silence_the_callers_warnings(tmp_path: Path) -> None:
         assert warnings.filters == before
         time.sleep(0.001)
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize(("side", "used"), [(32, 1), (400, 2)])
+def test_the_studio_chooses_and_tells_every_part_of_a_run(two_threads: None, side: int, used: int) -> None:
+    seen: list[tuple[float, str, int]] = []
+    agent = pixelrl.load("denoise-gray")
+    agent.card = dataclasses.replace(agent.card, num_steps=2)
+    play(agent, Picture(noise(side)), 20.0, None, (), lambda share, words: seen.append((share, words, torch.get_num_threads())))
+    shares, words, numbers = zip(*seen, strict=True)
+    np.testing.assert_allclose(shares, [0, 1 / 3, 2 / 3, 1])
+    assert words == ("looking at the picture", "step 1 of 2", "step 2 of 2", "step 2 of 2")
+    assert numbers[1:] == 3 * (used,)
+    assert torch.get_num_threads() == 2

@@ -38,6 +38,8 @@ def work_on(
     from pixelrl.pictures.files import check_writable, encode, write_picture
 
     picture, kind = _read(job)
+    if picture.partial and job.target.exists() and job.target.samefile(job.source):
+        raise InputError(f"{job.name}: it holds further pictures, which would be lost; write the result to another place")
     own_depth = str(picture.pixels.dtype)
     depth = own_depth if work.depth is None else DEPTHS[work.depth]
     if job.target != STANDARD:  # before the work, not after it

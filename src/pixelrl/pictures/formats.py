@@ -42,8 +42,9 @@ class Picture:
 
     ``pixels`` is (h, w) grey or (h, w, 3) RGB, uint8, uint16 or float32; ``alpha`` is (h, w) of the same
     dtype, full at 255, 65535 or 1; ``exif`` starts at its TIFF header; ``notes`` say what of the file was
-    changed or left out; ``lossy`` says that it was a WebP file that is not lossless; ``extra`` is the rest that the
-    file says. Raises InputError for arrays of another shape or dtype.
+    changed or left out; ``lossy`` says that it was a WebP file that is not lossless; ``partial`` says that the
+    file holds further pictures, which are left out; ``extra`` is the rest that the file says. Raises InputError for
+    arrays of another shape or dtype.
     """
 
     pixels: Array
@@ -52,6 +53,7 @@ class Picture:
     exif: bytes | None = None
     notes: tuple[str, ...] = ()
     lossy: bool = False
+    partial: bool = False
     extra: Extra = field(default_factory=Extra)
 
     def __post_init__(self) -> None:
@@ -159,8 +161,9 @@ def read_simple(image: ImageFile.ImageFile, max_pixels: int) -> Picture:
     picture = from_pil(image)
     icc = None if image.mode == "CMYK" else icc
     exif = exif.removeprefix(EXIF_HEAD) if exif else None
+    partial = bool(notes)
     notes = (*picture.notes, *notes)
-    return replace(picture, icc_profile=icc or None, exif=exif or None, notes=notes, extra=extra)
+    return replace(picture, icc_profile=icc or None, exif=exif or None, notes=notes, partial=partial, extra=extra)
 
 
 def _extra(image: ImageFile.ImageFile) -> tuple[Extra, tuple[str, ...]]:

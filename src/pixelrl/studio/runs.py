@@ -16,6 +16,7 @@ from pixelrl.rollout import Step, Trajectory
 from pixelrl.studio.preview import Film
 from pixelrl.studio.screen import Recorded
 from pixelrl.tasks.conditioning import Given
+from pixelrl.threads import threads, worthwhile_threads
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -46,20 +47,22 @@ def play(
     """
     height, width = picture.pixels.shape[:2]
     channels = 1 if picture.pixels.ndim == 2 else picture.pixels.shape[2]
-    steps, done = agent.card.num_steps, 0
+    steps = agent.card.num_steps
     planes: list[list[Image]] = [[] for _ in range(steps + 1)]
 
     def watch(t: int, step: Step) -> None:
-        nonlocal done
         if t == 0:
             planes[0].append(step.before)
         planes[t + 1].append(step.after)
-        done += step.before.shape[0] * step.before.shape[1]
-        progress(done / (steps * channels), f"step {t + 1} of {steps}")
 
-    progress(0.0, "looking at the picture")
+    def tell(share: float) -> None:  # after every tile: whoever cancels need not wait for a whole step
+        step = min(int(share * (steps + 1) + 1e-6), steps)  # to look takes as long as a step
+        progress(share, f"step {step} of {steps}" if step else "looking at the picture")
+
+    tell(0.0)
     condition = level if agent.conditioning.quantities else "auto"
-    result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, condition=condition)
+    with threads(worthwhile_threads(height * width)):
+        result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, condition=condition, progress=tell)
     images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
     return Recorded(result.trace().of(picture), Film(images, result.trajectory.actions))
 
