@@ -99,7 +99,14 @@ def test_the_studio_chooses_and_tells_every_part_of_a_run(two_threads: None, sid
     seen: list[tuple[float, str, int]] = []
     agent = pixelrl.load("denoise-gray")
     agent.card = dataclasses.replace(agent.card, num_steps=2)
-    play(agent, Picture(noise(side)), 20.0, None, (), lambda share, words: seen.append((share, words, torch.get_num_threads())))
+    play(
+        agent,
+        Picture(noise(side)),
+        20.0,
+        None,
+        (),
+        lambda share, words: seen.append((share, words, torch.get_num_threads())),
+    )
     shares, words, numbers = zip(*seen, strict=True)
     np.testing.assert_allclose(shares, [0, 1 / 3, 2 / 3, 1])
     assert words == ("looking at the picture", "step 1 of 2", "step 2 of 2", "step 2 of 2")

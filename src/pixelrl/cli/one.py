@@ -39,7 +39,9 @@ def work_on(
 
     picture, kind = _read(job)
     if picture.partial and job.target.exists() and job.target.samefile(job.source):
-        raise InputError(f"{job.name}: it holds further pictures, which would be lost; write the result to another place")
+        raise InputError(
+            f"{job.name}: it holds further pictures, which would be lost; write the result to another place"
+        )
     own_depth = str(picture.pixels.dtype)
     depth = own_depth if work.depth is None else DEPTHS[work.depth]
     if job.target != STANDARD:  # before the work, not after it
