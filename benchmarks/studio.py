@@ -25,6 +25,7 @@ SIZES = {0.25: (576, 432), 2: (1632, 1224), 12: (4000, 3000)}
 
 def measure(width: int, height: int) -> str:
     import pixelrl
+    from pixelrl.studio.changes import Append
     from pixelrl.studio.session import Session
     from pixelrl.studio.store import Store
 
@@ -40,7 +41,7 @@ def measure(width: int, height: int) -> str:
         first = time.perf_counter() - began
         box = [width * 45 // 100, height * 45 // 100, width * 55 // 100, height * 55 // 100]
         began = time.perf_counter()
-        session.set_edits([{"steps": "all", "region": {"box": box}, "do": {"force": "do nothing"}}])
+        session.change(Append({"steps": "all", "region": {"box": box}, "do": {"force": "do nothing"}}))
         soon = time.perf_counter() - began
         while session.preview.todo:
             session.advance()

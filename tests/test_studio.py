@@ -10,7 +10,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -29,11 +28,15 @@ from pixelrl.pictures.formats import Picture
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory
 from pixelrl.studio import preview
+from pixelrl.studio.changes import Append, Redo, Switch, Undo
+from pixelrl.studio.document import MOST_EDITS
 from pixelrl.studio.exports import EXPORTS
-from pixelrl.studio.preview import Film, Preview, difference
-from pixelrl.studio.session import Session
+from pixelrl.studio.preview import Frames, Preview, difference
+from pixelrl.studio.session import Phase, Session
+from pixelrl.studio.state import symbol
 from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
-from pixelrl.studio.studio import Limits, symbol
+from pixelrl.studio.studio import Limits
+from tabs import TOKEN, Tab, call, served
 
 NAMES = (
     "grey level -16", "grey level -1", "do nothing", "grey level +1", "Gaussian 1.5", "box", "median", "bilateral 0.1",
@@ -78,9 +81,9 @@ def test_the_preview_is_the_replay_up_to_rounding(
 ) -> None:
     monkeypatch.setattr(preview, "CELL", 32)
     plain = recorded(channels, agents, generator)
-    film = Film(list(plain.images()), plain.actions)
-    untouched = [image.clone() for image in film.images]
-    shown, edits = Preview(film, NAMES), ()
+    frames = Frames(list(plain.images()), plain.actions)
+    untouched = [image.clone() for image in frames.images]
+    shown, edits = Preview(frames, NAMES), ()
     for turn in range(10):
         new: tuple[Edit, ...] = (*edits, random_edit(generator, 70, 90)) if turn % 4 != 3 else edits[1:]
         shown.change(new, difference(edits, new))
@@ -89,15 +92,15 @@ def test_the_preview_is_the_replay_up_to_rounding(
         shown.work(0.0 if turn % 3 == 1 else 60.0, near=(10.0, 60.0))
         if not shown.todo:
             expected = plain.edited(edits)
-            assert torch.equal(shown.film.actions, expected.actions)
-            for mine, theirs in zip(shown.film.images, expected.images(), strict=True):
+            assert torch.equal(shown.frames.actions, expected.actions)
+            for mine, theirs in zip(shown.frames.images, expected.images(), strict=True):
                 torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)
-    assert all(torch.equal(a, b) for a, b in zip(untouched, film.images, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(untouched, frames.images, strict=True))
 
 
 def test_a_preview_changes_nothing_beyond_the_reach(generator: torch.Generator) -> None:
     plain = recorded(1, 1, generator)
-    shown = Preview(Film(list(plain.images()), plain.actions), NAMES)
+    shown = Preview(Frames(list(plain.images()), plain.actions), NAMES)
     mask = torch.zeros((70, 90), dtype=torch.bool)
     mask[30:34, 40:50] = True
     shown.change([Edit(mask=mask, force="grey level -16")], [Edit(mask=mask, stop=True)])
@@ -107,10 +110,10 @@ def test_a_preview_changes_nothing_beyond_the_reach(generator: torch.Generator) 
     assert box.x1 <= 50 + spread
     far = torch.ones((70, 90), dtype=torch.bool)
     far[box.y0 : box.y1, box.x0 : box.x1] = False
-    assert torch.equal(shown.film.images[-1][..., far], plain.final()[..., far])
+    assert torch.equal(shown.frames.images[-1][..., far], plain.final()[..., far])
     shown.change([], [Edit(mask=mask, stop=True)])
     shown.work(60)
-    assert torch.equal(shown.film.images[-1], plain.final())
+    assert torch.equal(shown.frames.images[-1], plain.final())
 
 
 # --- Sessions ---------------------------------------------------------------------------------------------------------
@@ -157,8 +160,13 @@ def settled(session: Session) -> Session:
     session._edited_at = 0.0
     while session.advance():
         pass
-    assert session.exact
+    assert session.phase is Phase.EXACT
     return session
+
+
+def edit(session: Session, *entries: dict[str, object], seconds: float = 0.15) -> None:
+    for entry in entries:
+        session.change(Append(entry), seconds=seconds)
 
 
 def box_edit(x0: int, y0: int, x1: int, y1: int, do: object = PROTECT, **rest: object) -> dict[str, object]:
@@ -169,17 +177,17 @@ def box_edit(x0: int, y0: int, x1: int, y1: int, do: object = PROTECT, **rest: o
 def test_a_session_from_edit_to_export(store: Store, agent: Agent, pixels: np.ndarray) -> None:
     session = begun(store, agent, pixels)
     plain = session.result()[1]
-    session.set_edits([box_edit(5, 6, 25, 20)])
-    assert not session.exact
+    edit(session, box_edit(5, 6, 25, 20))
+    assert session.phase is Phase.PREVIEW
     early = session.result()  # before the exact result is there: computed for the export
     late = settled(session).result()
     assert np.array_equal(early[1], late[1])
     assert np.array_equal(late[1], late[0].replay())
     assert np.array_equal(late[1][6:20, 5:25], pixels[6:20, 5:25])
     assert not np.array_equal(late[1], plain)
-    session.undo()
+    session.change(Undo())
     assert np.array_equal(settled(session).result()[1], plain)
-    session.redo()
+    session.change(Redo())
     assert np.array_equal(settled(session).result()[1], late[1])
     assert session.frame(3, plain=False).shape == (40, 52, pixels.shape[2] if pixels.ndim == 3 else 1)
     out = cv2.imdecode(np.frombuffer(EXPORTS["picture"](session).data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -205,7 +213,7 @@ def test_exported_edits_apply_again_to_the_same_bits(store: Store, agent: Agent,
         },
         {"region": {"polygon": [[20, 5], [45, 9], [30, 35]]}, "do": "stop", "steps": [2]},
     ]
-    session.set_edits(edits)
+    edit(session, *edits)
     expected = settled(session).result()[1]
     zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data)).extractall(tmp_path)
     (tmp_path / "t.npz").write_bytes(EXPORTS["trace"](session).data)
@@ -224,7 +232,7 @@ def test_agents_may_work_in_another_space(store: Store) -> None:
     assert np.array_equal(session.result()[1], agent(pixels).image)
     shown = session.frame(3, plain=False).astype(int)
     assert abs(shown - session.result()[1]).max() <= 1  # 8 bits of the screen and of the file round alike but for ties
-    session.set_edits([box_edit(5, 6, 25, 20)])
+    edit(session, box_edit(5, 6, 25, 20))
     early = session.result()
     assert np.array_equal(early[1], settled(session).result()[1])
     assert np.array_equal(early[1][6:20, 5:25], pixels[6:20, 5:25])
@@ -237,9 +245,9 @@ def test_agents_may_work_in_another_space(store: Store) -> None:
 def test_live_lets_the_policy_react(store: Store, agent: Agent) -> None:
     pixels = noise(40, 52)
     session = begun(store, agent, pixels)
-    session.set_edits([box_edit(5, 6, 25, 20)])
-    session.set_mode("live")
-    assert session.must_react()
+    edit(session, box_edit(5, 6, 25, 20))
+    session.change(Switch("live"))
+    assert session.phase is Phase.REACT
     with pytest.raises(UsageError, match="still reacting"):
         session.result()
     session.live(agent, quiet)
@@ -248,22 +256,22 @@ def test_live_lets_the_policy_react(store: Store, agent: Agent) -> None:
     expected = agent(pixels, sigma=25.0, edits=parse_edits([box_edit(5, 6, 25, 20)], Path()))
     assert np.array_equal(session.result()[1], expected.image)
     assert np.array_equal(session.result()[0].actions, expected.trace().actions)
-    session.set_mode("replay")
+    session.change(Switch("replay"))
     assert np.array_equal(settled(session).result()[1][6:20, 5:25], pixels[6:20, 5:25])
 
 
 def test_nothing_is_lost(store: Store, agent: Agent) -> None:
     session = begun(store, agent, noise(40, 52))
-    session.set_edits([box_edit(5, 6, 25, 20)])
-    session.set_edits([box_edit(5, 6, 25, 20), box_edit(0, 0, 3, 3, "stop")])
+    edit(session, box_edit(5, 6, 25, 20))
+    edit(session, box_edit(0, 0, 3, 3, "stop"))
     expected = settled(session).result()[1]
     (offered,) = Store(store.root).offered()  # as a new process would find it
     again = Session(offered, offered.picture(10**6))
     again.resume(quiet)
     assert np.array_equal(settled(again).result()[1], expected)
-    again.undo()
+    again.change(Undo())
     assert len(again.edits) == 1
-    again.redo()
+    again.change(Redo())
     assert np.array_equal(settled(again).result()[1], expected)
 
 
@@ -271,7 +279,7 @@ def test_where_something_changed_is_told(store: Store, agent: Agent) -> None:
     session = begun(store, agent, noise(40, 52))
     before = session.revision
     assert session.changed_since(before) == []
-    session.set_edits([box_edit(20, 20, 22, 22)], seconds=60)
+    edit(session, box_edit(20, 20, 22, 22), seconds=60)
     boxes = session.changed_since(before)
     assert boxes
     assert all(box.x0 >= 10 and box.x1 <= 32 for box in boxes)
@@ -282,28 +290,36 @@ def test_where_something_changed_is_told(store: Store, agent: Agent) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edits", "words"),
+    ("entry", "words"),
     [
-        ({}, "a list"),
-        ([{"do": "stop"}, 5], "edit 2: an edit = 5"),
-        ([{"do": {"force": "sharpen"}}], "'sharpen' is not one of the operations"),
-        ([box_edit(0, 0, 99, 5)], "edit 1: region.box"),
-        ([{"region": {"mask": "../../secret.png"}, "do": "stop"}], "edit 1: region.mask must be the name"),
-        ([{"region": {"mask": "/etc/passwd"}, "do": "stop"}], "edit 1: region.mask must be the name"),
-        ([{"region": {"mask": "masks/0123456789abcdef.png"}, "do": "stop"}], "edit 1: region.mask must be the name"),
-        ([{"do": "stop"}] * 301, "too many"),
+        ({"do": {"force": "sharpen"}}, "'sharpen' is not one of the operations"),
+        (box_edit(0, 0, 99, 5), "edit 2: region.box"),
+        ({"region": {"mask": "../../secret.png"}, "do": "stop"}, "edit 2: region.mask must be the name"),
+        ({"region": {"mask": "/etc/passwd"}, "do": "stop"}, "edit 2: region.mask must be the name"),
+        ({"region": {"mask": "masks/0123456789abcdef.png"}, "do": "stop"}, "edit 2: region.mask must be the name"),
     ],
 )
-def test_bad_edits_are_refused_and_change_nothing(store: Store, agent: Agent, edits: object, words: str) -> None:
+def test_bad_edits_are_refused_and_change_nothing(
+    store: Store, agent: Agent, entry: dict[str, object], words: str
+) -> None:
     session = begun(store, agent, noise(20, 24))
+    edit(session, {"do": "stop"})
+    before = session.folder.document
     with pytest.raises(UsageError, match=words):
-        session.set_edits(edits)
-    assert session.folder.notes.edits == []
-    assert session.exact
+        edit(session, entry)
+    assert session.folder.document is before
+    assert len(session.edits) == 1
 
 
-@pytest.mark.parametrize("box", [[0, 0, 5], [0, 0, 99, 5], [3, 3, 3, 5], [0, 0, -1, 5], "all", [0, 0, 2.5, 5]])
-def test_bad_regions_are_refused(store: Store, agent: Agent, box: object) -> None:
+def test_there_is_a_most_of_edits(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(8, 8))
+    edit(session, *([{"do": "stop"}] * MOST_EDITS))
+    with pytest.raises(UsageError, match="300 are possible"):
+        edit(session, {"do": "stop"})
+
+
+@pytest.mark.parametrize("box", [[0, 0, 99, 5], [3, 3, 3, 5], [0, 0, -1, 5]])
+def test_bad_regions_are_refused(store: Store, agent: Agent, box: list[int]) -> None:
     session = begun(store, agent, noise(20, 24))
     with pytest.raises(UsageError):
         session.add_mask(box, [0, 25])
@@ -315,7 +331,7 @@ def test_bad_regions_are_refused(store: Store, agent: Agent, box: object) -> Non
 
 def test_sessions_without_edits_are_tidied_away(store: Store, agent: Agent) -> None:
     kept = begun(store, agent, noise(20, 24))
-    kept.set_edits([box_edit(1, 1, 5, 5)])
+    edit(kept, box_edit(1, 1, 5, 5))
     for _ in range(KEPT_WITHOUT_EDITS + 3):
         begun(store, agent, noise(8, 8))
     store.tidy()
@@ -358,8 +374,8 @@ def test_formats_that_are_only_read_are_saved_as_png(store: Store, agent: Agent,
     assert np.array_equal(store.open(folder.id).picture(10**6).pixels, picture.pixels)
 
 
-@pytest.mark.parametrize("identity", ["..", "../x", "", 5, None, "0123456789ABCDEF", "0123456789abcdef/..", "0" * 16])
-def test_ids_are_no_paths(store: Store, identity: object) -> None:
+@pytest.mark.parametrize("identity", ["..", "../x", "", "0123456789ABCDEF", "0123456789abcdef/..", "0" * 16])
+def test_ids_are_no_paths(store: Store, identity: str) -> None:
     with pytest.raises(UsageError):
         store.open(identity)
     with pytest.raises(UsageError):
@@ -376,44 +392,11 @@ def test_symbols_are_short_and_different() -> None:
 
 # --- The server -------------------------------------------------------------------------------------------------------
 
-TOKEN = "a-token"
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, str]]:
-    """Address and token of a real server, in a thread."""
-    uvicorn = pytest.importorskip("uvicorn")
-    from pixelrl.studio.serve import LOOPBACK, listen
-    from pixelrl.studio.server import application
-    from pixelrl.studio.studio import Studio
-
-    listener = listen("127.0.0.1", 0)
-    studio = Studio(Store(folder), Limits(upload=10**6, request=10**5), "cpu")
-    config = uvicorn.Config(
-        application(studio, TOKEN, LOOPBACK), log_level="error", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", TOKEN
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with served(tmp_path_factory.mktemp("sessions")) as (base, _):
         yield base
-
-
-def call(address: str, method: str, path: str, token: str | None = TOKEN, **options: object):
-    import httpx
-
-    headers = {**({} if token is None else {"X-PixelRL-Token": token}), **options.pop("headers", {})}
-    return httpx.request(method, address + path, headers=headers, timeout=60, **options)
 
 
 def test_the_page_and_its_headers(address: str) -> None:
@@ -444,7 +427,9 @@ def test_the_page_and_its_headers(address: str) -> None:
         (TOKEN, {"Sec-Fetch-Site": "same-site"}, 403),
     ],
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/state"), ("POST", "/api/edits"), ("OPTIONS", "/api/state")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/state"), ("POST", "/api/change"), ("OPTIONS", "/api/state")]
+)
 def test_who_may_not_come_in(
     address: str, method: str, path: str, token: str | None, headers: dict[str, str], status: int
 ) -> None:
@@ -467,49 +452,41 @@ def test_uploads_have_a_limit(address: str) -> None:
         yield from (b"x" * 10**5 for _ in range(11))
 
     assert call(address, "POST", "/api/open", content=chunks()).status_code == 413  # no length is announced
-    assert call(address, "POST", "/api/edits", content=b"[" * (10**5 + 1)).status_code == 413
+    assert call(address, "POST", "/api/change", content=b"[" * (10**5 + 1)).status_code == 413
     for body in (b"[]", b"{", b"[" * 50_000, b"\xff"):
-        assert call(address, "POST", "/api/edits", content=body).status_code == 400
+        assert call(address, "POST", "/api/change", content=body).status_code == 400
     answer = call(address, "POST", "/api/open", content=header(10_000, 10_000), headers={"X-Name": "big.png"})
     assert answer.status_code == 400
     assert "100 megapixels" in answer.json()["error"]
 
 
 def test_a_whole_visit(address: str) -> None:
-    def get(path: str) -> dict:
-        return call(address, "GET", path).json()
-
-    def post(path: str, **body: object) -> dict:
-        answer = call(address, "POST", path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def wait() -> dict:
-        while (state := get("/api/state"))["job"] or state["session"].get("waiting"):
-            time.sleep(0.05)
-        assert state["error"] is None
-        return state["session"]
-
-    names = [policy["name"] for policy in get("/api/policies")]
+    tab = Tab(address)
+    names = [policy["name"] for policy in tab.get("/api/policies").json()]
     from pixelrl import shipped_policies
 
     assert sorted(names) == sorted(shipped_policies())
     pixels = noise(48, 64)
-    call(address, "POST", "/api/open", content=png(pixels), headers={"X-Name": "Pf%C3%BCtze%201.png"})
-    assert get("/api/state")["session"]["name"] == "Pfütze 1.png"
-    assert call(address, "POST", "/api/edits", json={"edits": []}).status_code == 400  # nothing was run yet
-    assert call(address, "POST", "/api/run", json={"policy": "../x", "level": "auto"}).status_code == 400
-    post("/api/run", policy="denoise-gray", level=25)
-    session = wait()
+    assert tab.open(png(pixels), "Pf%C3%BCtze%201.png")["name"] == "Pfütze 1.png"
+    assert tab.change("append", edit={"do": "stop"}).status_code == 400  # nothing was run yet
+    assert tab.send("/api/run", policy="../x", level="auto").status_code == 400
+    session = tab.run("denoise-gray", 25)
     assert session["condition"] == {"sigma": 25.0}
     assert (session["steps"], session["agents"]) == (5, 1)
-    state = post("/api/edits", edits=[box_edit(8, 8, 40, 40)], since=session["revision"])
-    assert state["changed"]
-    wait()
-    frame = call(address, "GET", "/api/frame/5?box=8,8,40,40")
+    answer = tab.send(
+        "/api/change",
+        revision=session["revision"],
+        token="a-token-of-its-own",
+        change={"type": "append", "edit": box_edit(8, 8, 40, 40)},
+        near=[24, 24.5],
+        since=session["shown"],
+    )
+    assert answer.json()["changed"]
+    tab.wait()
+    frame = tab.get("/api/frame/5?box=8,8,40,40")
     assert frame.headers["x-shape"] == "32,32,1"
     assert frame.content == pixels[8:40, 8:40].tobytes()
-    assert set(call(address, "GET", "/api/map/3?box=8,8,40,40").content) == {
+    assert set(tab.get("/api/map/3?box=8,8,40,40").content) == {
         [action["name"] for action in session["actions"]].index("do nothing")
     }
     for path in (
@@ -519,29 +496,30 @@ def test_a_whole_visit(address: str) -> None:
         "/api/frame/1?box=0,0,999,9",
         "/api/pixel?x=-1&y=0",
     ):
-        assert call(address, "GET", path).status_code == 400
-    assert call(address, "GET", "/api/thumb/2").content.startswith(b"\x89PNG")
-    assert call(address, "GET", "/api/export/secrets").status_code == 404
-    first = session["id"]
-    post("/api/run", policy="poisson-gray", level="auto")  # another policy: a session of its own, the first one is kept
-    assert wait()["id"] != first
-    assert [offer["edits"] for offer in get("/api/sessions") if offer["id"] == first] == [1]
-    post("/api/resume", id=first)
-    assert wait()["id"] == first
-    assert len(get("/api/state")["session"]["edits"]) == 1
-    assert call(address, "POST", "/api/forget", json={"id": first}).status_code == 400  # it is open
-    colour = call(address, "POST", "/api/run", json={"policy": "denoise-color", "level": "auto"})
-    assert colour.is_success
-    while get("/api/state")["job"]:
+        assert tab.get(path).status_code == 400
+    assert tab.get("/api/thumb/2").content.startswith(b"\x89PNG")
+    assert tab.get("/api/export/secrets").status_code == 404
+    first = tab.id
+    tab.run("poisson-gray")  # another policy: a session of its own, the first one is kept
+    assert tab.id != first
+    assert [offer["edits"] for offer in tab.get("/api/sessions").json() if offer["id"] == first] == [1]
+    assert tab.get(f"/api/sessions/{first}/thumb").content.startswith(b"\x89PNG")
+    tab.resume(first)
+    assert tab.id == first
+    assert len(tab.edits) == 1
+    assert tab.send("/api/forget", id=first).status_code == 400  # it is open
+    job = tab.post("/api/run", policy="denoise-color", level="auto")["job"]
+    while (state := tab.state(job))["outcome"] is None:
         time.sleep(0.05)
-    assert "3 channels" in get("/api/state")["error"]
-    assert get("/api/state")["session"]["id"] == first
+    assert "3 channels" in state["outcome"]["error"]
+    assert "3 channels" in state["error"]
+    assert tab.id == first
 
 
 def test_one_thing_at_a_time() -> None:
     from pixelrl.studio.work import BusyError, Worker
 
-    worker, going, end = Worker(lambda: None, lambda session, progress: None), threading.Event(), threading.Event()
+    worker, going, end = Worker(lambda: [], lambda session, progress: None), threading.Event(), threading.Event()
     worker.start()
 
     def long(progress) -> None:
@@ -550,22 +528,22 @@ def test_one_thing_at_a_time() -> None:
             progress(0.5, "at it")
             end.wait(0.01)
 
-    worker.submit("running", long)
+    worker.submit("running", None, long)
     assert going.wait(10)
     with pytest.raises(BusyError, match="busy"):
-        worker.submit("running", long)
+        worker.submit("running", None, long)
     worker.cancel()
     while worker.job is not None:
         time.sleep(0.01)
-    assert worker.error is None
+    assert worker.errors == {}
 
     def broken(progress) -> None:
         raise InputError("this does not do")
 
-    worker.submit("running", broken)
+    job = worker.submit("running", None, broken)
     while worker.job is not None:
         time.sleep(0.01)
-    assert worker.error == "this does not do"
+    assert worker.outcomes[job.number].error == worker.errors[None] == "this does not do"
     worker.end()
     worker.join(10)
 

@@ -22,7 +22,7 @@ from PIL import Image
 from browser import browser_page
 from pixelrl.cli import main
 from pixelrl.trace import load_trace
-from test_studio import call, served
+from tabs import call, served
 
 SIDE = 64
 
@@ -51,19 +51,30 @@ def address(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page(address: str, folder: Path) -> Iterator[Any]:
-    """The studio, with the picture open and a policy run."""
-    with browser_page(accept_downloads=True) as page:
+def browser() -> Iterator[Any]:
+    with browser_page() as page:
+        yield page.context.browser
+
+
+@pytest.fixture
+def page(browser: Any, address: str, folder: Path) -> Iterator[Any]:
+    """The studio in a browser of its own, with the picture open and a policy run."""
+    faults: list[str] = []
+    with browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 720}) as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
         page.set_default_timeout(30_000)
         page.goto(address)
         assert "token" not in page.url  # it does not stay in the address bar
         page.set_input_files("#file", folder / "photo.png")
         page.wait_for_selector("#run:visible")
-        assert page.input_value("#policy") == "denoise-color"
+        until(page, "document.querySelector('#policy').value === 'denoise-color'")
         page.fill("#level", "20")
         page.click("#run")
         page.wait_for_selector("#timeline:visible")
+        settled(page)
         yield page
+    assert not faults, faults
 
 
 def until(page: Any, expression: str, arg: object = None) -> None:
@@ -200,15 +211,24 @@ def test_paint_see_undo_save_and_apply_again(page: Any, folder: Path, monkeypatc
 
 
 def test_delete_and_reorder(page: Any) -> None:
-    if page.locator("#edits li").count() < 2:
-        pytest.skip("needs the edits of the test before it")
-    page.click("#tab-change")
-    count = page.locator("#edits li").count()
-    first = page.locator("#edits li b").first.inner_text()
-    page.click("#edits li:nth-child(2) [aria-label^=Earlier]")
-    until(page, f"document.querySelectorAll('#edits li b')[1].textContent === '{first}'")
-    page.click("#edits li:nth-child(1) [aria-label^=Delete]")
-    until(page, f"document.querySelectorAll('#edits li').length === {count - 1}")
+    page.keyboard.press("r")
+    said = "[...document.querySelectorAll('#edits li')].map(li => li.getAttribute('aria-label').match(/[0-9]+ px/)[0])"
+    for n, size in enumerate((5, 6, 7, 8), 1):
+        drag(page, (8 * n, 10), (8 * n + size, 10 + size))
+        until(page, f"document.querySelectorAll('#edits li').length === {n}")
+    sizes = page.evaluate(said)
+    assert len(set(sizes)) == 4
+    a, b, c, d = sizes
+    for row, button, expected in (
+        (2, "Earlier", [b, a, c, d]),
+        (1, "Later", [a, b, c, d]),
+        (3, "Later", [a, b, d, c]),
+        (4, "Earlier", [a, b, c, d]),
+        (1, "Delete", [b, c, d]),
+        (3, "Delete", [b, c]),
+    ):
+        page.click(f"#edits li:nth-child({row}) [aria-label^={button}]")
+        until(page, f"expected => {said}.join() === expected.join()", expected)
     settled(page)
 
 
@@ -262,18 +282,29 @@ def test_what_cannot_be_opened(page: Any, folder: Path, name: str, words: str) -
     assert page.is_visible("#timeline")  # what was open stays open
 
 
-def test_a_reload_and_a_new_start_lose_nothing(page: Any, address: str, folder: Path) -> None:
-    page.reload()
-    page.wait_for_selector("#truth.exact")
-    count = page.locator("#edits li").count()
-    with served(folder / "sessions") as (base, token):  # as after a crash: another server, the same folder
-        page.goto(f"{base}/?token={token}")
-        page.click("#recent .resume:has-text('photo.png')")
-        page.wait_for_selector("#truth.exact")
-        assert count >= 2
-        assert page.locator("#edits li").count() == count
-        page.goto(address)
-        page.wait_for_selector("#timeline:visible")
+def test_a_reload_and_a_new_start_lose_nothing(browser: Any, folder: Path, tmp_path: Path) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        with served(tmp_path / "sessions") as (base, token):
+            page.goto(f"{base}/?token={token}")
+            page.set_input_files("#file", folder / "photo.png")
+            page.click("#run")
+            page.wait_for_selector("#truth.exact")
+            page.keyboard.press("r")
+            drag(page, (5, 5), (20, 20))
+            page.wait_for_selector("#edits li")
+            page.keyboard.press("p")
+            drag(page, (25, 25), (40, 30))
+            until(page, "document.querySelectorAll('#edits li').length === 2")
+            page.reload()
+            page.wait_for_selector("#truth.exact")
+            assert page.locator("#edits li").count() == 2
+        with served(tmp_path / "sessions") as (base, token):  # another server, the same folder
+            page.goto(f"{base}/?token={token}")
+            page.click("#recent .resume:has-text('photo.png')")
+            page.wait_for_selector("#truth.exact")
+            assert page.locator("#edits li").count() == 2
 
 
 def download(page: Any, what: str, folder: Path) -> Path:
@@ -285,7 +316,6 @@ def download(page: Any, what: str, folder: Path) -> Path:
 
 
 def test_paint_the_object(page: Any, folder: Path, tmp_path: Path) -> None:
-    settled(page)
     assert page.is_hidden("#object")  # nothing of it for policies that take none
     assert page.locator("[data-deed=object]").get_attribute("hidden") is not None
     outline = """ink => {

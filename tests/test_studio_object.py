@@ -19,12 +19,14 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.cli import main
 from pixelrl.errors import InputError, PixelRLError, UsageError
+from pixelrl.studio.changes import Append, Redo, Switch, Tell, Undo
 from pixelrl.studio.exports import EXPORTS
-from pixelrl.studio.session import Session
+from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Studio
 from pixelrl.trace import load_trace
-from test_studio import NAMES, Limits, begun, box_edit, call, filled, noise, png, quiet, served, settled
+from tabs import Tab, served
+from test_studio import NAMES, Limits, begun, box_edit, edit, filled, noise, png, quiet, settled
 
 BOX = [5, 6, 25, 20]
 INSIDE = np.zeros((40, 52), bool)
@@ -54,8 +56,8 @@ def session(store: Store, editor: Agent) -> Session:
 
 def done(session: Session, editor: Agent) -> Session:
     """What the worker does until nothing is left to do."""
-    while session.must_react():
-        session.run(editor, session.folder.notes.settings()["level"], quiet)  # type: ignore[arg-type]
+    while session.phase in (Phase.RERUN, Phase.REACT):
+        session.run(editor, session.folder.document.settings()["level"], quiet)  # type: ignore[arg-type]
     return session
 
 
@@ -73,10 +75,10 @@ def test_another_object_and_strength(session: Session, editor: Agent) -> None:
     found = editor(pixels)
     assert np.array_equal(used(session), found.trace().mask)
     assert np.array_equal(session.wanted_object(), used(session))
-    assert not session.must_react()
-    session.ask({"region": {"box": BOX}})
-    assert session.must_react()
-    assert not session.exact
+    assert session.phase is not Phase.RERUN
+    session.change(Tell(region={"box": BOX}))
+    assert session.phase is Phase.RERUN
+    assert session.phase is not Phase.EXACT
     assert np.array_equal(session.wanted_object(), INSIDE)  # at once, before the run
     with pytest.raises(UsageError, match="still at work"):
         session.result()
@@ -85,11 +87,11 @@ def test_another_object_and_strength(session: Session, editor: Agent) -> None:
     expected = editor(pixels, mask=INSIDE)
     assert np.array_equal(session.result()[1], expected.image)
     assert not np.array_equal(expected.image, found.image)
-    session.ask({"level": -0.7})
+    session.change(Tell(level=-0.7))
     done(session, editor)
     assert np.array_equal(used(session), INSIDE)  # the object stays
     assert np.array_equal(session.result()[1], editor(pixels, mask=INSIDE, strength=-0.7).image)
-    session.ask({"region": None})
+    session.change(Tell(region=None))
     assert not session.wanted_object().any()  # it is still to be found
     done(session, editor)
     assert np.array_equal(used(session), found.trace().mask)
@@ -97,23 +99,24 @@ def test_another_object_and_strength(session: Session, editor: Agent) -> None:
 
 def test_undo_brings_back_objects_strengths_and_edits_in_turn(session: Session, editor: Agent) -> None:
     found = used(session)
-    session.ask({"region": {"box": BOX}})
-    done(session, editor).set_edits([box_edit(0, 0, 9, 9)])
-    session.ask({"level": 0.9})
+    session.change(Tell(region={"box": BOX}))
+    edit(done(session, editor), box_edit(0, 0, 9, 9))
+    session.change(Tell(level=0.9))
     done(session, editor)
     assert len(session.edits) == 1  # another run takes no edit away
     last = settled(session).result()
-    session.undo()
+    session.change(Undo())
     done(session, editor)
     assert session.recorded.trace.condition == {"strength": 0.5}
     assert np.array_equal(used(session), INSIDE)
-    session.undo()
-    assert (session.edits, session.must_react()) == ((), False)
-    session.undo()
+    session.change(Undo())
+    assert session.edits == ()
+    assert session.phase is not Phase.RERUN
+    session.change(Undo())
     assert np.array_equal(used(done(session, editor)), found)
-    session.undo()  # there is nothing more
+    session.change(Undo())  # there is nothing more
     for _ in range(3):
-        session.redo()
+        session.change(Redo())
     again = settled(done(session, editor)).result()
     assert np.array_equal(again[1], last[1])
     assert np.array_equal(again[0].mask, INSIDE)
@@ -126,39 +129,39 @@ def test_a_crash_loses_no_object(session: Session, store: Store, editor: Agent) 
         again.resume(quiet)
         return again
 
-    session.ask({"region": {"box": BOX}})
+    session.change(Tell(region={"box": BOX}))
     again = reopened()  # before it was done: it is done now
-    assert again.must_react()
+    assert again.phase is Phase.RERUN
     assert np.array_equal(used(done(again, editor)), INSIDE)
     again = reopened()
-    assert not again.must_react()
+    assert again.phase is not Phase.RERUN
     assert np.array_equal(used(again), INSIDE)
-    again.undo()
+    again.change(Undo())
     assert not np.array_equal(used(done(again, editor)), INSIDE)
 
 
 def test_what_is_given_up_is_not_asked_any_more(session: Session, editor: Agent) -> None:
     found = used(session)
-    session.set_edits([box_edit(0, 0, 9, 9)])
-    session.ask({"region": {"box": BOX}})
+    edit(session, box_edit(0, 0, 9, 9))
+    session.change(Tell(region={"box": BOX}))
     session.give_up()
-    assert not session.must_react()
+    assert session.phase is not Phase.RERUN
     assert np.array_equal(session.wanted_object(), found)
-    assert settled(session).exact
-    session.undo()  # of the edit: the object did not change
+    assert settled(session).phase is Phase.EXACT
+    session.change(Undo())  # of the edit: the object did not change
     assert session.edits == ()
 
 
 def test_what_is_asked_during_a_run_comes_after_it(session: Session, editor: Agent) -> None:
     def change_of_mind(share: float, label: str) -> None:
-        session.ask({"region": {"box": BOX}})
-        session.set_edits([box_edit(0, 0, 9, 9)])
+        session.change(Tell(region={"box": BOX}))
+        session.change(Append(box_edit(0, 0, 9, 9)), token="once")
 
-    session.ask({"level": 0.9})
+    session.change(Tell(level=0.9))
     session.run(editor, 0.9, change_of_mind)
     assert not np.array_equal(used(session), INSIDE)
     assert len(session.edits) == 1
-    assert session.must_react()
+    assert session.phase is Phase.RERUN
     done(session, editor)
     assert np.array_equal(used(session), INSIDE)
     assert session.recorded.trace.condition == {"strength": 0.9}
@@ -167,9 +170,9 @@ def test_what_is_asked_during_a_run_comes_after_it(session: Session, editor: Age
 def test_live_is_told_of_the_same_object(session: Session, editor: Agent) -> None:
     from pixelrl.edits import parse_edits
 
-    session.ask({"region": {"box": BOX}})
-    done(session, editor).set_edits([box_edit(0, 0, 9, 9)])
-    session.set_mode("live")
+    session.change(Tell(region={"box": BOX}))
+    edit(done(session, editor), box_edit(0, 0, 9, 9))
+    session.change(Switch("live"))
     session.live(editor, quiet)
     edits = parse_edits([box_edit(0, 0, 9, 9)], Path())
     assert np.array_equal(session.result()[1], editor(session.picture.pixels, mask=INSIDE, edits=edits).image)
@@ -183,17 +186,14 @@ def test_live_is_told_of_the_same_object(session: Session, editor: Agent) -> Non
         ({"region": {"polygon": [[3.3, 3.3], [3.4, 3.3], [3.3, 3.4]]}}, "the mask is empty"),
         ({"region": {"box": [0, 0, 99, 5]}}, "does not lie inside the picture of 52x40"),
         ({"region": {"mask": "../../secret.png"}}, "must be the name of a region"),
-        ({"region": "all"}, "must have some of the fields region.box"),
-        ({"level": "much"}, "level = 'much' must be a number"),
-        ({"level": True}, "level = True must be a number"),
     ],
 )
 def test_bad_settings_are_refused_and_change_nothing(session: Session, settings: dict, words: str) -> None:
     before = session.result()
     with pytest.raises(PixelRLError, match=words):
-        session.ask(settings)
-    assert not session.must_react()
-    assert session.folder.notes.undo == []
+        session.change(Tell(**settings))
+    assert session.phase is not Phase.RERUN
+    assert session.folder.document.undo == ()
     assert np.array_equal(session.result()[1], before[1])
 
 
@@ -201,7 +201,7 @@ def test_policies_without_an_object_have_none(store: Store) -> None:
     sizes = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 1}
     card = PolicyCard("small", "lookahead", sizes, NAMES, 3, "sigma", {})
     session = begun(store, Agent(filled(card), card, torch.device("cpu")), noise(40, 52))
-    for refused in (lambda: session.ask({"region": {"box": BOX}}), session.wanted_object, session.recorded_object):
+    for refused in (lambda: session.change(Tell(region={"box": BOX})), session.wanted_object, session.recorded_object):
         with pytest.raises(UsageError, match="policy small takes no object"):
             refused()
     assert "object.png" not in "".join(zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data)).namelist())
@@ -239,35 +239,25 @@ def decoded(data: bytes) -> np.ndarray:
 def test_the_command_line_gives_the_same_bits(
     address: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def post(path: str, **body: object) -> dict:
-        answer = call(address, "POST", path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def wait() -> dict:
-        while (state := call(address, "GET", "/api/state").json())["job"] or state["session"].get("waiting"):
-            time.sleep(0.05)
-        assert state["error"] is None
-        return state["session"]
+    tab = Tab(address)
 
     def export(what: str) -> bytes:
-        answer = call(address, "GET", f"/api/export/{what}")
+        answer = tab.get(f"/api/export/{what}")
         assert answer.is_success, answer.text
         return answer.content
 
     pixels = png(noise(40, 52, 3))
     (tmp_path / "my photo.png").write_bytes(pixels)
-    call(address, "POST", "/api/open", content=pixels, headers={"X-Name": "my photo.png"})
-    post("/api/run", policy="saliency-edit", level="auto")
-    session = wait()
+    tab.open(pixels, "my photo.png")
+    session = tab.run("saliency-edit")
     assert (session["object"], session["region"], session["level"]) == (True, None, "auto")
     found = decoded(export("picture"))
-    painted = post("/api/mask", box=BOX, runs=[0, 20 * 14])
-    state = post("/api/ask", region={"mask": painted["mask"]}, level=-0.55)
-    assert state["session"]["region"] == {"mask": painted["mask"]}
-    session = wait()
+    painted = tab.post("/api/mask", box=BOX, runs=[0, 20 * 14])
+    assert tab.change("tell", region={"mask": painted["mask"]}, level=-0.55).is_success
+    assert tab.session["region"] == {"mask": painted["mask"]}
+    session = tab.wait()
     assert session["condition"] == {"strength": -0.55}
-    shown = call(address, "GET", "/api/object")
+    shown = tab.get("/api/object")
     assert shown.headers["x-shape"] == "40,52,1"
     assert shown.content == INSIDE.tobytes()
     result = decoded(export("picture"))
@@ -283,35 +273,36 @@ def test_the_command_line_gives_the_same_bits(
     for bad, sentence in (
         ({}, "the mask is the whole image"),
         ({"polygon": [[3.3, 3.3], [3.4, 3.3], [3.3, 3.4]]}, "empty"),
+        ("all", "region"),
     ):
-        answer = call(address, "POST", "/api/ask", json={"region": bad})
+        answer = tab.change("tell", region=bad)
         assert answer.status_code == 400
         assert sentence in answer.json()["error"]
+    for bad in ("much", True, 1e308):
+        assert tab.change("tell", level=bad).status_code == 400
     assert np.array_equal(decoded(export("picture")), result)  # nothing is lost
 
-    post("/api/ask", level=0)  # only the policy knows that this is no strength
-    while (state := call(address, "GET", "/api/state").json())["session"]["waiting"]:
+    assert tab.change("tell", level=0).is_success  # only the policy knows that this is no strength
+    while (state := tab.state())["session"]["waiting"]:
         time.sleep(0.05)
     assert state["error"] == 'strength = 0 is not a strength; give a number from -1 to 1, not 0, or "auto"'
     assert state["session"]["level"] == -0.55
 
-    post("/api/edits", edits=[box_edit(0, 0, 9, 9)])
-    post("/api/mode", mode="live")
-    wait()
+    tab.append(box_edit(0, 0, 9, 9))
+    assert tab.change("switch", mode="live").is_success
+    tab.wait()
     zipfile.ZipFile(io.BytesIO(export("edits"))).extractall()
     lines = [line.strip() for line in Path("how-to.txt").read_text().splitlines() if "pixelrl saliency" in line]
     assert command(*shlex.split(lines[0])[1:], "--device", "cpu") == 0
     assert np.array_equal(decoded(Path("result.png").read_bytes()), decoded(export("picture")))
 
-    post("/api/run", policy="denoise-color", level=20)  # sees none of it
-    session = wait()
+    session = tab.run("denoise-color", 20)  # sees none of it
     assert session["object"] is False
-    assert call(address, "POST", "/api/ask", json={"region": {"box": BOX}}).status_code == 400
-    assert call(address, "GET", "/api/object").status_code == 400
-    assert call(address, "GET", "/api/export/object").status_code == 400
-    post("/api/run", policy="saliency-edit", level=-0.55)  # and the object is kept for one that does
-    wait()
-    assert call(address, "GET", "/api/object").content == INSIDE.tobytes()
+    assert tab.change("tell", region={"box": BOX}).status_code == 400
+    assert tab.get("/api/object").status_code == 400
+    assert tab.get("/api/export/object").status_code == 400
+    tab.run("saliency-edit", -0.55)  # and the object is kept for one that does
+    assert tab.get("/api/object").content == INSIDE.tobytes()
 
 
 @pytest.fixture
@@ -369,4 +360,4 @@ def test_a_refused_object_leaves_no_session_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the mask is empty"):
         studio.open(png(noise(40, 52, 3)), "photo.png", np.zeros((40, 52), bool))
     assert list(tmp_path.iterdir()) == []
-    assert studio.session is None
+    assert studio.sessions() == []

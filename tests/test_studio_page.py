@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from browser import browser_page
-from test_studio import call, served
+from tabs import call, served
 from test_studio_browser import until
 
 Start = Callable[..., Any]

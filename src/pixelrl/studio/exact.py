@@ -10,21 +10,21 @@ import torch
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
 from pixelrl.rollout import Decision, episode
-from pixelrl.studio.preview import Film
+from pixelrl.studio.preview import Frames
 from pixelrl.types import Image, Outcomes
 
 
 @final
-class Settling:
+class ExactReplay:
     """The replay with edits, from the first step that they name: before it, everything is as recorded.
 
     Args:
-        recorded: the film without edits.
+        recorded: the frames without edits.
         names: the operations.
         edits: those to carry out.
     """
 
-    def __init__(self, recorded: Film, names: Sequence[str], edits: Sequence[Edit]) -> None:
+    def __init__(self, recorded: Frames, names: Sequence[str], edits: Sequence[Edit]) -> None:
         steps, (height, width) = len(recorded.actions), recorded.images[0].shape[-2:]
         first = min((0 if edit.steps == "all" else min(edit.steps) - 1 for edit in edits), default=steps)
         first = min(first, steps)
@@ -33,7 +33,7 @@ class Settling:
         def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
             return Decision(editor.replay(first + t, image, recorded.actions[first + t]))
 
-        self.film = Film(recorded.images[: first + 1], recorded.actions[:first])
+        self.frames = Frames(recorded.images[: first + 1], recorded.actions[:first])
         """What is done."""
         self._steps = episode(recorded.images[first], ActionSet(names), act, steps - first)
 
@@ -42,6 +42,6 @@ class Settling:
         step = next(self._steps, None)
         if step is None:
             return False
-        self.film.images.append(step.after)
-        self.film.actions = torch.cat([self.film.actions, step.decision.actions[None]])
+        self.frames.images.append(step.after)
+        self.frames.actions = torch.cat([self.frames.actions, step.decision.actions[None]])
         return True

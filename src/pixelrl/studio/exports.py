@@ -31,7 +31,7 @@ class Export(NamedTuple):
 
 def picture(session: Session) -> Export:
     """The result in the input's format (PNG for those that are only read), depth and metadata."""
-    return _picture(session, session.folder.notes.suffix)
+    return _picture(session, session.folder.document.suffix)
 
 
 def png(session: Session) -> Export:
@@ -60,7 +60,7 @@ def trace(session: Session) -> Export:
 
 def object_mask(session: Session) -> Export:
     """The object of a saliency policy, white on black, as ``pixelrl saliency --mask`` takes it."""
-    session.require_nothing_asked()
+    session.require_nothing_requested()
     turn = orientation_exif(orientation_of(session.picture.exif))  # so that it lies as the picture does
     mask = Picture(session.recorded_object() * np.uint8(255), exif=turn)
     data = _through_file(".png", lambda path: write_picture(path, mask))
@@ -92,8 +92,8 @@ def edits(session: Session) -> Export:
     with session.lock:
         if session.recorded is None:
             raise UsageError("there are no edits yet; run a policy first")
-        session.require_nothing_asked()
-        content, recorded = list(session.folder.notes.edits), session.recorded.trace
+        session.require_nothing_requested()
+        content, recorded = list(session.folder.document.edits), session.recorded.trace
         inside = None if recorded.mask is None else object_mask(session)
     masks = {
         entry["region"]["mask"] for entry in content if isinstance(entry, dict) and "mask" in entry.get("region", {})
@@ -102,7 +102,7 @@ def edits(session: Session) -> Export:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("edits.json", json.dumps(content, indent=2) + "\n")
         stem = session.folder.stem
-        live = _command(recorded, session.folder.notes.name, f"{stem}-object.png")
+        live = _command(recorded, session.folder.document.name, f"{stem}-object.png")
         archive.writestr("how-to.txt", HOW_TO.format(trace=f"{stem}.npz", live=live))
         if inside is not None:
             archive.writestr(inside.name, inside.data)

@@ -2,7 +2,10 @@
 
 Another web page in the same browser can send requests to this server, and a name that it controls can resolve to this
 machine (DNS rebinding). So the Host must be ours, an Origin must be ours, and every call of the API needs the token
-that only the address which was printed holds, in a header of its own: no cookie that a browser would add by itself.
+that only the address which was printed holds. It is exchanged at once for a cookie that no script can read and that
+goes to the API only: so the token stays neither in the address bar nor where scripts keep things. A browser adds a
+cookie by itself, to requests of other pages too. So with the cookie a header is asked for that only a script of this
+origin can send: for any other the browser asks first, and gets no permission.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+import secrets
+import urllib.parse
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, final
 
 Scope = MutableMapping[str, Any]
@@ -19,6 +24,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN_HEADER = "x-pixelrl-token"
+PAGE_HEADER = "x-pixelrl-page"
+"""What the page's own requests carry, whatever its value."""
 
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -45,6 +52,7 @@ class Guard:
 
     def __init__(self, app: App, token: str, hosts: frozenset[str], any_address: bool = False) -> None:
         self.app, self.token, self.hosts, self.any_address = app, token, hosts, any_address
+        self._key = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -62,7 +70,14 @@ class Guard:
             await send(message)
 
         refused = self.refusal(scope)
-        if refused is None:
+        given = _token_in_address(scope)
+        if refused is None and given is not None:
+            headers = [(b"location", b"/#start"), (b"content-length", b"0")]
+            if _same(given, self.token):
+                headers.append((b"set-cookie", self._cookie(scope).encode()))
+            await send_safely({"type": "http.response.start", "status": 303, "headers": headers})
+            await send_safely({"type": "http.response.body", "body": b""})
+        elif refused is None:
             await self.app(scope, receive, send_safely)
         else:
             status, sentence = refused
@@ -86,10 +101,29 @@ class Guard:
             return None
         if headers.get("sec-fetch-site", ["same-origin"])[0] not in ("same-origin", "none"):
             return 403, "this request comes from another web page, which may not use the studio"
-        token = headers.get(TOKEN_HEADER, [])
-        if len(token) != 1 or not hmac.compare_digest(token[0].encode(), self.token.encode()):
+        if not self._known(headers, scope):
             return 401, "the token is missing or not this studio's; open the address that pixelrl studio printed last"
         return None
+
+    def _known(self, headers: Mapping[str, Sequence[str]], scope: Scope) -> bool:
+        """Whether a request comes from who has the token, or once had it."""
+        token = headers.get(TOKEN_HEADER, [])
+        if token:
+            return len(token) == 1 and _same(token[0], self.token)
+        name = self._cookie_name(scope)
+        parts = [part.strip().partition("=") for line in headers.get("cookie", []) for part in line.split(";")]
+        keys = [value for key, _, value in parts if key == name]
+        return len(keys) == 1 and _same(keys[0], self._key) and PAGE_HEADER in headers
+
+    def _cookie(self, scope: Scope) -> str:
+        # No end is given: it lasts as long as the browser, and the key as long as this server.
+        return f"{self._cookie_name(scope)}={self._key}; Path=/api/; HttpOnly; SameSite=Strict"
+
+    @staticmethod
+    def _cookie_name(scope: Scope) -> str:
+        """With the port: browsers keep one set of cookies for all servers of a host."""
+        server = scope.get("server")
+        return f"pixelrl-{'' if server is None else server[1]}"
 
     def _ours(self, host: str, scope: Scope) -> bool:
         name, _, port = host.rpartition(":") if host[-1:] != "]" and ":" in host else (host, "", "80")
@@ -106,3 +140,15 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+def _token_in_address(scope: Scope) -> str | None:
+    """The token that the printed address holds; None if this is another address."""
+    if scope["path"] != "/" or not scope.get("query_string"):
+        return None
+    found = urllib.parse.parse_qs(scope["query_string"].decode("latin-1")).get("token")
+    return None if found is None else found[0]
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode(), secret.encode())

@@ -6,6 +6,7 @@ preview equals the replay up to rounding. What is exported is always the replay 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
+from pixelrl.errors import UsageError
 from pixelrl.types import Image
 
 CELL = 256
@@ -51,6 +53,17 @@ class Box(NamedTuple):
         return self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
 
 
+def parse_box(text: str | None) -> Box | None:
+    """``x0,y0,x1,y1`` of a query; raises UsageError for what is no box."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 4 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
+        raise UsageError(f"box = {text!r} must be x0,y0,x1,y1 in whole pixels")
+    x0, y0, x1, y1 = (int(part) for part in parts)
+    return Box(x0, y0, x1, y1)
+
+
 def bounds(inside: npt.NDArray[np.bool_]) -> Box | None:
     """The smallest box around what is True; None if nothing is."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
@@ -61,7 +74,7 @@ def bounds(inside: npt.NDArray[np.bool_]) -> Box | None:
 
 @final
 @dataclass
-class Film:
+class Frames:
     """The images of an episode before the first and after every step, and the actions between them.
 
     Attributes:
@@ -72,35 +85,35 @@ class Film:
     images: list[Image]
     actions: Tensor
 
-    def copy(self) -> Film:
+    def copy(self) -> Frames:
         """One that can be changed without changing this one."""
         # The input is the same in every episode of a picture, and never written to.
-        return Film([self.images[0], *(image.clone() for image in self.images[1:])], self.actions.clone())
+        return Frames([self.images[0], *(image.clone() for image in self.images[1:])], self.actions.clone())
 
 
 class Preview:
-    """A film that is brought from one list of edits to another, cell by cell.
+    """The frames of an episode, brought from one list of edits to another, cell by cell.
 
     Args:
-        recorded: the film without edits. It is not changed.
+        recorded: the frames without edits. It is not changed.
         names: the operations.
     """
 
-    def __init__(self, recorded: Film, names: Sequence[str]) -> None:
+    def __init__(self, recorded: Frames, names: Sequence[str]) -> None:
         self.recorded, self.actions = recorded, ActionSet(names)
-        self.film = recorded.copy()
+        self.frames = recorded.copy()
         self.height, self.width = recorded.images[0].shape[-2:]
         self.margin = self.actions.reach * len(recorded.actions)
         self.edits: tuple[Edit, ...] = ()
         self.todo: set[tuple[int, int]] = set()
         """Row and column of the cells that may not yet show what `edits` ask for."""
 
-    def become(self, film: Film) -> None:
-        """Show another film, to which nothing is left to do. What it shares with the recorded one is copied."""
+    def become(self, frames: Frames) -> None:
+        """Show other frames, to which nothing is left to do. What it shares with the recorded one is copied."""
         recorded = self.recorded
-        later = zip(film.images[1:], recorded.images[1:], strict=True)
-        images = [film.images[0], *(mine.clone() if mine is theirs else mine for mine, theirs in later)]
-        self.film = Film(images, film.actions.clone() if film.actions is recorded.actions else film.actions)
+        later = zip(frames.images[1:], recorded.images[1:], strict=True)
+        images = [frames.images[0], *(mine.clone() if mine is theirs else mine for mine, theirs in later)]
+        self.frames = Frames(images, frames.actions.clone() if frames.actions is recorded.actions else frames.actions)
         self.todo.clear()
 
     def change(self, edits: Sequence[Edit], dirty: Sequence[Edit]) -> None:
@@ -140,8 +153,8 @@ class Preview:
         whole = whole.grown(self.margin, self.width, self.height)
         if local(self.edits, whole.grown(self.margin, self.width, self.height)):
             return []
-        pairs = zip(self.film.images[1:], self.recorded.images[1:], strict=True)
-        for shown, recorded in (*pairs, (self.film.actions, self.recorded.actions)):
+        pairs = zip(self.frames.images[1:], self.recorded.images[1:], strict=True)
+        for shown, recorded in (*pairs, (self.frames.actions, self.recorded.actions)):
             whole.crop(shown)[:] = whole.crop(recorded)
         self.todo.clear()
         return [whole]
@@ -164,23 +177,23 @@ class Preview:
                 settled[max(0, part.y0) : part.y1, max(0, part.x0) : part.x1] = False
         editor = Editor(local(self.edits, window), self.actions.names, *settled.shape)
         allowed = torch.from_numpy(settled)
-        before, changed, everything = window.crop(self.film.images[0]), None, np.zeros_like(settled)
+        before, changed, everything = window.crop(self.frames.images[0]), None, np.zeros_like(settled)
         for t, recorded in enumerate(self.recorded.actions):
-            shown = window.crop(self.film.actions[t])
+            shown = window.crop(self.frames.actions[t])
             wanted = editor.replay(t, before, window.crop(recorded))
             wanted = torch.where(allowed, wanted, shown)
             touched = np.logical_or.reduce((wanted != shown)[0].numpy())
             if changed is not None and changed.any():
                 side = 2 * self.actions.reach + 1
                 touched |= cv2.dilate(changed.view(np.uint8), np.ones((side, side), np.uint8)).view(bool)
-            known = window.crop(self.film.images[t + 1])
+            known = window.crop(self.frames.images[t + 1])
             after = self._step(before, wanted, known, touched) if touched.any() else known
             changed = (
                 np.logical_or.reduce((after != known)[0].numpy()) if after is not known else np.zeros_like(settled)
             )
             everything |= changed | touched
             before = after.clone() if after is known else after
-            window.crop(self.film.actions[t])[:] = wanted
+            window.crop(self.frames.actions[t])[:] = wanted
             known[:] = after
         box = bounds(everything)
         return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +11,20 @@ import numpy.typing as npt
 from pixelrl.agent import object_mask
 from pixelrl.edits import parse_region
 from pixelrl.errors import UsageError
-from pixelrl.studio.store import Folder
+from pixelrl.studio.folder import Folder
+from pixelrl.studio.preview import bounds
 
 
-def painted(box: object, runs: object, height: int, width: int) -> npt.NDArray[np.bool_]:
+def painted(box: Sequence[int], runs: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
     """``(height, width)``, True inside ``box`` where, row by row, ``runs`` of pixels are out, in, out, ...
 
     Raises:
         UsageError: they do not fit the picture or each other.
     """
-    if not _integers(box, 4):
-        raise UsageError("box must be [x0, y0, x1, y1] in whole pixels")
-    x0, y0, x1, y1 = (int(n) for n in box)  # type: ignore[attr-defined]
+    x0, y0, x1, y1 = box
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise UsageError(f"box = {box} does not lie inside the picture of {width}x{height}")
-    if not _integers(runs, None) or sum(runs) != (x1 - x0) * (y1 - y0):  # type: ignore[call-overload]
+        raise UsageError(f"box = {list(box)} does not lie inside the picture of {width}x{height}")
+    if min(runs, default=0) < 0 or sum(runs) != (x1 - x0) * (y1 - y0):
         raise UsageError("runs must be a list of lengths that add up to the pixels of the box")
     lengths = np.array(runs, dtype=np.int64)
     inside = np.zeros((height, width), bool)
@@ -37,6 +38,14 @@ def touching(actions: npt.NDArray[np.uint8], x: int, y: int) -> npt.NDArray[np.b
     _, labels = cv2.connectedComponents((actions == actions[y, x]).astype(np.uint8), connectivity=4)
     inside: npt.NDArray[np.bool_] = labels == labels[y, x]
     return inside
+
+
+def kept(folder: Folder, inside: npt.NDArray[np.bool_]) -> dict[str, object]:
+    """Keep a region as a mask: its name, the box around it and the number of its pixels; raises UsageError if empty."""
+    box = bounds(inside)
+    if box is None:
+        raise UsageError("the region is empty; paint at least one pixel")
+    return {"mask": folder.add_mask(inside), "box": list(box), "pixels": int(inside.sum())}
 
 
 def check_mask(folder: Folder, region: object) -> None:
@@ -53,9 +62,3 @@ def chosen(folder: Folder, region: object, height: int, width: int) -> npt.NDArr
     """
     check_mask(folder, region)
     return object_mask(parse_region(region, folder.path, height, width).numpy(), height, width).numpy()
-
-
-def _integers(value: object, count: int | None) -> bool:
-    if not isinstance(value, list) or (count is not None and len(value) != count):
-        return False
-    return all(type(n) is int and 0 <= n < 2**40 for n in value)

@@ -13,7 +13,7 @@ from pixelrl.edits import Edit
 from pixelrl.imaging.color import to_space
 from pixelrl.pictures.formats import Picture
 from pixelrl.rollout import Step, Trajectory
-from pixelrl.studio.preview import Film
+from pixelrl.studio.preview import Frames
 from pixelrl.studio.screen import Recorded
 from pixelrl.tasks.conditioning import Given
 from pixelrl.threads import threads, worthwhile_threads
@@ -64,7 +64,7 @@ def play(
     with threads(worthwhile_threads(height * width)):
         result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, condition=condition, progress=tell)
     images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
-    return Recorded(result.trace().of(picture), Film(images, result.trajectory.actions))
+    return Recorded(result.trace().of(picture), Frames(images, result.trajectory.actions))
 
 
 def replayed(trace: Trace, progress: Progress) -> Recorded:
@@ -75,4 +75,4 @@ def replayed(trace: Trace, progress: Progress) -> Recorded:
     for t, image in enumerate(Trajectory(start, recorded.actions, recorded.action_names).images()):
         images.append(image)
         progress(t / max(1, len(trace.actions)), "replaying the recorded steps")
-    return Recorded(trace, Film(images, torch.from_numpy(trace.actions)[:, None]))
+    return Recorded(trace, Frames(images, torch.from_numpy(trace.actions)[:, None]))

@@ -1,4 +1,4 @@
-"""What a session shows: its films, parts of them as bytes, the story of a pixel, and where something has changed."""
+"""What a session shows: its frames, parts of them as bytes, the story of a pixel, and where something has changed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Literal, final
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space
 from pixelrl.imaging.metrics import to_8_bit
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.formats import Picture
-from pixelrl.studio.preview import Box, Film, Preview
-from pixelrl.studio.store import Folder
+from pixelrl.studio.folder import Folder
+from pixelrl.studio.preview import Box, Frames, Preview, bounds
+from pixelrl.studio.regions import kept, painted, touching
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -31,7 +34,7 @@ class Recorded:
     """A run of a policy: what is saved, and its images, with values in the trace's RGB space."""
 
     trace: Trace
-    film: Film
+    frames: Frames
 
 
 class Screen:
@@ -54,34 +57,41 @@ class Screen:
         self.runs = 0
         """Grows with every run that is recorded."""
         self.changes: list[tuple[int, Box]] = []
+        self._extents: dict[int, dict[str, object]] = {}
+        self._shares: tuple[int, list[list[float]]] | None = None
         self.lock = threading.RLock()
 
     @property
     def mode(self) -> Literal["replay", "live"]:
         """How edits are applied."""
-        return "live" if self.folder.notes.mode == "live" else "replay"
+        return "live" if self.folder.document.mode == "live" else "replay"
+
+    @property
+    def pixels(self) -> int:
+        """How many the picture has."""
+        return int(self.height * self.width)
 
     def _names(self) -> tuple[str, ...]:
         if self.recorded is None:
             raise UsageError("nothing has been run on this picture yet; run a policy first")
         return self.recorded.trace.action_names
 
-    def shown(self) -> Film:
-        """The film that is on the screen."""
+    def shown(self) -> Frames:
+        """The frames that are on the screen."""
         with self.lock:
             if self.preview is None or self.recorded is None:
                 raise UsageError("nothing has been run on this picture yet; run a policy first")
-            return self.reaction.film if self.mode == "live" and self.reaction is not None else self.preview.film
+            return self.reaction.frames if self.mode == "live" and self.reaction is not None else self.preview.frames
 
-    def _film(self, plain: bool) -> Film:
+    def _frames(self, plain: bool) -> Frames:
         if plain and self.recorded is not None:
-            return self.recorded.film
+            return self.recorded.frames
         return self.shown()
 
     def frame(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
-        """Part of the image after a step (0: the input) as 8 bits ``(h, w, c)``, of the film shown or without edits."""
+        """Part of the image after a step (0: the input) as 8 bits ``(h, w, c)``, as shown or without edits."""
         with self.lock:
-            images = self._film(plain).images
+            images = self._frames(plain).images
             if not 0 <= step < len(images):
                 raise UsageError(f"step = {step} must be 0 to {len(images) - 1}")
             planes = self._seen(self._cut(images[step], box))[0].byte().numpy()
@@ -93,7 +103,7 @@ class Screen:
 
     @property
     def space(self) -> str:
-        """The RGB space of the values in all films."""
+        """The RGB space of the values in all frames."""
         return "srgb" if self.recorded is None else self.recorded.trace.space
 
     def input_frame(self) -> Bytes:
@@ -113,7 +123,7 @@ class Screen:
     def action_map(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
         """Part of the action maps of a step (from 1), ``(g, h, w)``."""
         with self.lock:
-            actions = self._film(plain).actions
+            actions = self._frames(plain).actions
             if not 1 <= step <= len(actions):
                 raise UsageError(f"step = {step} must be 1 to {len(actions)}")
             return self._cut(actions[step - 1, 0], box).numpy().copy()
@@ -129,22 +139,25 @@ class Screen:
         """The story of a pixel: its values in grey levels, and its operations, shown and recorded."""
         self._check_pixel(x, y)
         with self.lock:
-            film, plain = self.shown(), self._film(True)
+            frames, plain = self.shown(), self._frames(True)
             values = [
                 [round(255 * v, 2) for v in from_space(image[..., y : y + 1, x : x + 1], self.space).flatten().tolist()]
-                for image in film.images
+                for image in frames.images
             ]
-            actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (film, plain))
+            actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (frames, plain))
         return {"x": x, "y": y, "values": values, "actions": actions, "recorded": recorded}
 
     def shares(self) -> list[list[float]]:
         """The share of the agents that take each action, by step."""
         with self.lock:
             n = len(self._names())
+            if self._shares is not None and self._shares[0] == self.revision:
+                return self._shares[1]
             result = []
             for maps in self.shown().actions[:, 0].numpy():
                 counts = sum(cv2.calcHist([plane], [0], None, [n], [0, n]).ravel() for plane in maps)
                 result.append([float(count) / maps.size for count in counts])
+            self._shares = (self.revision, result)
             return result
 
     def _note(self, boxes: Sequence[Box] | None) -> None:
@@ -164,3 +177,55 @@ class Screen:
     def _check_pixel(self, x: int, y: int) -> None:
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise UsageError(f"the pixel ({x}, {y}) does not lie inside the picture of {self.width}x{self.height}")
+
+    def _compare(self, exact: Frames) -> None:
+        """Tell the screen where the exact result looks different from the preview."""
+        assert self.preview is not None
+        different = np.zeros((self.height, self.width), bool)
+        shown = self.preview.frames
+        for a, b in zip(shown.images[1:], exact.images[1:], strict=True):
+            if a is not b and not torch.equal(a, b):
+                different |= (self._seen(a) != self._seen(b)).any(1)[0].numpy()
+        different |= (shown.actions != exact.actions).flatten(0, 2).any(0).numpy()
+        box = bounds(different)
+        if box is not None:
+            self._note([box])
+
+    def extent(self, number: int, edit: Edit) -> dict[str, object]:
+        """The box around the edit of this number, and its pixels; None for both where it is the whole picture."""
+        if number not in self._extents:
+            inside = None if edit.mask is None else edit.mask.numpy()
+            box = None if inside is None else bounds(inside)
+            pixels = None if inside is None else int(inside.sum())
+            self._extents[number] = {"box": None if box is None else list(box), "pixels": pixels}
+        return self._extents[number]
+
+    # --- Regions ----------------------------------------------------------------------------------
+
+    def add_mask(self, box: Sequence[int], runs: Sequence[int]) -> dict[str, object]:
+        """Keep a painted region: inside ``box``, row by row, ``runs`` of pixels that are out, in, out, ...
+
+        Raises:
+            UsageError: they do not fit the picture or each other.
+        """
+        with self.lock:
+            return kept(self.folder, painted(box, runs, self.height, self.width))
+
+    def same_action(self, step: int, x: int, y: int, channel: int) -> dict[str, object]:
+        """Keep the region around a pixel whose agents do the same as its own at a step, as far as they touch.
+
+        Raises:
+            UsageError: there is no such step, pixel or agent.
+        """
+        with self.lock:
+            frames, names = self.shown(), self._names()
+            agents = frames.actions.shape[2]
+            if not 1 <= step <= len(frames.actions):
+                raise UsageError(f"step = {step!r} must be 1 to {len(frames.actions)}")
+            self._check_pixel(x, y)
+            if not 0 <= channel < agents:
+                raise UsageError(f"channel = {channel!r} must be 0 to {agents - 1}")
+            actions = frames.actions[step - 1, 0, channel].numpy().copy()
+        inside = touching(actions, x, y)
+        with self.lock:
+            return {**kept(self.folder, inside), "action": names[int(actions[y, x])]}

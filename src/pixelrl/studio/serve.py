@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import webbrowser
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ import uvicorn
 
 from pixelrl.agent import choose_device
 from pixelrl.errors import InputError, UsageError
+from pixelrl.studio.protocol import TimedProtocol
 from pixelrl.studio.server import application
 from pixelrl.studio.store import Store, default_folder
 from pixelrl.studio.studio import Limits, Studio
@@ -40,12 +42,13 @@ def serve(
             object in it, ``(h, w)``) that does not suit.
     """
     choose_device(device)  # refused before anything else
-    with listen(host, port) as listener:
+    limits = Limits(pixels=max_pixels)
+    with listen(host, port) as listener, closing(Studio(Store(folder or default_folder()), limits, device)) as studio:
         port = listener.getsockname()[1]
-        studio = Studio(Store(folder or default_folder()), Limits(pixels=max_pixels), device)
+        studio.store.tidy()
+        earlier = None
         if image is not None:
-            studio.open(_read(image, studio.limits.upload), image.name, mask)
-        studio.store.tidy(keep=None if studio.session is None else studio.session.folder.id)
+            earlier = studio.open(_read(image, studio.limits.upload), image.name, mask).earlier
         token = secrets.token_urlsafe(24)
         wildcard = host in ("0.0.0.0", "::", "")
         hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
@@ -55,7 +58,7 @@ def serve(
             access_log=False,
             server_header=False,
             ws="none",
-            limit_concurrency=64,
+            http=TimedProtocol,
             timeout_graceful_shutdown=2,
         )
         name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
@@ -63,6 +66,9 @@ def serve(
         if not _is_loopback(host):
             click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
         click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
+        if earlier is not None:
+            edits = f"{earlier['edits']} edit{'' if earlier['edits'] == 1 else 's'}"
+            click.echo(f"There is an earlier session of this picture with {edits}; the page offers it.")
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
         uvicorn.Server(config).run(sockets=[listener])

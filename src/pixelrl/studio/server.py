@@ -1,17 +1,20 @@
-"""The studio on the network: which address does what. Everything passes `pixelrl.studio.guard` first."""
+"""The studio on the network: which address does what. Everything passes `pixelrl.studio.guard` first.
+
+Every request says in ``session`` which session its tab shows. One that cannot be done to it as it is now is answered
+409, with a sentence, and ``reason``: "closed" (it is on the disk only, and can be resumed) or "stale" (look again).
+"""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 import threading
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import Any
+from typing import Any, final
 
-import cv2
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -20,16 +23,25 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pixelrl.errors import PixelRLError, UsageError
-from pixelrl.pictures.display import orientation_of, upright
+from pixelrl.pictures.display import orientation_of
+from pixelrl.studio import requests
+from pixelrl.studio.document import StaleError
 from pixelrl.studio.exports import EXPORTS
+from pixelrl.studio.folder import small_png
 from pixelrl.studio.guard import App, Guard
-from pixelrl.studio.studio import Studio, parse_box
+from pixelrl.studio.preview import parse_box
+from pixelrl.studio.session import Session
+from pixelrl.studio.studio import ClosedError, Limits, Studio
 from pixelrl.studio.work import BusyError
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_THUMB = 168
+_UPLOADS = 4
+_GRACE = 30.0
+"""Seconds after which a body must have arrived at the least rate."""
 _LOG = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request, bytes], Response]
+"""Answers a request with its body. Runs in a thread."""
 
 
 class RefusedError(Exception):
@@ -48,66 +60,78 @@ def application(studio: Studio, token: str, hosts: frozenset[str], any_address: 
     async def alive(app: Starlette) -> AsyncIterator[None]:
         studio.worker.start()
         yield
-        studio.worker.end()
+        await run_in_threadpool(studio.close)
 
     app = Starlette(routes=served.routes(), lifespan=alive)
     return Guard(app, token, hosts, any_address)
 
 
+@final
 class _Served:
-    """The handlers. What takes time runs in a thread, and no more of it at once than the limits say."""
+    """The handlers. What takes time runs in a thread, and no more of it at once than the limits say.
+
+    A body is read before a place is taken: whoever sends slowly keeps nobody waiting.
+    """
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.slots = threading.BoundedSemaphore(studio.limits.at_once)
+        self.uploads = threading.BoundedSemaphore(_UPLOADS)
         self.large = threading.BoundedSemaphore(1)
 
     def routes(self) -> list[Route]:
-        get: dict[str, Callable[[Request], Response]] = {
+        get: dict[str, Answer] = {
             "/api/state": self.state,
-            "/api/policies": lambda request: JSONResponse(self.studio.policies()),
-            "/api/sessions": lambda request: JSONResponse(self.studio.offered()),
+            "/api/policies": lambda request, _: JSONResponse(self.studio.policies()),
+            "/api/sessions": lambda request, _: JSONResponse(self.studio.offered()),
+            "/api/sessions/{id}/thumb": self.session_thumb,
             "/api/frame/{step:int}": self.frame,
             "/api/map/{step:int}": self.map,
-            "/api/object": lambda request: _raw(self.studio.current().wanted_object()[..., None].view(np.uint8)),
+            "/api/object": lambda request, _: _raw(self._shown(request).wanted_object()[..., None].view(np.uint8)),
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
             "/api/export/{what}": self.export,
         }
-        post: dict[str, Callable[[Any], object]] = {
-            "/api/resume": lambda body: self.studio.resume(body.get("id")),
-            "/api/forget": lambda body: self.studio.forget(body.get("id")),
-            "/api/run": lambda body: self.studio.run(body.get("policy"), body.get("level")),
-            "/api/ask": lambda body: self.studio.current().ask({k: body[k] for k in ("level", "region") if k in body}),
-            "/api/cancel": lambda body: self.studio.cancel(),
-            "/api/mask": lambda body: self.studio.current().add_mask(body.get("box"), body.get("runs")),
-            "/api/same": lambda body: self.studio.current().same_action(
-                body.get("step"), body.get("x"), body.get("y"), body.get("channel")
+        post: dict[str, Answer] = {
+            "/api/open": self.open,
+            "/api/change": self._doing(requests.ChangeIt, self.change),
+            "/api/run": self._doing(requests.RunIt, self.run),
+            "/api/cancel": self._doing(requests.OfSession, lambda asked: self.studio.cancel(asked.session)),
+            "/api/mask": self._doing(requests.MaskIt, lambda asked: self._used(asked).add_mask(asked.box, asked.runs)),
+            "/api/same": self._doing(
+                requests.SameIt,
+                lambda asked: self._used(asked).same_action(asked.step, asked.x, asked.y, asked.channel),
             ),
-            "/api/edits": self.edits,
-            "/api/undo": lambda body: self.studio.current().undo(),
-            "/api/redo": lambda body: self.studio.current().redo(),
-            "/api/mode": lambda body: self.studio.current().set_mode(body.get("mode")),
+            "/api/resume": self._doing(requests.Named, self.resume),
+            "/api/forget": self._doing(requests.Named, self.forget),
+            "/api/restore": self._doing(requests.Named, self.restore),
         }
         return [
-            *(Route(path, self._answering(answer), methods=["GET"]) for path, answer in get.items()),
-            *(Route(path, self._doing(deed), methods=["POST"]) for path, deed in post.items()),
-            Route("/api/open", self._caught(self.open), methods=["POST"]),
+            *(Route(path, self._handler(answer), methods=["GET"]) for path, answer in get.items()),
+            *(Route(path, self._handler(answer), methods=["POST"]) for path, answer in post.items()),
             *_static(),
         ]
 
     # --- Around every request ---------------------------------------------------------------------
 
-    def _caught(self, handler: Handler) -> Handler:
-        async def caught(request: Request) -> Response:
-            if not self.slots.acquire(blocking=False):
-                return _error(503, "the studio has too many requests at once; try again in a moment")
+    def _handler(self, answer: Answer) -> Handler:
+        async def handler(request: Request) -> Response:
             try:
-                return await handler(request)
+                body = await self._body(request) if request.method == "POST" else b""
+                if not self.slots.acquire(blocking=False):
+                    raise RefusedError(503, "the studio has too many requests at once; try again in a moment")
+                try:
+                    return await run_in_threadpool(answer, request, body)
+                finally:
+                    self.slots.release()
             except RefusedError as error:
                 return _error(error.status, str(error))
             except BusyError as error:
                 return _error(429, str(error))
+            except ClosedError as error:
+                return _error(409, str(error), "closed")
+            except StaleError as error:
+                return _error(409, str(error), "stale")
             except PixelRLError as error:
                 return _error(400, str(error))
             except MemoryError:
@@ -117,97 +141,110 @@ class _Served:
             except Exception as error:
                 _LOG.exception("a request failed")
                 return _error(500, f"this is a fault of the studio ({type(error).__name__}); the terminal says more")
-            finally:
-                self.slots.release()
 
-        return caught
+        return handler
 
-    def _answering(self, answer: Callable[[Request], Response]) -> Handler:
-        async def handler(request: Request) -> Response:
-            return await run_in_threadpool(answer, request)
+    async def _body(self, request: Request) -> bytes:
+        limits = self.studio.limits
+        if request.url.path != "/api/open":
+            return await _body(request, limits.request, limits)
+        if not self.uploads.acquire(blocking=False):
+            raise BusyError("other pictures are being sent; wait until they are there")
+        try:
+            return await _body(request, limits.upload, limits)
+        finally:
+            self.uploads.release()
 
-        return self._caught(handler)
+    def _doing(self, kind: type[requests.AnyRequest], do: Callable[[requests.AnyRequest], object]) -> Answer:
+        """Answered with what ``do`` returns, or (None) with the state."""
 
-    def _doing(self, deed: Callable[[Any], object]) -> Handler:
-        async def handler(request: Request) -> Response:
-            body = await _body(request, self.studio.limits.request)
-            try:
-                content = json.loads(body or b"{}")
-            except (ValueError, RecursionError) as error:
-                raise RefusedError(400, "the request is not valid JSON") from error
-            if not isinstance(content, dict):
-                raise RefusedError(400, "the request must be a JSON object")
-            since = content.get("since")
+        def answer(request: Request, body: bytes) -> Response:
+            asked = requests.parsed(body, kind)
+            said = do(asked)
+            self.studio.worker.wake()
+            return JSONResponse(self.studio.state(asked.session, asked.since) if said is None else said)
 
-            def do() -> Response:
-                said = deed(content)
-                self.studio.worker.wake()
-                if isinstance(said, dict):
-                    return JSONResponse(said)
-                return JSONResponse(self.studio.state(since if type(since) is int else None))
+        return answer
 
-            return await run_in_threadpool(do)
+    def _shown(self, request: Request) -> Session:
+        return self.studio.session(request.query_params.get("session") or None)
 
-        return self._caught(handler)
+    def _used(self, asked: requests.OfSession) -> Session:
+        return self.studio.session(asked.session, use=True)
 
     # --- Handlers ---------------------------------------------------------------------------------
 
-    def state(self, request: Request) -> Response:
-        since = request.query_params.get("since", "")
-        return JSONResponse(self.studio.state(int(since) if since.isdigit() and len(since) < 16 else None))
+    def state(self, request: Request, body: bytes) -> Response:
+        def number(name: str) -> int | None:
+            text = request.query_params.get(name, "")
+            return int(text) if text.isdecimal() and len(text) < 16 else None
 
-    async def open(self, request: Request) -> Response:
+        session = request.query_params.get("session") or None
+        return JSONResponse(self.studio.state(session, number("since"), number("job")))
+
+    def open(self, request: Request, body: bytes) -> Response:
+        name = urllib.parse.unquote(request.headers.get("x-name", ""), errors="replace")[:300]
         if not self.large.acquire(blocking=False):
             raise BusyError("another picture is being opened; wait until it is done")
         try:
-            data = await _body(request, self.studio.limits.upload)
-            name = urllib.parse.unquote(request.headers.get("x-name", ""), errors="replace")[:300]
-            await run_in_threadpool(self.studio.open, data, name)
+            session = self.studio.open(body, name)
         finally:
             self.large.release()
-        return JSONResponse(await run_in_threadpool(self.studio.state))
+        return JSONResponse(self.studio.state(session.folder.id))
 
-    def edits(self, body: Any) -> object:
-        near = body.get("near")
-        ok = isinstance(near, list) and len(near) == 2 and all(type(n) in (int, float) for n in near)
-        self.studio.current().set_edits(body.get("edits"), (float(near[0]), float(near[1])) if ok else None)
-        return None
+    def change(self, asked: requests.ChangeIt) -> object:
+        added = self._used(asked).change(asked.change, asked.revision, asked.token, asked.near)
+        return {**self.studio.state(asked.session, asked.since), "added": added}
 
-    def frame(self, request: Request) -> Response:
-        session, plain = self.studio.current(), "plain" in request.query_params
+    def run(self, asked: requests.RunIt) -> object:
+        return {"job": self.studio.run(asked.session, asked.policy, asked.level, asked.keep).number}
+
+    def resume(self, asked: requests.Named) -> object:
+        return {"job": self.studio.resume(asked.id, asked.session).number}
+
+    def forget(self, asked: requests.Named) -> object:
+        self.studio.forget(asked.id, asked.session)
+        return self.studio.offered()
+
+    def restore(self, asked: requests.Named) -> object:
+        self.studio.store.restore(asked.id)
+        return self.studio.offered()
+
+    def session_thumb(self, request: Request, body: bytes) -> Response:
+        folder = self.studio.store.open(request.path_params["id"])
+        return Response(folder.thumbnail(self.studio.limits.pixels), media_type="image/png")
+
+    def frame(self, request: Request, body: bytes) -> Response:
+        session, plain = self._shown(request), "plain" in request.query_params
         step = request.path_params["step"]
         if session.recorded is None and step == 0:
             return _raw(session.input_frame())
         return _raw(session.frame(step, plain, parse_box(request.query_params.get("box"))))
 
-    def map(self, request: Request) -> Response:
+    def map(self, request: Request, body: bytes) -> Response:
         box, plain = parse_box(request.query_params.get("box")), "plain" in request.query_params
-        maps = self.studio.current().action_map(request.path_params["step"], plain, box)
+        maps = self._shown(request).action_map(request.path_params["step"], plain, box)
         return _raw(np.moveaxis(maps, 0, -1))
 
-    def thumb(self, request: Request) -> Response:
-        session = self.studio.current()
-        image = upright(session.frame(request.path_params["step"], False), orientation_of(session.picture.exif), (0, 1))
-        scale = _THUMB / max(image.shape[:2])
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-        encoded, data = cv2.imencode(".png", small[..., ::-1] if small.ndim == 3 else small)
-        return Response(data.tobytes() if encoded else b"", media_type="image/png")
+    def thumb(self, request: Request, body: bytes) -> Response:
+        session = self._shown(request)
+        image = session.frame(request.path_params["step"], False)
+        return Response(small_png(image, orientation_of(session.picture.exif)), media_type="image/png")
 
-    def pixel(self, request: Request) -> Response:
+    def pixel(self, request: Request, body: bytes) -> Response:
         x, y = request.query_params.get("x", ""), request.query_params.get("y", "")
         if not (x.isdecimal() and y.isdecimal() and len(x + y) < 20):
             raise UsageError(f"the pixel ({x!r}, {y!r}) must be two whole numbers")
-        return JSONResponse(self.studio.current().pixel(int(x), int(y)))
+        return JSONResponse(self._shown(request).pixel(int(x), int(y)))
 
-    def export(self, request: Request) -> Response:
+    def export(self, request: Request, body: bytes) -> Response:
         what = request.path_params["what"]
         if what not in EXPORTS:
             raise RefusedError(404, f"{what!r} cannot be exported; {', '.join(EXPORTS)} can")
         if not self.large.acquire(blocking=False):
             raise BusyError("another export is being made; wait until it is done")
         try:
-            made = EXPORTS[what](self.studio.current())
+            made = EXPORTS[what](self._shown(request))
         finally:
             self.large.release()
         quoted = urllib.parse.quote(made.name)
@@ -215,18 +252,26 @@ class _Served:
         return Response(made.data, media_type=made.kind, headers=headers)
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """The request's body, of which no more than the limit is ever read."""
+async def _body(request: Request, limit: int, limits: Limits) -> bytes:
+    """The request's body, of which no more than the limit is ever read, and for which nobody waits without end."""
     sentence = f"the upload is larger than {limit / 1e6:g} MB, the most that the studio takes"
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > limit:
         raise RefusedError(413, sentence)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise RefusedError(413, sentence)
-    return bytes(body)
+    body, stream = bytearray(), request.stream()
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        while True:
+            late = began + _GRACE + len(body) / limits.slowest
+            async with asyncio.timeout_at(min(late, clock() + limits.silence)):
+                body += await anext(stream)
+            if len(body) > limit:
+                raise RefusedError(413, sentence)
+    except StopAsyncIteration:
+        return bytes(body)
+    except TimeoutError:
+        raise RefusedError(408, "the request did not arrive in time; send it again") from None
 
 
 def _raw(array: Any) -> Response:
@@ -235,8 +280,9 @@ def _raw(array: Any) -> Response:
     return Response(np.ascontiguousarray(array).tobytes(), media_type="application/octet-stream", headers=headers)
 
 
-def _error(status: int, sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status_code=status)
+def _error(status: int, sentence: str, reason: str | None = None) -> Response:
+    said = {"error": sentence} if reason is None else {"error": sentence, "reason": reason}
+    return JSONResponse(said, status_code=status)
 
 
 def _static() -> list[Route]:

@@ -1,12 +1,7 @@
-"""Session folders on disk: what lets a crash or a reload lose no edit. All names in them are made here.
-
-A folder holds the picture as it came (``input.*``), the recorded run (``trace.npz``), the masks of the edits
-and of the object (``masks/*.png``) and, written anew after every change, ``session.json``.
-"""
+"""All sessions on the disk: made, found again, forgotten and brought back."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -14,26 +9,21 @@ import shutil
 import struct
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import final
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures.atomic import written_whole
-from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
-from pixelrl.studio.notes import Notes
+from pixelrl.studio.document import Document
+from pixelrl.studio.folder import Folder
 
 _ID = re.compile(r"[0-9a-f]{16}")
-_MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
-_FORMAT = 1
-_MOST_MASKS = 5000
+_FORGOTTEN = ".forgotten"
 KEPT_WITHOUT_EDITS = 5
 """Sessions in which nothing was edited are only worth a few places in the list."""
+KEPT_FORGOTTEN = 3600.0
+"""Seconds for which a forgotten session can be brought back, if the studio does not end before."""
 
 
 def default_folder() -> Path:
@@ -45,66 +35,6 @@ def default_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return base / "pixelrl" / "studio"
-
-
-@final
-class Folder:
-    """One session's folder. Paths inside it are built from names that were made or checked here."""
-
-    def __init__(self, path: Path, notes: Notes) -> None:
-        self.path, self.notes = path, notes
-
-    @property
-    def id(self) -> str:
-        """Its name in the store."""
-        return self.path.name
-
-    @property
-    def trace(self) -> Path:
-        """Where the recorded run is."""
-        return self.path / "trace.npz"
-
-    @property
-    def input(self) -> Path:
-        """Where the picture is."""
-        return self.path / f"input{self.notes.suffix}"
-
-    @property
-    def stem(self) -> str:
-        """The picture's name without its suffix, fit for a file name."""
-        return re.sub(r"[^\w.-]+", "-", Path(self.notes.name).stem).strip("-.") or "picture"
-
-    def picture(self, max_pixels: int) -> Picture:
-        """Read the picture again."""
-        return read_picture(self.input, max_pixels=max_pixels)
-
-    def save(self) -> None:
-        """Write the notes, whole or not at all."""
-        self.notes.changed = time.time()
-        content = json.dumps({"format": _FORMAT, **asdict(self.notes)})
-        try:
-            with written_whole(self.path / "session.json") as temporary:
-                temporary.write_text(content, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"the session folder {self.path} cannot be written: {error.strerror}") from error
-
-    def add_mask(self, inside: npt.NDArray[np.bool_]) -> str:
-        """Keep a mask; returns the name by which edits refer to it."""
-        folder = self.path / "masks"
-        folder.mkdir(exist_ok=True)
-        if sum(1 for _ in folder.iterdir()) >= _MOST_MASKS:
-            raise UsageError(f"this session holds {_MOST_MASKS} painted regions already; start a new one")
-        name = f"masks/{secrets.token_hex(8)}.png"
-        encoded, data = cv2.imencode(".png", inside.astype(np.uint8) * 255)
-        if not encoded:
-            raise UsageError("the mask cannot be kept: the PNG encoder refused it")
-        with written_whole(self.path / name) as temporary:
-            temporary.write_bytes(data.tobytes())
-        return name
-
-    def has_mask(self, name: object) -> bool:
-        """Whether this is the name of a mask in this folder."""
-        return isinstance(name, str) and _MASK.fullmatch(name) is not None and (self.path / name).is_file()
 
 
 @final
@@ -127,6 +57,8 @@ class Store:
             raise UsageError(f"--folder {root} cannot be written to; give another place")
         self.root = root
 
+    # --- New ones ---------------------------------------------------------------------------------
+
     def create(self, data: bytes, name: str, max_pixels: int) -> tuple[Folder, Picture]:
         """A new session for the bytes of a picture file.
 
@@ -138,92 +70,157 @@ class Store:
             suffix = _suffix(data, max_pixels)
         except InputError as error:
             raise InputError(f"{shown}: {error}") from None
-        path = self.root / secrets.token_hex(8)
-        path.mkdir(mode=0o700)
+        folder = self._new(Document(name=shown, suffix=suffix))
         try:
-            folder = Folder(path, Notes(shown, suffix))
             folder.input.write_bytes(data)
             try:
                 picture = folder.picture(max_pixels)
             except InputError as error:  # says the path in the session, which nobody knows
                 raise InputError(f"{shown}: {str(error).removeprefix(f'{folder.input}: ')}") from None
-            folder.save()
+            folder.save(folder.document)
+        except OSError as error:
+            self._remove(folder.path)
+            raise UsageError(f"the session folder {folder.path} cannot be written: {error.strerror}") from error
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            self._remove(folder.path)
             raise
         return folder, picture
 
-    def branch(self, folder: Folder) -> Folder:
-        """A new session on the same picture, with the same object, without edits."""
-        path = self.root / secrets.token_hex(8)
-        path.mkdir(mode=0o700)
-        new = Folder(path, Notes(folder.notes.name, folder.notes.suffix, region=folder.notes.settings()["region"]))
+    def branch(self, folder: Folder, kept: Iterable[int] = ()) -> Folder:
+        """A new session on the same picture, with the same object, and with the edits of these numbers."""
+        document = folder.document
+        entries = {number: document.entries[number] for number in kept}
+        new = self._new(
+            Document(
+                name=document.name,
+                suffix=document.suffix,
+                region=document.settings()["region"],
+                entries=entries,
+                order=tuple(entries),
+                count=document.count,
+            )
+        )
         shutil.copyfile(folder.input, new.input)
         if (folder.path / "masks").is_dir():
-            shutil.copytree(folder.path / "masks", path / "masks")
-        new.save()
+            shutil.copytree(folder.path / "masks", new.path / "masks")
+        new.save(new.document)
         return new
 
-    def open(self, identity: object) -> Folder:
+    def _new(self, document: Document) -> Folder:
+        path = self.root / secrets.token_hex(8)
+        path.mkdir(mode=0o700)
+        return Folder(path, document)
+
+    # --- Those that are there ---------------------------------------------------------------------
+
+    def open(self, identity: str) -> Folder:
         """The session of this id.
 
         Raises:
-            UsageError: there is none, or its notes are damaged.
+            UsageError: there is none, or its document is damaged.
         """
-        if not isinstance(identity, str) or not _ID.fullmatch(identity):
-            raise UsageError("a session's id is 16 hexadecimal digits; give one of those that are offered")
-        path = self.root / identity
+        path = self._path(identity)
         try:
-            content = json.loads((path / "session.json").read_text(encoding="utf-8"))
-            if content.pop("format") != _FORMAT:
-                raise ValueError("another format")
-            notes = Notes(**content)
-            if notes.suffix not in _SUFFIXES:
+            folder = Folder.read(path)
+            if folder.document.suffix not in _SUFFIXES:
                 raise ValueError("an unknown suffix")
         except FileNotFoundError:
             raise UsageError(f"there is no session {identity}; give one of those that are offered") from None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise UsageError(f"session {identity} is damaged ({error}); forget it, or look into {path}") from error
-        return Folder(path, notes)
-
-    def forget(self, identity: object) -> None:
-        """Remove a session from the disk."""
-        if not isinstance(identity, str) or not _ID.fullmatch(identity) or not (self.root / identity).is_dir():
-            raise UsageError("there is no such session; give one of those that are offered")
-        shutil.rmtree(self.root / identity, ignore_errors=True)
+        return folder
 
     def offered(self) -> list[Folder]:
-        """The sessions on the disk that have a run, the latest first. Those that cannot be read are passed over."""
-        found = []
+        """The sessions that have a run: first those with edits, the latest before the others; the damaged are left out.
+
+        So a session with edits is never pushed out of sight by those without.
+        """
+        found = [folder for folder in self._folders() if folder.trace.is_file()]
+        return sorted(found, key=lambda folder: (not folder.document.edited, -folder.document.changed))
+
+    def earlier(self, data: bytes) -> Folder | None:
+        """The latest session with edits of a picture file with these bytes, or None."""
+
+        def same(folder: Folder) -> bool:
+            try:
+                return folder.input.stat().st_size == len(data) and folder.input.read_bytes() == data
+            except OSError:
+                return False
+
+        edited = (folder for folder in self.offered() if folder.document.order)
+        return next((folder for folder in edited if same(folder)), None)
+
+    def _folders(self) -> Iterator[Folder]:
         for path in self.root.iterdir():
             if _ID.fullmatch(path.name):
                 try:
-                    folder = self.open(path.name)
+                    yield self.open(path.name)
                 except UsageError:
                     continue
-                if folder.trace.is_file():
-                    found.append(folder)
-        return sorted(found, key=lambda folder: -folder.notes.changed)
 
-    def tidy(self, keep: str | None = None) -> None:
-        """Remove sessions without edits, but for the latest few. A session with edits is never removed here."""
+    def _path(self, identity: str) -> Path:
+        if not isinstance(identity, str) or not _ID.fullmatch(identity):
+            raise UsageError("a session's id is 16 hexadecimal digits; give one of those that are offered")
+        return self.root / identity
+
+    # --- Forgetting -------------------------------------------------------------------------------
+
+    def forget(self, identity: str) -> None:
+        """Take a session out of the list. `restore` brings it back, until `purge`.
+
+        Raises:
+            UsageError: there is none, or a studio has it open.
+        """
+        path = self._path(identity)
+        if not path.is_dir():
+            raise UsageError("there is no such session; give one of those that are offered")
+        if Folder(path, _NOBODY).held:
+            raise UsageError("this session is open; close it first")
+        gone = path.with_name(identity + _FORGOTTEN)
+        shutil.rmtree(gone, ignore_errors=True)
+        path.rename(gone)
+        os.utime(gone)
+
+    def restore(self, identity: str) -> None:
+        """Bring a forgotten session back.
+
+        Raises:
+            UsageError: it is gone for good.
+        """
+        path = self._path(identity)
+        try:
+            path.with_name(identity + _FORGOTTEN).rename(path)
+        except OSError:
+            raise UsageError("this session cannot be brought back any more") from None
+
+    def purge(self, older_than: float = KEPT_FORGOTTEN) -> None:
+        """Remove from the disk what was forgotten at least so many seconds ago."""
+        for path in self.root.glob(f"*{_FORGOTTEN}"):
+            if time.time() - path.stat().st_mtime >= older_than:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def discard(self, folder: Folder) -> None:
+        """Remove a session for good that holds nothing of a person's."""
+        folder.release()
+        self._remove(folder.path)
+
+    def tidy(self) -> None:
+        """Remove sessions without edits, but for the latest few. One with edits, or an open one, is never removed."""
         spare = KEPT_WITHOUT_EDITS
-        folders = [self._or_none(path.name) for path in self.root.iterdir() if _ID.fullmatch(path.name)]
-        for folder in sorted((f for f in folders if f is not None), key=lambda folder: -folder.notes.changed):
-            notes = folder.notes
-            if folder.id == keep or notes.edits or notes.undo or notes.redo:
+        for folder in sorted(self._folders(), key=lambda folder: -folder.document.changed):
+            if folder.document.edited or folder.held:
                 continue
             spare -= 1
             if spare < 0:
-                self.forget(folder.id)
+                self._remove(folder.path)
+        self.purge()
 
-    def _or_none(self, identity: str) -> Folder | None:
-        try:
-            return self.open(identity)
-        except UsageError:
-            return None
+    @staticmethod
+    def _remove(path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
 
 
+_NOBODY = Document(name="", suffix="")
 _SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".pnm")
 
 

@@ -1,10 +1,9 @@
-"""The studio behind the server: the session at hand, the policies, the worker, the limits."""
+"""The studio behind the server: the open sessions, the policies, the worker, the limits."""
 
 from __future__ import annotations
 
-import math
-import re
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, final
@@ -12,40 +11,50 @@ from typing import cast, final
 import numpy as np
 import numpy.typing as npt
 
-from pixelrl.actions import ACTIONS
 from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
-from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, PixelRLError, UsageError
-from pixelrl.pictures.display import orientation_of
-from pixelrl.studio.notes import check_level
-from pixelrl.studio.preview import Box, bounds
+from pixelrl.studio.document import StaleError
 from pixelrl.studio.runs import Progress
-from pixelrl.studio.session import Session
-from pixelrl.studio.store import Folder, Store
-from pixelrl.studio.words import place, words
-from pixelrl.studio.work import CancelledError, Worker
+from pixelrl.studio.session import Phase, Session
+from pixelrl.studio.state import Json, job_state, offer, policy_state, session_state
+from pixelrl.studio.store import Store
+from pixelrl.studio.words import place
+from pixelrl.studio.work import CancelledError, Job, Worker
 from pixelrl.tasks.conditioning import Given
-
-Json = dict[str, object]
 
 
 @final
 @dataclass(frozen=True)
 class Limits:
-    """What the studio takes on."""
+    """What the studio takes on.
+
+    Attributes:
+        pixels: of a picture; and of all open ones together, but that the latest is open whatever its size.
+        upload: bytes of a picture file.
+        request: bytes of a request that is no picture.
+        at_once: requests that are answered at the same time.
+        sessions: that are open at the same time.
+        silence: seconds without a byte after which the rest of a request is not waited for.
+        slowest: bytes a second that the body of a request must reach on the whole, after the first half minute.
+    """
 
     pixels: int = 24_000_000
     upload: int = 300_000_000
     request: int = 16_000_000
-    """Bytes of a request that is no picture."""
     at_once: int = 8
-    """Requests that are answered at the same time."""
+    sessions: int = 8
+    silence: float = 10.0
+    slowest: float = 50_000.0
+
+
+class ClosedError(StaleError):
+    """The session that a tab shows is not open, but on the disk; one sentence."""
 
 
 @final
 class Studio:
-    """One person's studio.
+    """One person's studio. Each tab works on a session of its own, several tabs perhaps on the same.
 
     Args:
         store: the sessions on the disk.
@@ -55,99 +64,193 @@ class Studio:
 
     def __init__(self, store: Store, limits: Limits, device: str = "auto") -> None:
         self.store, self.limits, self.device = store, limits, device
-        self.session: Session | None = None
-        self.worker = Worker(lambda: self.session, self._react)
+        self.worker = Worker(self.sessions, self._react)
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.RLock()
         self._agents: dict[str, Agent] = {}
         self._loading = threading.Lock()
 
-    # --- Sessions ---------------------------------------------------------------------------------
+    # --- Open sessions ----------------------------------------------------------------------------
 
-    def open(self, data: bytes, name: str, mask: npt.NDArray[np.bool_] | None = None) -> None:
+    def sessions(self) -> list[Session]:
+        """Those that are open, the latest used first."""
+        with self._lock:
+            return [*reversed(self._sessions.values())]
+
+    def session(self, identity: str | None = None, use: bool = False) -> Session:
+        """An open session, or (None) the latest used one.
+
+        Args:
+            identity: of the session.
+            use: whether it is the latest used one from here on.
+
+        Raises:
+            ClosedError: it is not open.
+            UsageError: none is.
+        """
+        with self._lock:
+            if identity is None:
+                if not self._sessions:
+                    raise UsageError("there is no picture yet; open one first")
+                return next(reversed(self._sessions.values()))
+            if identity not in self._sessions:
+                raise ClosedError("this picture was put away to make room for another one; open it again")
+            if use:
+                self._sessions.move_to_end(identity)
+            return self._sessions[identity]
+
+    def open(self, data: bytes, name: str, mask: npt.NDArray[np.bool_] | None = None) -> Session:
         """Begin with the bytes of a picture file, and perhaps an object ``(h, w)`` in it; raises InputError."""
+        earlier = self.store.earlier(data)
         folder, picture = self.store.create(data, name, self.limits.pixels)
         session = Session(folder, picture)
-        if mask is not None:
-            try:
+        session.earlier = None if earlier is None else offer(earlier)
+        try:
+            folder.claim()
+            if mask is not None:
                 session.begin_with(mask)
-            except InputError:
-                self.store.forget(folder.id)
-                raise
-        self._set(session)
-        self.store.tidy(keep=folder.id)
+        except PixelRLError:
+            self.store.discard(folder)
+            raise
+        self._add(session)
+        self.store.tidy()
+        return session
 
-    def resume(self, identity: object) -> None:
-        """Go on with a session from the disk."""
-        folder = self.store.open(identity)
-        session = Session(folder, folder.picture(self.limits.pixels))
+    def resume(self, identity: str, asker: str | None = None) -> Job:
+        """Go on with a session from the disk.
 
-        def do(progress: Progress) -> None:
-            session.resume(progress)
-            self.session = session
+        Args:
+            identity: of that session.
+            asker: the session that is shown where this is asked.
 
-        self.worker.submit("opening a session", do)
+        Raises:
+            UsageError: there is none, or it is damaged.
+            BusyError: something else is being done.
+        """
+        self.store.open(identity)
 
-    def forget(self, identity: object) -> None:
-        """Remove a session from the disk."""
-        if self.session is not None and self.session.folder.id == identity:
+        def do(progress: Progress) -> str:
+            if identity not in self._sessions:
+                folder = self.store.open(identity)
+                folder.claim()
+                try:
+                    session = Session(folder, folder.picture(self.limits.pixels))
+                    if folder.trace.is_file():
+                        session.resume(progress)
+                except BaseException:
+                    folder.release()
+                    raise
+                self._add(session)
+            return identity
+
+        return self.worker.submit("opening a session", asker, do)
+
+    def forget(self, identity: str, asker: str | None = None) -> None:
+        """Take a session out of the list; `Store.restore` brings it back."""
+        if identity == asker:
             raise UsageError("this session is open; open another picture first")
+        with self._lock:
+            if identity in self._sessions:
+                self._close(identity)
         self.store.forget(identity)
 
-    def run(self, policy: object, level: object) -> None:
-        """Let a policy work on the picture; another policy than before begins a session of its own."""
-        session = self.current()
-        if not isinstance(policy, str) or policy not in shipped_policies():
-            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(shipped_policies())}")
-        check_level(level)
+    def close(self) -> None:
+        """End the work and close all sessions; what was forgotten is removed from the disk."""
+        self.worker.end()
+        if self.worker.is_alive():
+            self.worker.join(timeout=5)
+        with self._lock:
+            for session in self._sessions.values():
+                session.close()
+            self._sessions.clear()
+        self.store.purge(0.0)
 
-        def do(progress: Progress) -> None:
+    def _add(self, session: Session) -> None:
+        """Open a session, and close those that there is no room for any more; all is on the disk."""
+        with self._lock:
+            self._sessions[session.folder.id] = session
+            room, places = self.limits.pixels - session.pixels, self.limits.sessions - 1
+            for identity, other in reversed([*self._sessions.items()][:-1]):
+                room, places = room - other.pixels, places - 1
+                if (room < 0 or places < 0) and not self.worker.works_on(identity):
+                    self._close(identity)
+        self.worker.wake()
+
+    def _close(self, identity: str) -> None:
+        if self.worker.works_on(identity):
+            raise UsageError("the studio is at work on this session; wait until it is done, or cancel it")
+        self._sessions.pop(identity).close()
+
+    # --- Work -------------------------------------------------------------------------------------
+
+    def run(self, identity: str, policy: str, level: Given, keep: bool = False) -> Job:
+        """Let a policy work on a session's picture; another policy than before begins a session of its own.
+
+        Args:
+            identity: of the session.
+            policy: its name.
+            level: what it is told.
+            keep: whether a new session begins with those edits of this one whose operations the policy has.
+
+        Raises:
+            UsageError: there is no such policy.
+            BusyError: something else is being done.
+        """
+        session = self.session(identity, use=True)
+        if policy not in shipped_policies():
+            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(shipped_policies())}")
+
+        def do(progress: Progress) -> str:
             progress(0.0, "loading the policy")
             agent = self.agent(policy)
             _check_memory(agent, session)
-            target, former = session, session.folder.notes.policy
-            if former is not None and former != policy:
-                target = Session(self.store.branch(session.folder), session.picture)
+            if session.folder.document.policy in (None, policy):
+                session.run(agent, level, progress)
+                return identity
+            branch = self._branch(session, agent, keep)
             try:
-                target.run(agent, cast(Given, level), progress)
+                branch.run(agent, level, progress)
             except BaseException:
-                if target is not session:
-                    self.store.forget(target.folder.id)
+                self.store.discard(branch.folder)
                 raise
-            self.session = target
+            self._add(branch)
+            return branch.folder.id
 
-        self.worker.submit("running a policy", do)
+        return self.worker.submit("running a policy", identity, do)
 
-    def cancel(self) -> None:
-        """What is being done is no longer wanted."""
-        session, job = self.session, self.worker.job
-        if session is not None and job is not None and job.kind == "live":
+    def _branch(self, session: Session, agent: Agent, keep: bool) -> Session:
+        """A session on the same picture for another policy."""
+        with session.lock:
+            edits = session.folder.document.order if keep else ()
+            kept = session.fitting(agent.actions.names, agent.card.num_steps) if keep else ()
+            branch = Session(self.store.branch(session.folder, kept), session.picture)
+        branch.folder.claim()
+        if len(kept) < len(edits):
+            left = f"{len(edits) - len(kept)} of {len(edits)} edits were not kept: {agent.name} has no such operation"
+            branch.notices.append(f"{left} or step; the session before is in the list, with all of them")
+        return branch
+
+    def cancel(self, identity: str) -> None:
+        """What is being done for this session is no longer wanted."""
+        session, job = self.session(identity), self.worker.job
+        if job is not None and job.kind == "live" and job.session == identity:
             session.give_up()
         self.worker.cancel()
 
-    def current(self) -> Session:
-        """The session at hand; raises UsageError if there is none."""
-        if self.session is None:
-            raise UsageError("there is no picture yet; open one first")
-        return self.session
-
-    def _set(self, session: Session) -> None:
-        self.worker.cancel()
-        self.session = session
-        self.worker.wake()
-
     def _react(self, session: Session, progress: Progress) -> None:
-        edits, asked = session.edits, session.folder.notes.asked
+        edits, requested = session.edits, session.folder.document.requested
 
         def watched(share: float, label: str) -> None:
-            other = session.folder.notes.asked is not asked or (asked is None and session.edits is not edits)
-            if other or session is not self.session:
+            now = session.folder.document.requested
+            if now is not requested or (requested is None and session.edits is not edits):
                 raise CancelledError
             progress(share, label)
 
         assert session.recorded is not None
         agent = self.agent(session.recorded.trace.policy)
-        if asked is not None:
-            session.run(agent, cast(Given, asked["level"]), watched)
-        elif session.must_react():
+        if requested is not None:
+            session.run(agent, cast(Given, requested["level"]), watched)
+        elif session.phase is Phase.REACT:
             session.live(agent, watched)
 
     # --- Policies ---------------------------------------------------------------------------------
@@ -164,129 +267,37 @@ class Studio:
         found: list[Json] = []
         for name in sorted(shipped_policies(), key=place):
             try:
-                agent = self.agent(name)
+                found.append(policy_state(self.agent(name)))
             except PixelRLError:
                 continue
-            condition = _control(agent)
-            channels, steps = agent.num_channels, agent.card.num_steps
-            takes: Json = {"condition": condition, "object": agent.takes_mask, "channels": channels}
-            found.append({"name": name, **words(name)._asdict(), "steps": steps, **takes})
         return found
 
     # --- What the page shows ----------------------------------------------------------------------
 
-    def state(self, since: int | None = None) -> Json:
-        """All that the page needs to know, but for pixels."""
-        job, session = self.worker.job, self.session
+    def state(self, identity: str | None = None, since: int | None = None, job: int | None = None) -> Json:
+        """All that a page needs to know, but for pixels.
+
+        Args:
+            identity: of the session that it shows; None for the latest used one, if there is any.
+            since: the revision of what is shown that the page has.
+            job: the number of a job whose outcome it waits for.
+
+        Raises:
+            ClosedError: the session is not open.
+        """
+        session = self.session(identity) if identity is not None or self._sessions else None
+        outcome = None if job is None else self.worker.outcomes.get(job)
         return {
-            "session": None if session is None else self._session(session),
+            "session": None if session is None else session_state(session),
             "changed": [] if session is None or since is None else [list(box) for box in session.changed_since(since)],
-            "job": None if job is None else {"kind": job.kind, "share": job.share, "label": job.label},
-            "error": self.worker.error,
+            "job": job_state(self.worker.job),
+            "outcome": None if outcome is None else {"session": outcome.session, "error": outcome.error},
+            "error": self.worker.errors.get(None if session is None else session.folder.id),
         }
 
-    def _session(self, session: Session) -> Json:
-        with session.lock:
-            notes, pixels = session.folder.notes, session.picture.pixels
-            known: Json = {
-                "id": session.folder.id,
-                "name": notes.name,
-                "format": notes.suffix[1:],
-                "width": session.width,
-                "height": session.height,
-                "orientation": orientation_of(session.picture.exif),
-                "channels": 1 if pixels.ndim == 2 else pixels.shape[2],
-                "depth": {"uint8": "8 bit", "uint16": "16 bit"}.get(str(pixels.dtype), "float"),
-                "notes": list(session.picture.notes),
-                "policy": notes.policy,
-                **notes.settings(),
-                "mode": notes.mode,
-                "revision": session.revision,
-                "undo": len(notes.undo),
-                "redo": len(notes.redo),
-                "ran": session.recorded is not None,
-            }
-            if session.recorded is None:
-                return known
-            trace = session.recorded.trace
-            return known | {
-                "policy": trace.policy,
-                "condition": dict(trace.condition),
-                "object": trace.mask is not None,
-                "runs": session.runs,
-                "steps": len(trace.actions),
-                "agents": trace.actions.shape[1],
-                "actions": [_action(name) for name in trace.action_names],
-                "edits": [_edit(entry, edit.mask) for entry, edit in zip(notes.edits, session.edits, strict=True)],
-                "exact": session.exact,
-                "waiting": session.waiting() or session.must_react(),
-                "shares": session.shares(),
-            }
-
     def offered(self) -> list[Json]:
-        """Sessions on the disk, the latest first."""
-        current = None if self.session is None else self.session.folder.id
-        return [_offer(folder) for folder in self.store.offered() if folder.id != current]
-
-
-def _control(agent: Agent) -> Json | None:
-    """The control of what a policy may be told, in the words of its conditioning; None if there is nothing to give."""
-    if not agent.conditioning.quantities:
-        return None
-    quantity = agent.conditioning.quantities[0]
-    return {
-        "name": quantity.name,
-        "label": quantity.label,
-        "help": quantity.help,
-        "unit": quantity.unit or f"numbers from {quantity.low:g} to {quantity.high:g}",
-        "low": quantity.low,
-        "high": quantity.high if math.isfinite(quantity.high) else None,
-        "slider": quantity.slider,
-        "usual": quantity.default,
-    }
-
-
-def _offer(folder: Folder) -> Json:
-    notes = folder.notes
-    return {
-        "id": folder.id,
-        "name": notes.name,
-        "policy": notes.policy,
-        "edits": len(notes.edits),
-        "changed": notes.changed,
-    }
-
-
-def _edit(entry: object, mask: object) -> Json:
-    import torch
-
-    if not isinstance(mask, torch.Tensor):
-        return {"edit": entry, "box": None, "pixels": None}
-    box = bounds(mask.numpy())
-    return {"edit": entry, "box": None if box is None else list(box), "pixels": int(mask.sum())}
-
-
-def _action(name: str) -> Json:
-    action = ACTIONS[name]
-    return {"name": name, "color": action.color, "symbol": symbol(name), "explanation": action.explanation}
-
-
-def symbol(name: str) -> str:
-    """At most four characters that stand for an operation inside a pixel."""
-    if name == DO_NOTHING:
-        return "·"
-    *words, last = name.split()
-    letters = "".join(word[0] for word in words if word != "and").upper()
-    if re.fullmatch(r"[+-]\d+", last):
-        return last.replace("-", "−")
-    if words and re.fullmatch(r"\d+(\.\d+)?", last):
-        return letters[0] + last
-    if words and (change := re.fullmatch(r"([x+-])(\d*\.?\d+)", last)):
-        kind, number = change[1], float(change[2])
-        up = kind == "+" or (kind == "x" and number >= 1)
-        large = number >= 0.1 if kind != "x" else not 0.9 < number < 1.1
-        return (letters if len(letters) > 1 else words[0][:2].title()) + ("↓↑⇓⇑"[2 * large + up])
-    return (letters + last[0].upper())[:4] if words else last[:3]
+        """Sessions on the disk, those with edits first."""
+        return [offer(folder) for folder in self.store.offered()]
 
 
 def _check_memory(agent: Agent, session: Session) -> None:
@@ -301,7 +312,7 @@ def _check_memory(agent: Agent, session: Session) -> None:
     free = _free_memory()
     if free is not None and need > free:
         has = f"{need / 1e9:.1f} GB of memory are needed for it and {free / 1e9:.1f} GB are free"
-        raise InputError(f"{session.folder.notes.name}: {has}; cut the picture up")
+        raise InputError(f"{session.folder.document.name}: {has}; cut the picture up")
 
 
 def _free_memory() -> int | None:
@@ -312,14 +323,3 @@ def _free_memory() -> int | None:
     except (OSError, ValueError):
         pass
     return None
-
-
-def parse_box(text: str | None) -> Box | None:
-    """``x0,y0,x1,y1`` of a query."""
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
-        raise UsageError(f"box = {text!r} must be x0,y0,x1,y1 in whole pixels")
-    x0, y0, x1, y1 = (int(part) for part in parts)
-    return Box(x0, y0, x1, y1)

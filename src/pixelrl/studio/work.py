@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 from pixelrl.errors import PixelRLError
 from pixelrl.studio.runs import Progress
-from pixelrl.studio.session import Session
+from pixelrl.studio.session import Phase, Session
 
 _LOG = logging.getLogger(__name__)
+_REMEMBERED = 50
+
+Do = Callable[[Progress], str | None]
+"""What takes long; returns the id of the session that came of it, if any."""
 
 
 class CancelledError(Exception):
@@ -24,13 +30,33 @@ class BusyError(Exception):
     """Something else is being done; one sentence."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: with a session, with an error in a sentence, or (neither) because it was cancelled."""
+
+    session: str | None = None
+    error: str | None = None
+
+
 @final
 @dataclass
 class Job:
-    """Something that takes long."""
+    """Something that takes long.
 
+    Attributes:
+        number: in which no other job is like it.
+        kind: what it is, in words; "live" for what the worker does by itself.
+        session: the id of the session on which it works, or for which it was asked; None if there is none.
+        do: the work.
+        share: how much of it is done, from 0 to 1.
+        label: what is being done.
+        cancelled: whether it is to end.
+    """
+
+    number: int
     kind: str
-    do: Callable[[Progress], None]
+    session: str | None
+    do: Do
     share: float = 0.0
     label: str = "waiting"
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -44,23 +70,26 @@ class Job:
 
 @final
 class Worker(threading.Thread):
-    """Runs the job that was given, or else what the session still has to do.
+    """Runs the job that was given, or else what the open sessions still have to do.
 
     Args:
-        session: gives the session at hand, or None.
-        react: lets the policy do what the session still wants of it (`Session.must_react`).
+        sessions: gives the open sessions, the latest used first.
+        react: lets the policy do what a session still wants of it (`Phase.RERUN`, `Phase.REACT`).
     """
 
-    def __init__(self, session: Callable[[], Session | None], react: Callable[[Session, Progress], None]) -> None:
+    def __init__(self, sessions: Callable[[], Sequence[Session]], react: Callable[[Session, Progress], None]) -> None:
         super().__init__(name="pixelrl studio", daemon=True)
-        self.session, self.react = session, react
+        self.sessions, self.react = sessions, react
         self.job: Job | None = None
-        self.error: str | None = None
-        """Why the last job failed, in a sentence; None once another one begins."""
+        self.outcomes: OrderedDict[int, Outcome] = OrderedDict()
+        """Of the last jobs that were given, by their number."""
+        self.errors: dict[str | None, str] = {}
+        """Why the last job of a session failed, in a sentence, until another one begins."""
+        self._numbers = itertools.count(1)
         self._wake = threading.Condition()
         self._ended = False
 
-    def submit(self, kind: str, do: Callable[[Progress], None]) -> Job:
+    def submit(self, kind: str, session: str | None, do: Do) -> Job:
         """Give it a job.
 
         Raises:
@@ -68,21 +97,29 @@ class Worker(threading.Thread):
         """
         with self._wake:
             if self.job is not None and self.job.kind != "live":
-                raise BusyError(f"the studio is busy ({self.job.kind}); wait until it is done, or cancel it")
+                ending = "the studio is still cancelling what it did; try again in a moment"
+                busy = f"the studio is busy ({self.job.kind}); wait until it is done, or cancel it"
+                raise BusyError(ending if self.job.cancelled.is_set() else busy)
             if self.job is not None:
                 self.job.cancelled.set()
                 self._wake.wait_for(lambda: self.job is None, timeout=30)
             if self.job is not None:
                 raise BusyError("the studio is busy; try again in a moment")
-            self.job, self.error = Job(kind, do), None
+            self.job = Job(next(self._numbers), kind, session, do)
+            self.errors.pop(session, None)
             self._wake.notify_all()
             return self.job
 
-    def cancel(self) -> None:
-        """Ask the job at hand to end; it does so at the next step."""
+    def cancel(self, session: str | None = None) -> None:
+        """Ask the job at hand to end; given a session, only if the job is that one's."""
         with self._wake:
-            if self.job is not None:
+            if self.job is not None and (session is None or self.job.session == session):
                 self.job.cancelled.set()
+
+    def works_on(self, session: str) -> bool:
+        """Whether the job at hand is one of this session."""
+        job = self.job
+        return job is not None and job.session == session
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -100,51 +137,73 @@ class Worker(threading.Thread):
         while not self._ended:
             with self._wake:
                 job = self.job
-            session = self.session()
             if job is not None:
                 self._do(job)
-            elif session is not None and session.must_react():
-                self._react(session)
-            elif not self._advance(session):
-                with self._wake:
-                    if self.job is None and not self._ended:
-                        self._wake.wait(timeout=0.1 if session is not None and session.waiting() else 2)
+                continue
+            sessions = self.sessions()
+            if any([self._tend(session) for session in sessions]):
+                continue
+            with self._wake:
+                if self.job is None and not self._ended:
+                    soon = any(session.phase is Phase.PREVIEW for session in sessions)
+                    self._wake.wait(timeout=0.1 if soon else 2)
 
-    def _react(self, session: Session) -> None:
-        with self._wake:
-            if self.job is not None:
-                return
-            job = self.job = Job("live", lambda progress: self.react(session, progress))
-        self._do(job)
-        if self.error is not None:
-            session.give_up()
-
-    def _advance(self, session: Session | None) -> bool:
-        if session is None:
-            return False
+    def _tend(self, session: Session) -> bool:
+        """Do something of what a session still has to do; returns whether there is more."""
+        if self.job is not None:
+            return True
+        if session.phase in (Phase.RERUN, Phase.REACT):
+            self._react(session)
+            return True
         try:
             more = session.advance()
             time.sleep(0.003)  # locks are not fair: a request that waits for this slice's end must get its turn
             return more
         except Exception:  # a preview that fails must not end the thread: the export computes everything anew
             _LOG.exception("the exact replay failed")
-            session.give_up()
+            self._give_up(session)
             return False
 
-    def _do(self, job: Job) -> None:
-        self.error = None
+    def _react(self, session: Session) -> None:
+        def do(progress: Progress) -> None:
+            self.react(session, progress)
+
+        with self._wake:
+            if self.job is not None:
+                return
+            job = self.job = Job(next(self._numbers), "live", session.folder.id, do)
+            self.errors.pop(session.folder.id, None)
+        if self._do(job).error is not None:
+            self._give_up(session)
+
+    @staticmethod
+    def _give_up(session: Session) -> None:
         try:
-            job.do(job.progress)
+            session.give_up()
+        except PixelRLError:  # it cannot be written down, or the session was closed: then there is nothing to do either
+            _LOG.warning("a session could not be saved", exc_info=True)
+
+    def _do(self, job: Job) -> Outcome:
+        outcome = Outcome()
+        try:
+            outcome = Outcome(session=job.do(job.progress))
         except CancelledError:
             pass
         except PixelRLError as error:
-            self.error = str(error)
+            outcome = Outcome(error=str(error))
         except MemoryError:
-            self.error = "there is not enough memory for this picture; a smaller one is needed"
+            outcome = Outcome(error="there is not enough memory for this picture; a smaller one is needed")
         except Exception as error:
             _LOG.exception("a job failed")
-            self.error = f"this is a fault of the studio ({type(error).__name__}: {error}); the terminal says more"
+            fault = f"this is a fault of the studio ({type(error).__name__}: {error}); the terminal says more"
+            outcome = Outcome(error=fault)
         finally:
             with self._wake:
+                if outcome.error is not None:
+                    self.errors[job.session] = outcome.error
+                self.outcomes[job.number] = outcome
+                while len(self.outcomes) > _REMEMBERED:
+                    self.outcomes.popitem(last=False)
                 self.job = None
                 self._wake.notify_all()
+        return outcome

@@ -1,48 +1,65 @@
-// Requests to the studio. Every one carries the token from the address that was printed.
+// Requests to the studio, each about the session that this tab shows. The browser adds the cookie for which the printed
+// address was exchanged; the header shows that no other page has sent the request.
 
-const key = "pixelrl-token";
-const given = new URLSearchParams(location.search).get("token");
-if (given) {
-  sessionStorage.setItem(key, given);
-  history.replaceState(null, "", "/");
+import { store } from "./store.js";
+
+const again = [401, 408, 429, 503]; // the answer may be another one later, without anything else being asked
+
+export class Refused extends Error {
+  constructor(sentence, status = 400, reason = null) {
+    super(sentence);
+    this.reason = reason; // "closed": the session is on the disk only; "stale": it has changed meanwhile
+    this.passing = again.includes(status);
+  }
 }
-
-export class Refused extends Error {}
-export class Gone extends Error {}
+export class Gone extends Error {
+  passing = true;
+}
 
 async function request(method, path, body, headers = {}) {
   let answer;
   try {
-    answer = await fetch(path, { method, body, headers: { ...headers, "X-PixelRL-Token": sessionStorage.getItem(key) ?? "" } });
+    answer = await fetch(path, { method, body, headers: { ...headers, "X-PixelRL-Page": "1" } });
   } catch {
-    throw new Gone("The studio has ended. Your edits are kept: start “pixelrl studio” again, and open the address it prints.");
+    throw new Gone("The studio cannot be reached. Your edits are kept: start “pixelrl studio” again, and open the address it prints.");
   }
   if (answer.ok) return answer;
-  let sentence = `The studio refused this (${answer.status}).`;
+  let said = {};
   try {
-    sentence = (await answer.json()).error ?? sentence;
+    said = await answer.json();
   } catch { /* not from our handlers */ }
-  throw new Refused(sentence);
+  throw new Refused(said.error ?? `The studio refused this (${answer.status}).`, answer.status, said.reason);
 }
 
-export const get = async (path) => (await request("GET", path)).json();
-export const post = async (path, content = {}) =>
-  (await request("POST", path, JSON.stringify(content), { "Content-Type": "application/json" })).json();
+const shown = () => store.state.session?.id ?? "";
+
+function about(path, session = shown()) {
+  const address = new URL(path, location);
+  address.searchParams.set("session", session);
+  return address;
+}
+
+export const get = async (path, session) => (await request("GET", about(path, session))).json();
+export const post = async (path, content = {}) => {
+  const session = shown();
+  const body = JSON.stringify(session ? { session, ...content } : content);
+  return (await request("POST", path, body, { "Content-Type": "application/json" })).json();
+};
 export const upload = async (file) =>
   (await request("POST", "/api/open", file, { "X-Name": encodeURIComponent(file.name) })).json();
 
 export async function bytes(path) {
-  const answer = await request("GET", path);
+  const answer = await request("GET", about(path));
   const [height, width, channels] = answer.headers.get("X-Shape").split(",").map(Number);
   return { height, width, channels, data: new Uint8Array(await answer.arrayBuffer()) };
 }
 
 export async function picture(path) {
-  return URL.createObjectURL(await (await request("GET", path)).blob());
+  return URL.createObjectURL(await (await request("GET", about(path))).blob());
 }
 
 export async function download(path) {
-  const answer = await request("GET", path);
+  const answer = await request("GET", about(path));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
   link.download = decodeURIComponent(answer.headers.get("X-Name"));

@@ -6,7 +6,7 @@ import { look } from "./look.js";
 import { attempt, say } from "./messages.js";
 import { view } from "./stage.js";
 import { phase, store } from "./store.js";
-import { send } from "./sync.js";
+import { change } from "./sync.js";
 import { hints, runs, Tools } from "./tools.js";
 
 export const tools = new Tools(view, { done: drawn, look: (pixel) => attempt(() => look(pixel)), ready: () => phase(store.state) === "ran" });
@@ -51,9 +51,9 @@ function pickStep(n) {
 // --- What is drawn --------------------------------------------------------------------------------------------------
 
 // The edit that the panel describes, but for its region.
-function described(action) {
-  const { session, deed, tool, operation, where: only } = store.state, where = {};
-  const steps = stepsOf(store.state), edit = { steps: steps.length === session.steps ? "all" : steps };
+function described(state, action) {
+  const { session, deed, tool, operation, where: only } = state, where = {};
+  const steps = stepsOf(state), edit = { steps: steps.length === session.steps ? "all" : steps };
   if (deed !== "protect" && tool !== "same") {
     if (only.action) where.action = [only.action];
     if (only.low !== "" || only.high !== "") where.brightness = [Number(only.low || 0), Number(only.high || 255)];
@@ -71,47 +71,46 @@ function described(action) {
 }
 
 // What was drawn, as a region that edits may have (none: the whole picture), and where its middle is.
-async function regionOf({ box, polygon, painted, pixel: start }) {
+async function regionOf({ session, step, channel: chosen, overlay }, { box, polygon, painted, pixel: start }) {
   const middle = ([x0, y0, x1, y1]) => [(x0 + x1) / 2, (y0 + y1) / 2];
-  const { session, step, channel: chosen, overlay } = store.state;
   if (box) return { region: { box }, near: middle(box) };
   if (polygon) return { region: { polygon }, near: polygon[0] };
   if (painted) {
-    const kept = await post("/api/mask", { box: painted.box, runs: runs(painted.mask, session.width, painted.box) });
+    const kept = await post("/api/mask", { session: session.id, ...painted });
     return { region: { mask: kept.mask }, near: middle(painted.box) };
   }
   if (!start) return {};
   const { x, y, part } = start;
   if (step === 0) throw new Refused("Choose a step first: no operation led to the input.");
   const channel = session.agents === 1 ? 0 : chosen >= 0 ? chosen : overlay ? Math.min(session.agents - 1, Math.floor(part * session.agents)) : 0;
-  const same = await post("/api/same", { step, x, y, channel });
+  const same = await post("/api/same", { session: session.id, step, x, y, channel });
   return { region: { mask: same.mask }, near: [x, y], action: same.action };
 }
 
-async function drawn(shape) {
-  if (phase(store.state) !== "ran") return;
-  say(null);
-  const found = await attempt(async () => {
-    const it = await regionOf(shape);
-    return { ...it, edit: described(it.action) };
-  });
-  if (!found) return letGo();
-  const { region, near, action, edit } = found, { deed, extent, brushed } = store.state;
-  const everywhere = action && extent === "everywhere" && deed !== "protect" && deed !== "object";
-  if (region && !everywhere) edit.region = region;
-  const list = edits();
-  let next = [...list, edit];
-  if (shape.painted && deed !== "object") {
-    // Further strokes of the same brush belong to the same edit, if that is still the last one.
-    if (brushed && list.at(-1)?.region?.mask === brushed) next = [...list.slice(0, -1), edit];
-    store.update({ brushed: region.mask });
-  }
-  const sent = await (deed === "object" ? send("/api/ask", { region: region ?? {} }) : send("/api/edits", { edits: next, near }));
-  if (!sent) letGo();
-  else if (shape.painted) view.draw();
-}
+// Further strokes of the same brush belong to the same edit, if that is still the last one.
+const joined = (stroke, session) => stroke?.number && session?.edits.at(-1)?.number === stroke.number;
 
-const edits = () => store.state.session.edits.map(({ edit }) => edit);
+// What is meant is settled now; it is sent when all that was drawn before has been.
+async function drawn(shape) {
+  const { state } = store;
+  if (phase(state) !== "ran") return;
+  say(null);
+  if (shape.painted) shape = { painted: { box: shape.painted.box, runs: runs(shape.painted.mask, state.session.width, shape.painted.box) } };
+  const forObject = state.deed === "object", everywhere = state.extent === "everywhere" && state.deed !== "protect" && !forObject;
+  const stroke = shape.painted && !forObject ? (state.brushed ?? { number: null }) : null;
+  if (stroke) store.update({ brushed: stroke });
+  const next = await change(async (session) => {
+    const { region, near, action } = await regionOf(state, shape);
+    if (forObject) return { change: { type: "tell", region: region ?? {} } };
+    const edit = described(state, action);
+    if (region && !(action && everywhere)) edit.region = region;
+    const made = joined(stroke, session) ? { type: "replace", number: stroke.number, edit } : { type: "append", edit };
+    return near ? { change: made, near } : { change: made };
+  });
+  if (!next) return letGo();
+  if (stroke) stroke.number = next.added;
+  if (shape.painted) view.draw();
+}
 
 // --- The panel ------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import { letGo } from "./change.js";
 import { $, element, spaced } from "./dom.js";
 import { store } from "./store.js";
-import { send } from "./sync.js";
+import { change } from "./sync.js";
 
 function said(edit) {
   if (edit.do === "stop") return "Stop";
@@ -23,36 +23,31 @@ function whereSaid({ edit, pixels }) {
   return [what + size, steps, ...where].join(" · ");
 }
 
-const list = () => store.state.session.edits.map(({ edit }) => edit);
 const point = (shownEdit) => store.update({ shownEdit });
 
-function replace(edits) {
+function alter(made) {
   letGo();
   point(null);
-  return send("/api/edits", { edits });
+  return change(() => ({ change: made }));
 }
-const remove = (index) => replace(list().filter((_, i) => i !== index));
-function move(from, to) {
-  const next = list();
-  next.splice(to, 0, ...next.splice(from, 1));
-  return replace(next);
-}
+const remove = ({ number }) => alter({ type: "remove", number });
+const move = ({ number }, before) => alter({ type: "move", number, before: before?.number ?? null });
 
-function row(item, i, count) {
+function row(item, i, items) {
   const what = said(item.edit);
   const button = (label, text, off, act) => element("button", { class: "icon small", "aria-label": `${label} edit ${i + 1}, ${what}`, title: label, disabled: off, onclick: act }, text);
   return element("li", {
     tabindex: "0", "aria-label": `${what}, ${whereSaid(item)}`, onpointerenter: () => point(item), onpointerleave: () => point(null),
-    onfocusin: () => point(item), onfocusout: () => point(null), onkeydown: (e) => { if (e.key === "Delete") remove(i); },
+    onfocusin: () => point(item), onfocusout: () => point(null), onkeydown: (e) => { if (e.key === "Delete") remove(item); },
   },
     element("span", { class: "said" }, element("b", {}, what), element("small", {}, whereSaid(item))),
-    button("Earlier", "↑", i === 0, () => move(i, i - 1)), button("Later", "↓", i === count - 1, () => move(i, i + 1)),
-    button("Delete", "✕", false, () => remove(i)));
+    button("Earlier", "↑", i === 0, () => move(item, items[i - 1])), button("Later", "↓", i === items.length - 1, () => move(item, items[i + 2])),
+    button("Delete", "✕", false, () => remove(item)));
 }
 
 store.subscribe(["session"], ({ session }) => {
   const items = session?.edits ?? [];
   $("#edit-count").textContent = items.length ? String(items.length) : "";
   $("#no-edits").hidden = items.length > 0;
-  $("#edits").replaceChildren(...items.map((item, i) => row(item, i, items.length)));
+  $("#edits").replaceChildren(...items.map((item, i) => row(item, i, items)));
 });

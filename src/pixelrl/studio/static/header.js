@@ -4,7 +4,7 @@ import { letGo } from "./change.js";
 import { $, element, radio, radios } from "./dom.js";
 import { say } from "./messages.js";
 import { phase, store } from "./store.js";
-import { history, levelOf, send } from "./sync.js";
+import { change, levelOf, run as runPolicy, send } from "./sync.js";
 
 // --- What is to be run ----------------------------------------------------------------------------------------------
 
@@ -51,7 +51,13 @@ function run() {
   const { state } = store, { session, policy, level: typed } = state;
   const asked = levelInPanel(state) ? session.level : $("#level-field").hidden || typed === "" ? "auto" : Number(typed);
   say(null);
-  return send("/api/run", { policy, level: asked });
+  const start = (keep) => runPolicy(policy, asked, keep);
+  if (!session.ran || policy === session.policy || !session.edits.length) return start(false);
+  const dialog = $("#keep"), count = session.edits.length;
+  $("#keep-said").textContent = `There ${count > 1 ? `are ${count} edits` : "is one edit"} in this session. Another task begins a session of its own; this one stays in the list of sessions, with its edits.`;
+  dialog.onclose = () => { if (dialog.returnValue) start(dialog.returnValue === "keep"); };
+  dialog.returnValue = "";
+  dialog.showModal();
 }
 
 store.subscribe(["policies", "session", "policy", "level"], (state) => {
@@ -81,15 +87,18 @@ store.subscribe(["session", "policy", "job"], ({ session, policy, job }) => {
 
 export function setMode(mode) {
   const { session } = store.state;
-  if (phase(store.state) === "ran" && mode !== session.mode) return send("/api/mode", { mode });
+  if (phase(store.state) === "ran" && mode !== session.mode) return change(() => ({ change: { type: "switch", mode } }));
+}
+function travel(type) {
+  if (phase(store.state) === "ran") return change(() => ({ change: { type } }));
 }
 export function undo() {
   letGo();
-  return history("/api/undo");
+  return travel("undo");
 }
 export function redo() {
   letGo();
-  return history("/api/redo");
+  return travel("redo");
 }
 radios($("[aria-label='How edits are applied']"), setMode);
 $("#undo").onclick = undo;

@@ -1,11 +1,12 @@
-// The line that says what went wrong, or what was done.
+// The line that says what went wrong, what was done, or what can be done next.
 
 import { Gone, Refused } from "./api.js";
-import { $ } from "./dom.js";
+import { $, element } from "./dom.js";
 import { store } from "./store.js";
 
-export function say(sentence, kind = "error") {
-  store.update({ message: sentence ? { sentence, kind } : null });
+// actions: {label: act}, offered as buttons; whichever is chosen, the line goes.
+export function say(sentence, kind = "error", actions = {}) {
+  store.update({ message: sentence ? { sentence, kind, actions } : null });
 }
 
 // Do something that may be refused; the reason is shown, and null returned.
@@ -24,5 +25,7 @@ store.subscribe(["message"], ({ message }) => {
   box.hidden = !message;
   box.className = message?.kind ?? "";
   box.querySelector("span").textContent = message?.sentence ?? "";
+  box.querySelector(".actions").replaceChildren(...Object.entries(message?.actions ?? {}).map(([label, act]) =>
+    element("button", { class: "quiet small", onclick: () => { say(null); act(); } }, label)));
 });
-$("#message button").onclick = () => say(null);
+$("#message > button").onclick = () => say(null);

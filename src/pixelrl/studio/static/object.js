@@ -5,9 +5,12 @@ import { chooseDeed, letGo } from "./change.js";
 import { $, spaced } from "./dom.js";
 import { attempt } from "./messages.js";
 import { store } from "./store.js";
-import { send } from "./sync.js";
+import { change } from "./sync.js";
 
 const chosenInk = "#ffd166", foundInk = "#7db8ff", caseInk = "#000b";
+
+// Have the policy do it again with other settings.
+export const tell = (settings) => change(() => ({ change: { type: "tell", ...settings } }));
 
 export class TheObject {
   constructor(view) {
@@ -16,7 +19,7 @@ export class TheObject {
     this.key = null; // of which object that is
     $("#object-shown").onchange = () => view.draw();
     $("#object-choose").onclick = () => chooseDeed("object");
-    $("#object-found").onclick = () => { letGo(); return send("/api/ask", { region: null }); };
+    $("#object-found").onclick = () => { letGo(); return tell({ region: null }); };
     const slider = $("#strength");
     slider.oninput = () => {
       if (Number(slider.value) === 0) slider.value = this.strength > 0 ? -slider.step : slider.step; // 0 would be no wish at all
@@ -27,7 +30,7 @@ export class TheObject {
     slider.onpointerup = slider.onblur = () => (this.sliding = false); // where it was taken, too: that is no change
     slider.onchange = () => {
       this.sliding = false;
-      send("/api/ask", { level: this.strength });
+      tell({ level: this.strength });
     };
     store.subscribe(["session"], ({ session }) => { attempt(() => this.take(session)); });
   }

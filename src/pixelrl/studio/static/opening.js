@@ -1,10 +1,26 @@
 // How a picture comes in: chosen, dropped, or from a session that is on the disk.
 
+import { picture } from "./api.js";
 import { $, element } from "./dom.js";
+import { attempt } from "./messages.js";
 import { store } from "./store.js";
-import { forget, open, resume } from "./sync.js";
+import { forget, listSessions, open, restore, resume } from "./sync.js";
 
 export const chooseFile = () => $("#file").click();
+
+// --- Sessions -------------------------------------------------------------------------------------------------------
+
+const few = 6; // sessions on the page that has no picture yet
+const thumbs = new Map(); // addresses of the small pictures, by session
+
+async function thumb(image, id) {
+  try {
+    if (!thumbs.has(id)) thumbs.set(id, picture(`/api/sessions/${id}/thumb`));
+    image.src = await thumbs.get(id);
+  } catch {
+    thumbs.delete(id); // a session without a small picture is still one
+  }
+}
 
 function said({ policy, edits, changed }, policies) {
   const task = policies.find((p) => p.name === policy)?.title ?? policy;
@@ -12,13 +28,32 @@ function said({ policy, edits, changed }, policies) {
   return [task, edits ? `${edits} edit${edits > 1 ? "s" : ""}` : "no edits", when].join(" · ");
 }
 
-store.subscribe(["sessions", "policies"], ({ sessions, policies }) => {
+function row(s, policies, shown) {
+  if (s.forgotten) return element("li", { class: "forgotten" }, element("span", {}, `${s.name} was forgotten.`), element("button", { class: "quiet small", onclick: () => restore(s.id) }, "Undo"));
+  const image = element("img", { alt: "", draggable: "false" });
+  thumb(image, s.id);
+  return element("li", {},
+    element("button", { class: "resume", disabled: s.id === shown, onclick: () => { $("#sessions").close(); resume(s.id); } },
+      image, element("span", {}, element("b", {}, s.name), element("small", {}, said(s, policies) + (s.id === shown ? " · open here" : "")))),
+    element("button", { class: "icon small", "aria-label": `Forget ${s.name}`, title: "Forget this session", disabled: s.id === shown, onclick: () => forget(s.id) }, "✕"));
+}
+
+store.subscribe(["sessions", "policies", "session"], ({ sessions, policies, session }, before) => {
+  $("#sessions-open").hidden = !sessions.length && !session?.ran;
+  if (sessions === before.sessions && policies === before.policies && session?.id === before.session?.id) return;
   $("#recent").hidden = !sessions.length;
-  $("#recent ul").replaceChildren(...sessions.slice(0, 6).map((s) => element("li", {},
-    element("button", { class: "resume", onclick: () => resume(s.id) }, element("b", {}, s.name), element("small", {}, said(s, policies))),
-    element("button", { class: "icon small", "aria-label": `Forget ${s.name}`, title: "Forget this session", onclick: () => forget(s.id) }, "✕"))));
+  $("#recent-all").hidden = sessions.length <= few;
+  $("#recent ul").replaceChildren(...sessions.slice(0, few).map((s) => row(s, policies)));
+  $("#sessions ul").replaceChildren(...sessions.map((s) => row(s, policies, session?.id)));
 });
 store.subscribe(["session"], ({ session }) => { $("#empty").hidden = Boolean(session); });
+
+$("#sessions-open").onclick = $("#recent-all").onclick = () => attempt(async () => {
+  $("#sessions").showModal();
+  await listSessions();
+});
+
+// --- Files ----------------------------------------------------------------------------------------------------------
 
 $("#open").onclick = $("#open-large").onclick = chooseFile;
 $("#file").onchange = (e) => { open(e.target.files[0]); e.target.value = ""; };

@@ -34,10 +34,10 @@ let state = {
   steps: { force: null, forbid: null, stop: 2 }, // sets of numbers, or null where none were picked; stop: the first
   extent: "touching", // "everywhere"
   where: { action: "", low: "", high: "" },
-  brushed: null, // the mask to which the next stroke of the brush belongs
+  brushed: null, // {number}: the edit to which the next stroke of the brush belongs, once it is there
   shownEdit: null, // the edit whose region is outlined
 
-  message: null, // {sentence, kind}
+  message: null, // {sentence, kind, actions}
 };
 
 const views = [];

@@ -4,10 +4,17 @@ import { get, post, upload } from "./api.js";
 import { inkOn } from "./dom.js";
 import { Film } from "./film.js";
 import { attempt, say } from "./messages.js";
-import { phase, store } from "./store.js";
+import { inTurn, pause, token } from "./queue.js";
+import { store } from "./store.js";
 
 export const film = new Film();
 
+const place = "pixelrl-session"; // where this tab remembers which session it shows
+if (location.hash === "#start") { // the address that was printed: what was opened last is meant
+  sessionStorage.removeItem(place);
+  history.replaceState(null, "", "/");
+}
+const revisions = new Map(); // of the edits, as they were last heard of, by session
 let sent = 0, timer = 0, latest = null;
 
 const ready = attempt(async () => store.update({ policies: await get("/api/policies") }));
@@ -20,12 +27,14 @@ async function receive(next, fresh = false) {
   const { session } = next, { state } = store, before = state.session;
   const changes = { session, job: next.job, error: next.error };
   if (session) {
+    sessionStorage.setItem(place, session.id);
+    revisions.set(session.id, session.revision);
     for (const action of session.actions ?? []) action.ink = inkOn(action.color);
     const other = fresh || before?.id !== session.id || before.width !== session.width;
     const ranAnew = session.ran && (other || !before.ran || before.policy !== session.policy);
     const ranAgain = session.ran && !ranAnew && before.runs !== session.runs;
     const boxes = ranAnew || ranAgain ? [] : (next.changed ?? []);
-    const moved = !other && (ranAnew || before.revision !== session.revision);
+    const moved = !other && (ranAnew || before.shown !== session.shown);
     if (other) Object.assign(changes, opened(session, state));
     if (ranAnew) Object.assign(changes, ran(session, state));
     if (boxes.length && !other) film.changed(boxes);
@@ -39,13 +48,22 @@ async function receive(next, fresh = false) {
 
 // A picture has been opened: nothing of the one before stays.
 function opened(session, { policies }) {
-  const message = session.notes.length ? { sentence: `${session.name}: ${session.notes.join("; ")}.`, kind: "note" } : null;
+  const { earlier, notes, name } = session;
+  const note = notes.length ? { sentence: `${name}: ${notes.join("; ")}.`, kind: "note" } : null;
+  const message = earlier ? offered(earlier, policies) : note;
   const policy = session.policy ?? suited(session, policies);
   return { step: 0, aim: null, pixel: null, shownEdit: null, brushed: null, policy, level: levelOf(session, policy), message };
 }
 
 // What a person told this policy, as it is typed; nothing if it was another that ran, or nothing was told.
 export const levelOf = (session, policy) => (typeof session.level === "number" && session.policy === policy ? String(session.level) : "");
+
+// There is a session of the same picture, with work in it.
+function offered({ id, edits, policy }, policies) {
+  const task = policies.find((p) => p.name === policy)?.title ?? policy;
+  const sentence = `There is an earlier session of this picture with ${edits} edit${edits > 1 ? "s" : ""} (${task}).`;
+  return { sentence, kind: "note", actions: { Continue: () => resume(id), "Start anew": () => {} } };
+}
 
 // The policy to begin with.
 function suited(session, policies) {
@@ -80,22 +98,84 @@ function poll() {
   timer = setTimeout(async () => {
     const asked = sent;
     try {
-      const next = await get(`/api/state?since=${session?.revision ?? 0}`);
-      if (asked === sent) await receive(next); // or else an answer to a later request is there, or on its way
+      const next = await get(`/api/state?since=${session?.shown ?? 0}`);
+      if (!session) next.session = null; // what other tabs show is not for this one
+      const current = asked === sent && store.state.session?.id === session?.id;
+      if (current) await receive(next); // or else an answer to a later request is there, or on its way
       else poll();
     } catch (error) {
+      if (error.reason === "closed") return putAway(session, error);
       say(error.message);
       timer = setTimeout(poll, 3000);
     }
   }, job || session?.waiting ? 150 : 8000);
 }
 
+// The studio had no room for this picture beside another one.
+function putAway(session, error) {
+  say(`${session.name}: ${error.message}.`, "note", { "Open it again": () => attempt(() => inTurn(() => reopened(session.id))) });
+}
+
+// Wait for a job; the id of the session that came of it, or null.
+async function outcome(job) {
+  for (;;) {
+    const { outcome: found } = await get(`/api/state?job=${job}`, "");
+    if (found?.error) say(found.error);
+    if (found) return found.session;
+    await pause(150);
+  }
+}
+
+async function reopened(id) {
+  const { job } = await post("/api/resume", { id });
+  const found = await outcome(job);
+  if (found && found === store.state.session?.id) await receive(await get("/api/state", found), true);
+  return found;
+}
+
+// Show what comes of a job, unless this tab shows something else by then.
+async function follow(job) {
+  const { session } = store.state;
+  if (store.state.job === null) store.update({ job: { number: job, kind: "", share: 0, label: "waiting" } });
+  poll();
+  const found = await outcome(job);
+  if (!found || store.state.session?.id !== session?.id) return;
+  sent++;
+  await receive(await get("/api/state", found), found !== session?.id);
+}
+
 // --- What goes ------------------------------------------------------------------------------------------------------
 
-// Ask for a change; null if it was refused.
+// Ask for a change of the session that is shown now; it is made when all before it are. Null if it was refused.
+// make(session) gives {change, near} when its turn comes, of the session as it is then known.
+export function change(make) {
+  const { id } = store.state.session, mine = token();
+  let made = null;
+  return attempt(() => inTurn(async () => {
+    sent++;
+    const { session } = store.state, shown = session?.id === id;
+    made ??= await make(shown ? session : null);
+    const body = () => ({ session: id, token: mine, revision: revisions.get(id), since: shown ? session.shown : 0, ...made });
+    try {
+      return await settle(await post("/api/change", body()));
+    } catch (error) {
+      if (error.reason === "closed" && (await reopened(id))) return settle(await post("/api/change", body()));
+      if (error.reason === "stale") await settle(await get("/api/state", id));
+      throw error;
+    }
+  }));
+}
+
+async function settle(next) {
+  revisions.set(next.session.id, next.session.revision);
+  if (store.state.session?.id === next.session.id) await receive(next);
+  return next;
+}
+
+// Ask for what is no change of the edits; null if it was refused.
 export async function send(path, content = {}) {
   sent++;
-  const next = await attempt(() => post(path, { ...content, since: store.state.session?.revision ?? 0 }));
+  const next = await attempt(() => post(path, { ...content, since: store.state.session?.shown ?? 0 }));
   if (next) await receive(next);
   return next;
 }
@@ -111,25 +191,47 @@ export async function open(file) {
   if (next) await receive(next, true);
 }
 
-export async function resume(id) {
-  await ready;
-  return send("/api/resume", { id });
-}
+// Run a policy, when all changes have been made; another policy's session begins with the edits that it can do, or none.
+export const run = (policy, level, keep) => attempt(async () => {
+  const { session } = store.state;
+  const { job } = await inTurn(() => post("/api/run", { session: session.id, policy, level, keep }));
+  await follow(job);
+});
 
-export function history(path) {
-  if (phase(store.state) === "ran") return send(path);
-}
+export const resume = (id) => attempt(async () => {
+  await ready;
+  await follow((await post("/api/resume", { id })).job);
+});
 
 export const listSessions = () => attempt(async () => store.update({ sessions: await get("/api/sessions") }));
 
-export async function forget(id) {
-  await attempt(() => post("/api/forget", { id }));
-  return listSessions();
+// Take a session out of the list; it stays there as one that can be brought back.
+export const forget = (id) => attempt(async () => {
+  await post("/api/forget", { id });
+  mark(id, true);
+});
+export const restore = (id) => attempt(async () => {
+  await post("/api/restore", { id });
+  mark(id, false);
+});
+const mark = (id, forgotten) => store.update({ sessions: store.state.sessions.map((s) => (s.id === id ? { ...s, forgotten } : s)) });
+
+// What this tab showed before it was loaded again, or else what was used last.
+async function first() {
+  const mine = sessionStorage.getItem(place);
+  if (!mine) return get("/api/state", "");
+  try {
+    return await get("/api/state", mine);
+  } catch (error) {
+    if (error.reason !== "closed") throw error;
+    const found = await outcome((await post("/api/resume", { id: mine })).job);
+    return get("/api/state", found ?? "");
+  }
 }
 
 export async function start() {
   listSessions();
   await ready;
-  const first = await get("/api/state");
-  if (!store.state.session) await receive(first, true); // or else a picture was opened meanwhile
+  const next = await first();
+  if (!store.state.session) await receive(next, true); // or else a picture was opened meanwhile
 }

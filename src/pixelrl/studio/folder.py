@@ -1,0 +1,181 @@
+"""One session's folder: what lets a crash or a reload lose no edit. All names in it are made or checked here.
+
+It holds the picture as it came (``input.*``), a small one for lists (``thumb.png``), the recorded run (``trace.npz``),
+the masks of the edits and of the object (``masks/*.png``) and, written anew after every change, ``session.json``.
+While a studio has it open, that studio holds the lock of the file ``lock``.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import final
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pixelrl.errors import UsageError
+from pixelrl.pictures.atomic import written_whole
+from pixelrl.pictures.display import orientation_of, upright
+from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.formats import FULL, Picture
+from pixelrl.studio.document import Document, decoded, encoded
+from pixelrl.studio.lock import Lock, held
+
+_MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
+_MOST_MASKS = 5000
+_THUMB = 168
+"""Pixels of the longer side."""
+
+
+@final
+class Folder:
+    """A session's folder.
+
+    Args:
+        path: of the folder.
+        document: what its ``session.json`` holds, or is to hold.
+    """
+
+    def __init__(self, path: Path, document: Document) -> None:
+        self.path, self.document = path, document
+        self._lock: Lock | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Folder:
+        """A folder that is there.
+
+        Raises:
+            FileNotFoundError: it is not.
+            OSError: it cannot be read.
+            ValueError: its ``session.json`` is damaged.
+        """
+        return cls(path, decoded((path / "session.json").read_bytes()))
+
+    @property
+    def id(self) -> str:
+        """Its name in the store."""
+        return self.path.name
+
+    @property
+    def trace(self) -> Path:
+        """Where the recorded run is."""
+        return self.path / "trace.npz"
+
+    @property
+    def input(self) -> Path:
+        """Where the picture is."""
+        return self.path / f"input{self.document.suffix}"
+
+    @property
+    def stem(self) -> str:
+        """The picture's name without its suffix, fit for a file name."""
+        return re.sub(r"[^\w.-]+", "-", Path(self.document.name).stem).strip("-.") or "picture"
+
+    def picture(self, max_pixels: int) -> Picture:
+        """Read the picture again."""
+        return read_picture(self.input, max_pixels=max_pixels)
+
+    def save(self, document: Document) -> None:
+        """Make this the document, once it is on the disk, whole.
+
+        Raises:
+            UsageError: it cannot be written; the document stays what it was.
+        """
+        document = msgspec.structs.replace(document, changed=time.time())
+        self._write("session.json", encoded(document))
+        self.document = document
+
+    def keep_former(self) -> None:
+        """Put a copy of ``session.json`` aside, before something in it that is no use is left out."""
+        shutil.copyfile(self.path / "session.json", self.path / "session-before.json")
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            with written_whole(self.path / name) as temporary:
+                temporary.write_bytes(data)
+        except OSError as error:
+            raise UsageError(f"the session folder {self.path} cannot be written: {error.strerror}") from error
+
+    # --- Who has it open --------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """Open it for oneself, as it is then.
+
+        Raises:
+            UsageError: another studio has it open, or it cannot be written to.
+        """
+        try:
+            self._lock = Lock(self.path / "lock")
+        except BlockingIOError:
+            other = "this session is open in another studio; go on there, or end that one first"
+            raise UsageError(other) from None
+        except OSError as error:
+            raise UsageError(f"the session folder {self.path} cannot be written: {error.strerror}") from error
+        if (self.path / "session.json").is_file():
+            self.document = Folder.read(self.path).document
+        for left in self.path.glob(".pixelrl-*.tmp"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let others open it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def held(self) -> bool:
+        """Whether some studio, perhaps this one, has it open."""
+        return held(self.path / "lock")
+
+    # --- Masks and the small picture --------------------------------------------------------------
+
+    def add_mask(self, inside: npt.NDArray[np.bool_]) -> str:
+        """Keep a mask; returns the name by which edits refer to it."""
+        folder = self.path / "masks"
+        folder.mkdir(exist_ok=True)
+        if sum(1 for _ in folder.iterdir()) >= _MOST_MASKS:
+            raise UsageError(f"this session holds {_MOST_MASKS} painted regions already; start a new one")
+        name = f"masks/{secrets.token_hex(8)}.png"
+        self._write(name, _png(inside.astype(np.uint8) * 255))
+        return name
+
+    def has_mask(self, name: object) -> bool:
+        """Whether this is the name of a mask in this folder."""
+        return isinstance(name, str) and _MASK.fullmatch(name) is not None and (self.path / name).is_file()
+
+    def thumbnail(self, max_pixels: int) -> bytes:
+        """The picture as a small PNG, made when it is first asked for.
+
+        Raises:
+            InputError: the picture cannot be read any more.
+        """
+        path = self.path / "thumb.png"
+        if not path.is_file():
+            picture = self.picture(max_pixels)
+            image = np.rint(picture.pixels * (255.0 / FULL[str(picture.pixels.dtype)]))
+            small = small_png(np.clip(image, 0, 255).astype(np.uint8), orientation_of(picture.exif))
+            self._write(path.name, small)
+        return path.read_bytes()
+
+
+def small_png(image: npt.NDArray[np.uint8], orientation: int) -> bytes:
+    """``(h, w)`` or ``(h, w, c)`` in 8 bits as a PNG that fits into a list, turned upright."""
+    image = np.ascontiguousarray(upright(image, orientation, (0, 1)))
+    height, width = image.shape[:2]
+    scale = _THUMB / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    return _png(small[..., ::-1] if small.ndim == 3 else small)
+
+
+def _png(image: npt.NDArray[np.uint8]) -> bytes:
+    encoded_well, data = cv2.imencode(".png", image)
+    if not encoded_well:
+        raise UsageError("the picture cannot be kept: the PNG encoder refused it")
+    return bytes(data.tobytes())

@@ -1,0 +1,130 @@
+"""What the page is told of the studio, as JSON: all but pixels."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from pixelrl.actions import ACTIONS
+from pixelrl.agent import Agent
+from pixelrl.edits import DO_NOTHING
+from pixelrl.pictures.display import orientation_of
+from pixelrl.studio.folder import Folder
+from pixelrl.studio.session import Phase, Session
+from pixelrl.studio.words import words
+from pixelrl.studio.work import Job
+
+Json = dict[str, object]
+
+
+def session_state(session: Session) -> Json:
+    """All that the page needs to know of a session."""
+    with session.lock:
+        document, pixels, phase = session.folder.document, session.picture.pixels, session.phase
+        known: Json = {
+            "id": session.folder.id,
+            "name": document.name,
+            "format": document.suffix[1:],
+            "width": session.width,
+            "height": session.height,
+            "orientation": orientation_of(session.picture.exif),
+            "channels": 1 if pixels.ndim == 2 else pixels.shape[2],
+            "depth": {"uint8": "8 bit", "uint16": "16 bit"}.get(str(pixels.dtype), "float"),
+            "notes": [*session.picture.notes, *session.notices],
+            "policy": document.policy,
+            **document.settings(),
+            "mode": document.mode,
+            "revision": document.revision,
+            "shown": session.revision,
+            "undo": len(document.undo),
+            "redo": len(document.redo),
+            "ran": session.recorded is not None,
+            "earlier": session.earlier if session.recorded is None else None,
+        }
+        if session.recorded is None:
+            return known
+        trace = session.recorded.trace
+        return known | {
+            "policy": trace.policy,
+            "condition": dict(trace.condition),
+            "object": trace.mask is not None,
+            "runs": session.runs,
+            "steps": len(trace.actions),
+            "agents": trace.actions.shape[1],
+            "actions": [_action(name) for name in trace.action_names],
+            "edits": [
+                {"number": number, "edit": document.entries[number], **session.extent(number, edit)}
+                for number, edit in zip(document.order, session.edits, strict=True)
+            ],
+            "exact": phase is Phase.EXACT,
+            "waiting": phase in (Phase.RERUN, Phase.REACT, Phase.PREVIEW),
+            "shares": session.shares(),
+        }
+
+
+def job_state(job: Job | None) -> Json | None:
+    """What is being done."""
+    if job is None:
+        return None
+    label = "cancelling…" if job.cancelled.is_set() else job.label
+    known: Json = {"number": job.number, "kind": job.kind, "session": job.session, "share": job.share}
+    return known | {"label": label, "cancelling": job.cancelled.is_set()}
+
+
+def policy_state(agent: Agent) -> Json:
+    """A policy that can be run."""
+    takes: Json = {"condition": _control(agent), "object": agent.takes_mask, "channels": agent.num_channels}
+    return {"name": agent.name, **words(agent.name)._asdict(), "steps": agent.card.num_steps, **takes}
+
+
+def offer(folder: Folder) -> Json:
+    """A session on the disk."""
+    document = folder.document
+    return {
+        "id": folder.id,
+        "name": document.name,
+        "policy": document.policy,
+        "edits": len(document.order),
+        "undone": document.edited and not document.order,
+        "changed": document.changed,
+    }
+
+
+def _control(agent: Agent) -> Json | None:
+    """The control of what a policy may be told, in the words of its conditioning; None if there is nothing to give."""
+    if not agent.conditioning.quantities:
+        return None
+    quantity = agent.conditioning.quantities[0]
+    return {
+        "name": quantity.name,
+        "label": quantity.label,
+        "help": quantity.help,
+        "unit": quantity.unit or f"numbers from {quantity.low:g} to {quantity.high:g}",
+        "low": quantity.low,
+        "high": quantity.high if math.isfinite(quantity.high) else None,
+        "slider": quantity.slider,
+        "usual": quantity.default,
+    }
+
+
+def _action(name: str) -> Json:
+    action = ACTIONS[name]
+    return {"name": name, "color": action.color, "symbol": symbol(name), "explanation": action.explanation}
+
+
+def symbol(name: str) -> str:
+    """At most four characters that stand for an operation inside a pixel."""
+    if name == DO_NOTHING:
+        return "·"
+    *words, last = name.split()
+    letters = "".join(word[0] for word in words if word != "and").upper()
+    if re.fullmatch(r"[+-]\d+", last):
+        return last.replace("-", "−")
+    if words and re.fullmatch(r"\d+(\.\d+)?", last):
+        return letters[0] + last
+    if words and (change := re.fullmatch(r"([x+-])(\d*\.?\d+)", last)):
+        kind, number = change[1], float(change[2])
+        up = kind == "+" or (kind == "x" and number >= 1)
+        large = number >= 0.1 if kind != "x" else not 0.9 < number < 1.1
+        return (letters if len(letters) > 1 else words[0][:2].title()) + ("↓↑⇓⇑"[2 * large + up])
+    return (letters + last[0].upper())[:4] if words else last[:3]
