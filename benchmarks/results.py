@@ -33,7 +33,8 @@ from pixelrl.evaluate import check_conditioning
 from pixelrl.imaging.metrics import psnr, ssim
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.atomic import written_whole
-from pixelrl.pictures.files import list_pictures, read_picture
+from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.listing import list_pictures
 from pixelrl.tasks import Task
 from pixelrl.types import Condition, Image
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.files import Listing, list_pictures
+from pixelrl.pictures.listing import Listing, list_pictures
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.imaging.metrics import ssim
 from pixelrl.pictures.arrays import array_to_tensor
-from pixelrl.pictures.files import list_pictures, read_picture
+from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.listing import list_pictures
 from pixelrl.tasks import Episode, Task
 from pixelrl.types import Image
 

@@ -50,7 +50,7 @@ def place(
     """The output file of every input, and what is wrong with inputs that can have none. Nothing is made yet.
 
     Args:
-        found: files with their path relative to what was asked for (`pixelrl.pictures.files.list_pictures`).
+        found: files with their path relative to what was asked for (`pixelrl.pictures.listing.list_pictures`).
         inputs: as given.
         output: as given.
         suffix: added to the stem.

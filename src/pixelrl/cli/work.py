@@ -32,7 +32,7 @@ def run(work: Work, settings: Settings) -> int:
     Raises:
         UsageError: options that contradict each other, a result that exists, or one that cannot be written.
     """
-    from pixelrl.pictures.files import Listing, list_pictures
+    from pixelrl.pictures.listing import Listing, list_pictures
 
     _check_options(work, settings)
     _check_policies(settings)

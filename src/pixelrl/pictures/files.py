@@ -1,14 +1,12 @@
-"""Picture files: read, written and listed. Depth, alpha, colour profile and EXIF survive both."""
+"""Picture files: read and written. Depth, alpha, colour profile and EXIF survive both."""
 
 from __future__ import annotations
 
 import errno
-import glob
 import io
-import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PpmImagePlugin, WebPImagePlugin
@@ -22,14 +20,13 @@ __all__ = [
     "FORMATS",
     "READABLE",
     "SUFFIXES",
-    "Listing",
     "Picture",
     "check_writable",
     "decode",
+    "either",
     "encode",
     "format_by_suffix",
     "format_of",
-    "list_pictures",
     "read_picture",
     "write_picture",
 ]
@@ -100,7 +97,7 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
     if ending in _NOT_READ:
         raise InputError(f"{path}: {_NOT_READ[ending]}")
     if ending not in READABLE:
-        raise InputError(f"{path}: the suffix {path.suffix!r} is not known; {_either(READABLE)} can be read")
+        raise InputError(f"{path}: the suffix {path.suffix!r} is not known; {either(READABLE)} can be read")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise InputError(f"{path}: this is not a regular file; a picture file is needed")
@@ -180,7 +177,7 @@ def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = Fals
     path = Path(path)
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; {_either(SUFFIXES)} can be written")
+        raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; {either(SUFFIXES)} can be written")
     _check_kind(str(path), picture, kind, quality)
     folder = path.parent
     if not os.path.isdir(folder):
@@ -203,7 +200,7 @@ def _check_kind(name: str, picture: Picture, kind: str, quality: int | None) -> 
     if kind not in able:
         has = {"uint8": "8-bit", "uint16": "16-bit", "float32": "float32"}[depth]
         has += f" picture of {width} x {height}" + (" with transparency" if picture.alpha is not None else "")
-        raise UsageError(f"{name}: {kind} cannot hold this {has}; {_either(sorted(able))} can")
+        raise UsageError(f"{name}: {kind} cannot hold this {has}; {either(sorted(able))} can")
 
 
 def encode(
@@ -256,116 +253,6 @@ def write_picture(
     return notes
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What a list of files, folders and patterns stands for.
-
-    Attributes:
-        files: the pictures. Each comes with the relative path under which its result belongs in an output folder: its
-            path inside the folder that was given, or else its name.
-        problems: what is wrong with inputs that give none.
-        others: files in the folders and patterns whose suffix is not that of a picture which can be read.
-        results: pictures that an earlier run has written, which are not worked on again.
-    """
-
-    files: list[tuple[Path, Path]] = field(default_factory=list)
-    problems: list[InputError] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
-    results: list[Path] = field(default_factory=list)
-
-
-def list_pictures(inputs: Sequence[str | Path], output: Path | None = None, suffix: str = "") -> Listing:
-    """The picture files in files, folders and glob patterns.
-
-    Folders are searched to all depths, sorted, without hidden files. A file found twice counts once; a file whose
-    relative path another one has already taken is a problem.
-
-    Args:
-        inputs: as a user gave them.
-        output: the folder that results go to, if there is one. Pictures in it count as results, unless the input is
-            that folder or inside of it.
-        suffix: what is added to the names of results. A picture so named beside the one it was made of is a result.
-    """
-    listing = Listing()
-    home = None if output is None else output.resolve()
-    found: dict[Path, Path] = {}  # relative path -> file
-    seen: set[Path] = set()
-    for entry in inputs:
-        for file, relative in _expand(str(entry), listing, home):
-            # The folder is resolved, the name is not: two links to one picture are two pictures.
-            identity = file.parent.resolve() / file.name
-            if identity in seen:
-                continue
-            seen.add(identity)
-            if relative in found:
-                listing.problems.append(
-                    InputError(
-                        f"{file}: its result would be named {relative}, like that of {found[relative]}; "
-                        "process them separately or give a folder that holds both"
-                    )
-                )
-            else:
-                found[relative] = file
-    sources = {file.with_suffix("") for file in found.values()}
-    for relative, file in found.items():
-        made = suffix and file.stem.endswith(suffix) and file.stem != suffix
-        if made and file.with_name(file.stem.removesuffix(suffix)) in sources:
-            listing.results.append(file)
-        else:
-            listing.files.append((file, relative))
-    return listing
-
-
-def _expand(entry: str, listing: Listing, home: Path | None) -> list[tuple[Path, Path]]:
-    path = Path(entry)
-    if os.path.isdir(path):
-        files = _walk(path, listing, _below(home, path))
-        if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({_either(READABLE)})"))
-        return [(file, file.relative_to(path)) for file in files]
-    if not os.path.lexists(path) and glob.has_magic(entry):
-        matches = [Path(match) for match in sorted(glob.glob(entry, recursive=True)) if os.path.isfile(match)]
-        plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
-        files = _sorted_out(matches, listing, _below(home, Path(*plain)))
-        if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({_either(READABLE)})"))
-        return [(file, Path(file.name)) for file in files]
-    if not os.path.exists(path):
-        listing.problems.append(
-            InputError(f"{entry}: there is no such file or folder; the path of a picture is needed")
-        )
-        return []
-    return [(path, Path(path.name))]
-
-
-def _below(home: Path | None, folder: Path) -> Path | None:
-    """The folder of results, if it lies inside of the one that is searched."""
-    return home if home is not None and folder.resolve() in home.parents else None
-
-
-def _walk(folder: Path, listing: Listing, home: Path | None) -> list[Path]:
-    def unreadable(error: OSError) -> None:
-        listing.problems.append(InputError(f"{error.filename}: this folder cannot be read; a readable one is needed"))
-
-    files = []
-    for root, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(root, name) for name in names if not name.startswith(".")]
-    return _sorted_out([file for file in sorted(files) if os.path.isfile(file)], listing, home)
-
-
-def _sorted_out(files: Sequence[Path], listing: Listing, home: Path | None) -> list[Path]:
-    """The pictures among the files; the others, and results of an earlier run, are noted in the listing."""
-    pictures = []
-    for file in files:
-        if file.suffix.lower() not in READABLE:
-            listing.others.append(file)
-        elif home is not None and home in file.resolve().parents:
-            listing.results.append(file)
-        else:
-            pictures.append(file)
-    return pictures
-
-
-def _either(names: Sequence[str]) -> str:
+def either(names: Sequence[str]) -> str:
+    """Names in a row, the last one after "or"."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
