@@ -37,10 +37,12 @@ def studio(
     ends it; all edits are kept, and offered again.
     """
     try:
+        import platformdirs  # noqa: F401
+        import psutil  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise UsageError('the studio needs starlette and uvicorn: pip install "pixelrl[studio]"') from error
+        raise UsageError('the studio needs packages that are not installed: pip install "pixelrl[studio]"') from error
     if mask is not None and image is None:
         raise UsageError(f"--mask {mask} needs the picture that it belongs to; give it as IMAGE")
     for name, file in (("IMAGE", image), ("--mask", mask)):

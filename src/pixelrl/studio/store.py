@@ -7,11 +7,12 @@ import re
 import secrets
 import shutil
 import struct
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import final
+
+import platformdirs
 
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
@@ -28,13 +29,7 @@ KEPT_FORGOTTEN = 3600.0
 
 def default_folder() -> Path:
     """Where this system keeps what programs remember."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return base / "pixelrl" / "studio"
+    return platformdirs.user_state_path("pixelrl", appauthor=False) / "studio"
 
 
 @final

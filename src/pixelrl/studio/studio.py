@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast, final
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
@@ -309,17 +309,7 @@ def _check_memory(agent: Agent, session: Session) -> None:
         90 * len(agent.actions) * min(TILE * TILE, session.height * session.width)
     )  # bytes of a tile's comparisons
     need = 4 * (at_once * (len(agent.actions) + 8) + values * images) + network
-    free = _free_memory()
-    if free is not None and need > free:
+    free = psutil.virtual_memory().available
+    if need > free:
         has = f"{need / 1e9:.1f} GB of memory are needed for it and {free / 1e9:.1f} GB are free"
         raise InputError(f"{session.folder.document.name}: {has}; cut the picture up")
-
-
-def _free_memory() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError):
-        pass
-    return None
