@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pixelrl
 from pixelrl.edits import load_edits
 from pixelrl.errors import InputError
 from pixelrl.pictures.display import as_stored, orientation_exif, upright
@@ -167,3 +168,22 @@ def test_errors_about_masks_name_the_file(run, photo: Path, tmp_path: Path) -> N
     code, out, _ = run("saliency", photo, "-o", tmp_path / "out.png", "--mask", tmp_path / "corner.png")
     assert code == 0
     assert "corner.png lies on the pixels as they are stored" in out
+
+
+def test_masks_of_edits_painted_on_the_upright_photo(run, photo: Path, tmp_path: Path) -> None:
+    inside = np.zeros((50, 70), bool)
+    inside[10:30, 20:50] = True
+    write_picture(tmp_path / "painted.png", Picture(upright(inside, 6) * np.uint8(255)))
+    (tmp_path / "e.json").write_text(json.dumps([{"region": {"mask": "painted.png"}, "do": {"force": "do nothing"}}]))
+    live, trace, replayed = tmp_path / "live.png", tmp_path / "t.npz", tmp_path / "replayed.png"
+    level = ("--sigma", 20)
+    assert run("denoise", photo, "-o", live, "--edits", tmp_path / "e.json", *level)[0] == 0
+    assert run("denoise", photo, "-o", tmp_path / "plain.png", "--trace", trace, *level)[0] == 0
+    assert run("edit", trace, tmp_path / "e.json", "-o", replayed)[0] == 0
+    before, plain = read_picture(photo).pixels, read_picture(tmp_path / "plain.png").pixels
+    for path in (live, replayed):
+        assert np.array_equal(read_picture(path).pixels[inside], before[inside])
+    assert not np.array_equal(plain[inside], before[inside])
+    with Image.open(photo) as image:
+        again = pixelrl.load("denoise-color", "cpu")(image, sigma=20, edits=tmp_path / "e.json").image
+    assert np.array_equal(np.asarray(again), read_picture(live).pixels)

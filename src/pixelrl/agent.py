@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.edits import Edit, Mask, edits_of
+from pixelrl.edits import Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
@@ -172,6 +172,7 @@ class Agent:
         """
         unpacked = unpack(image)
         tensor = unpacked.tensor.to(self.device)
+        edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         trajectory, final = self.run(tensor, planes, steps, tile, edits, watch, progress)

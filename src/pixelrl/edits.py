@@ -20,6 +20,7 @@ from msgspec.json import schema_components
 from torch import Tensor
 
 from pixelrl.errors import InputError, UsageError
+from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
 from pixelrl.validation import checked
 
@@ -337,6 +338,23 @@ def edits_of(edits: Sequence[Edit] | Edit | str | Path) -> tuple[Edit, ...]:
     raise UsageError(
         f"edits = {str(edits)[:60]} are not edits; give a list of pixelrl.Edit, or the path of a file that holds them"
     )
+
+
+def laid(edits: Sequence[Edit], size: tuple[int, int], orientation: int) -> tuple[Edit, ...]:
+    """Edits whose masks lie on stored pixels, as those do that were painted on the picture as it is seen.
+
+    Args:
+        edits: with masks as they were read.
+        size: height and width of the stored pixels. Masks of this size stay as they are.
+        orientation: of the picture, as EXIF numbers it.
+    """
+    lying = []
+    for edit in edits:
+        if edit.mask is not None and tuple(edit.mask.shape) != size:
+            turned = as_stored(edit.mask, orientation)
+            edit = replace(edit, mask=turned) if tuple(turned.shape) == size else edit
+        lying.append(edit)
+    return tuple(lying)
 
 
 def parse_edits(content: object, folder: Path) -> tuple[Edit, ...]:

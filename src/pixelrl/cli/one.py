@@ -95,9 +95,12 @@ def _run(
     progress: Callable[[float], object],
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report]:
     """The result's pixels, what happened where it is to be kept, the object, and what there is to say."""
+    from pixelrl.edits import laid
+    from pixelrl.pictures.display import orientation_of
     from pixelrl.threads import threads, worthwhile_threads
 
     height, width = picture.pixels.shape[:2]
+    edits = laid(edits, (height, width), orientation_of(picture.exif))
     agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
     given = {name: value for name, value in settings.levels.items() if value != "auto"}
     trace = None

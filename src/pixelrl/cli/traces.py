@@ -89,11 +89,12 @@ def edit(
 
     from dataclasses import replace
 
-    from pixelrl.edits import load_edits
+    from pixelrl.edits import laid, load_edits
     from pixelrl.trace import load_trace, save_trace
 
     recorded = load_trace(trace)
-    trajectory = recorded.trajectory().edited(load_edits(edits))
+    size = recorded.actions.shape[-2:]
+    trajectory = recorded.trajectory().edited(laid(load_edits(edits), size, recorded.orientation))
     edited = replace(recorded, actions=trajectory.actions[:, 0].numpy())
     write_result(output, edited.result(), kind, quality, overwrite=overwrite)
     if edited_trace is not None:

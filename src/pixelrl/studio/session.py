@@ -135,7 +135,7 @@ class Session(Screen):
         trace = load_trace(self.folder.trace)
         if trace.pixels.shape != self.picture.pixels.shape:
             raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
-        recorded = replayed(trace, progress)
+        recorded = replayed(trace.of(self.picture), progress)  # traces of before do not say how the picture lies
         with self.lock:
             document = self._without_unfit(self.folder.document, trace.action_names)
             if document is not self.folder.document:
