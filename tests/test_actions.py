@@ -248,3 +248,18 @@ def test_do_nothing_is_a_light_neutral_grey() -> None:
     color = ACTIONS["do nothing"].color
     assert color[1:3] == color[3:5] == color[5:7]
     assert int(color[1:3], 16) > 200
+
+
+def test_another_default_dtype_changes_no_outcome(generator: torch.Generator) -> None:
+    actions = ActionSet(list(ACTIONS))
+    image = torch.rand((1, 3, 20, 26), generator=generator)
+    image[:, :, 4:9, 4:9] = 1.0  # something to fill
+    before = actions.outcomes(image)
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = actions.outcomes(image)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert after.dtype == torch.float32
+    differing = [name for i, name in enumerate(ACTIONS) if not torch.equal(before[:, i], after[:, i])]
+    assert differing == []

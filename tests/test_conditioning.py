@@ -157,8 +157,10 @@ def test_a_number_that_nobody_estimates_is_a_fault_of_the_kind() -> None:
         Forgotten().values(torch.zeros(1, 1, 2, 2), {})
 
 
-def test_an_episode_has_a_condition_of_four_dimensions() -> None:
+def test_an_episode_has_a_condition_of_four_dimensions(agent: Agent) -> None:
     image = torch.zeros(2, 1, 4, 4)
+    with pytest.raises(ValueError, match=r"a condition is \(b, k, h, w\), or \(b, k, 1, 1\) .* not \(2, 1\)"):
+        agent.run(image, torch.zeros(2, 1))
     with pytest.raises((ValueError, TypeError), match=r"\(b, k, h, w\)|condition"):
         Episode(image, image, torch.zeros(2, 1), torch.ones(2, 1))
 

@@ -24,7 +24,7 @@ from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
 from pixelrl.policies import Policy
 from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
-from pixelrl.tasks.conditioning import Given, find_conditioning, is_auto
+from pixelrl.tasks.conditioning import Given, check_condition, find_conditioning, is_auto
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
 
@@ -94,9 +94,8 @@ class Result(Generic[AnyImage]):
         maps = actions[:, 0].to(torch.uint8).cpu().numpy()
         names, space = self.trajectory.action_names, self.trajectory.space
         mask = None if self.mask is None else self.mask.cpu().numpy()
-        told = dict(self.condition)
-        rest = came.alpha, came.orientation, came.icc_profile
-        return Trace(came.pixels, maps, names, self.policy, told, space, mask, *rest)
+        condition, rest = dict(self.condition), (came.alpha, came.orientation, came.icc_profile)
+        return Trace(came.pixels, maps, names, self.policy, condition, space, mask, *rest)
 
 
 class Agent:
@@ -302,10 +301,12 @@ class Agent:
         Raises:
             InputError: a number of channels that the policy cannot take.
             UsageError: steps or a tile that are no whole number or too small, or an edit that does not fit.
+            ValueError: the condition has not four dimensions.
         """
         num_steps = self.card.num_steps if steps is None else _whole("steps", steps, 0)
         tile = None if tile is None else _whole("tile", tile, 1)
         edits = edits_of(edits)
+        check_condition(condition)
         batch, channels, height, width = image.shape
         trained = self.num_channels
         self._check_channels(image)

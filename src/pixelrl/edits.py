@@ -150,8 +150,8 @@ class Editor:
                 low, high = edit.brightness
                 meets = meets & ((value >= low) & (value <= high)).expand(actions.shape)
             if edit.actions is not None:
-                wanted = torch.tensor([self.names.index(name) for name in edit.actions], device=actions.device)
-                meets = meets & torch.isin(actions, wanted)
+                listed = torch.tensor([self.names.index(name) for name in edit.actions], device=actions.device)
+                meets = meets & torch.isin(actions, listed)
             if edit.steps != "all" and t + 1 not in edit.steps:
                 meets = torch.zeros_like(meets)
             if edit.stop:

@@ -136,8 +136,8 @@ def evaluate_pairs(
             something, or a task that takes no pairs.
     """
     if agent.card.condition is not None:
-        told = agent.conditioning.name
-        raise UsageError(f"policy {agent.name} must be told {told}, which pictures on disk do not say")
+        kind = agent.conditioning.name
+        raise UsageError(f"policy {agent.name} must be told {kind}, which pictures on disk do not say")
     task = _Pairs() if task is None else task
     if not task.from_pairs:
         raise UsageError("this task degrades pictures itself; give it clean ones alone")
@@ -152,8 +152,8 @@ def check_conditioning(agent: Agent, task: Task) -> None:
         UsageError: it must.
     """
     if agent.card.condition not in (None, task.conditioning.reference):
-        told = agent.conditioning.name
-        raise UsageError(f"policy {agent.name} must be told {told}, which this task does not have")
+        kind = agent.conditioning.name
+        raise UsageError(f"policy {agent.name} must be told {kind}, which this task does not have")
 
 
 def play(agent: Agent, task: Task, starts: Iterable[tuple[str, Episode]], ensemble: bool = False) -> Iterator[Outcome]:

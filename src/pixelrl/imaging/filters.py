@@ -112,7 +112,8 @@ def fill_from_unlike(image: Tensor, difference: float = 0.1, size: int = 5) -> I
         for y in range(-radius, radius + 1):
             for x in range(-radius, radius + 1):
                 there = padded[..., radius + y : radius + y + h, radius + x : radius + x + w]
-                weight = math.exp(-0.5 * (x * x + y * y) / (size / 5) ** 2) * ((there - image).abs() > difference)
+                unlike = ((there - image).abs() > difference).to(image.dtype)
+                weight = math.exp(-0.5 * (x * x + y * y) / (size / 5) ** 2) * unlike
                 total += weight * there
                 norm += weight
         return torch.where(norm > 0, total / norm.clamp_min(1e-6), image)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import psnr
-from pixelrl.tasks.conditioning import Conditioning, Nothing
+from pixelrl.tasks.conditioning import Conditioning, Nothing, check_condition
 from pixelrl.types import Condition, Image, Outcomes
 
 
@@ -37,9 +37,7 @@ class Episode:
     reward_scale: Float[Tensor, "b 1"]
 
     def __post_init__(self) -> None:
-        if self.condition.ndim != 4:
-            shape = tuple(self.condition.shape)
-            raise ValueError(f"a condition is (b, k, h, w), or (b, k, 1, 1) for all pixels alike, not {shape}")
+        check_condition(self.condition)
 
 
 class Task(ABC):

@@ -176,6 +176,17 @@ def is_auto(value: object) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
+def check_condition(condition: Tensor) -> None:
+    """Refuse a tensor that is no condition.
+
+    Raises:
+        ValueError: it has not four dimensions.
+    """
+    if condition.ndim != 4:
+        shape = tuple(condition.shape)
+        raise ValueError(f"a condition is (b, k, h, w), or (b, k, 1, 1) for all pixels alike, not {shape}")
+
+
 def constant(image: Image, values: Iterable[Float[Tensor, " b"]]) -> Condition:
     """Numbers as planes that are the same for all pixels: ``(b, k, 1, 1)`` of k tensors ``(b,)``."""
     return torch.stack(tuple(values), 1)[:, :, None, None].to(image)

@@ -63,11 +63,11 @@ def load_pairs(before: Path, after: Path, names: Path | None = None) -> list[Pho
             raise UsageError(f"data.{key} = {folder} is not a folder; give one of pictures")
     first, second = ({path.stem: path for path in _files(folder)} for folder in (before, after))
     try:
-        wanted = sorted(first) if names is None else names.read_text(encoding="utf-8").split()
+        chosen = sorted(first) if names is None else names.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"data.names = {names} cannot be read as text: {error}") from error
     pairs = []
-    for name in wanted:
+    for name in chosen:
         for key, folder, files in (("before", before, first), ("after", after, second)):
             if name not in files:
                 raise UsageError(f"{name} has no picture in data.{key} = {folder}; pairs have the same name in both")

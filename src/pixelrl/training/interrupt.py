@@ -13,13 +13,13 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
     Gives a function that says whether a stop was asked for. Outside the main thread it is never True.
     """
-    asked = False
+    requested = False
 
     def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal requested
+        if requested:
             raise KeyboardInterrupt
-        asked = True
+        requested = True
 
     try:
         old = signal.signal(signal.SIGINT, ask)
@@ -27,6 +27,6 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     try:
-        yield lambda: asked
+        yield lambda: requested
     finally:
         signal.signal(signal.SIGINT, old)
