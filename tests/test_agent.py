@@ -14,13 +14,20 @@ from skimage.color import rgb2lab
 import pixelrl
 from pixelrl.actions import PAPER_NINE
 from pixelrl.agent import Agent
-from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
 from pixelrl.errors import InputError, UsageError
+from pixelrl.evaluate import evaluate
 from pixelrl.imaging.metrics import psnr
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import MODELS
+from pixelrl.importers import import_chainer
 from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.masks import read_mask
+from pixelrl.report.animation import draw
 from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task, TextRemoval
+from pixelrl.training.data import load_pairs, load_photos
+from pixelrl.training.recipe import read_recipe
+from pixelrl.training.shipped import find_recipe
 
 SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 
@@ -338,3 +345,27 @@ def test_progress_goes_from_0_to_1_over_groups_and_symmetries(agent: Agent) -> N
     agent.ensemble(image, sigma=9, tile=20, progress=eight.append)
     assert eight == sorted(eight)
     assert (len(eight), eight[-1]) == (8 * len(shares), 1)
+
+
+def test_every_path_may_be_a_string(agent: Agent, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        PillowImage.fromarray(picture((24, 24), "uint8")).save(tmp_path / folder / "p.png")
+    trace, policy, film, edits = (str(tmp_path / name) for name in ("t.npz", "p.safetensors", "f.gif", "e.json"))
+    Path(edits).write_text('[{"do": {"force": "box"}}]')
+    result = agent(picture((24, 24), "uint8"), sigma=9, edits=edits)
+    pixelrl.save_trace(trace, result.trace())
+    draw(film, pixelrl.load_trace(trace))
+    assert result.trajectory.edited(pixelrl.load_edits(edits)).num_steps == agent.card.num_steps
+    save_policy(policy, agent.policy, agent.card)
+    assert load_policy(policy)[1] == pixelrl.load(policy, "cpu").card == agent.card
+    for path in (trace, film):
+        assert Path(path).exists()
+    folders = str(tmp_path / "a"), str(tmp_path / "b")
+    assert len(load_photos(folders[0])) == len(load_pairs(*folders)) == 1
+    assert read_mask(f"{folders[0]}/p.png").inside.shape == (24, 24)
+    assert len(list(evaluate(agent, folders[0], GaussianDenoising(), 25.0))) == 1
+    assert read_recipe(str(find_recipe("denoise-gray"))).name == "denoise-gray"
+    for read in (import_chainer, read_recipe):
+        with pytest.raises(UsageError, match="nowhere"):
+            read(f"{folders[0]}/nowhere")

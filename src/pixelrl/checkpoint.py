@@ -50,18 +50,19 @@ class PolicyCard:
         return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)}, may_import)
 
 
-def save_policy(path: Path, policy: Policy, card: PolicyCard) -> None:
+def save_policy(path: str | Path, policy: Policy, card: PolicyCard) -> None:
     """Write a policy file (in one piece: to a temporary name, then renamed)."""
-    write_tensors(path, policy.state_dict(), {"format": FORMAT, "content": "policy", **asdict(card)})
+    write_tensors(Path(path), policy.state_dict(), {"format": FORMAT, "content": "policy", **asdict(card)})
 
 
-def load_policy(path: Path, device: torch.device | None = None) -> tuple[Policy, PolicyCard]:
+def load_policy(path: str | Path, device: torch.device | None = None) -> tuple[Policy, PolicyCard]:
     """Read a policy file; the policy is in evaluation mode.
 
     Raises:
         UsageError: not a policy file, truncated, made by a newer version, with unknown actions or weights, or with
             code of a user's own that is not imported (`pixelrl.plugins`).
     """
+    path = Path(path)
     tensors, header = read_tensors(path, "policy")
     try:
         card = PolicyCard(

@@ -76,7 +76,7 @@ class Score:
 
 def evaluate(
     agent: Agent,
-    folder: Path,
+    folder: str | Path,
     task: Task,
     level: float,
     seed: int = 0,
@@ -107,7 +107,7 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     starts = (
         (str(name), task.degrade(_read(path, agent.num_channels), level, generator))
-        for path, name in _pictures(folder)[:limit]
+        for path, name in _pictures(Path(folder))[:limit]
     )
     for outcome in play(agent, task, starts, ensemble):
         yield scored(task, outcome)
@@ -115,8 +115,8 @@ def evaluate(
 
 def evaluate_pairs(
     agent: Agent,
-    folder: Path,
-    degraded: Path,
+    folder: str | Path,
+    degraded: str | Path,
     limit: int | None = None,
     ensemble: bool = False,
     task: Task | None = None,
@@ -141,7 +141,7 @@ def evaluate_pairs(
     task = _Pairs() if task is None else task
     if not task.from_pairs:
         raise UsageError("this task degrades pictures itself; give it clean ones alone")
-    for outcome in play(agent, task, _paired(agent, folder, degraded, limit, task), ensemble):
+    for outcome in play(agent, task, _paired(agent, Path(folder), Path(degraded), limit, task), ensemble):
         yield scored(task, outcome)
 
 

@@ -47,7 +47,7 @@ NUM_STEPS = 5
 """T, with which all of these weights were trained."""
 
 
-def import_chainer(path: Path) -> tuple[FCN, PolicyCard]:
+def import_chainer(path: str | Path) -> tuple[FCN, PolicyCard]:
     """Read one of the authors' files for grey images: plain, with convGRU, or with convGRU and RMC.
 
     Which of them it is follows from the names of the arrays. Every array must be of use, and every
@@ -60,6 +60,7 @@ def import_chainer(path: Path) -> tuple[FCN, PolicyCard]:
         UsageError: the file is no readable ``.npz`` of plain arrays, or a name, shape or value in it is not
             right (the message names the first one and what was expected).
     """
+    path = Path(path)
     arrays = _read_arrays(path)
     recurrent = any(name.startswith(("conv7_U", "conv7_W", "conv8_pi/")) for name in arrays)
     convolution = any(name.startswith("conv_R/") for name in arrays)

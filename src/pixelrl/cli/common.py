@@ -34,7 +34,7 @@ DEVICE_OPTION = click.option(
 THREADS_OPTION = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Threads to compute with.  [default: as many as the cores and the size of a picture are worth]",
+    help="Threads to compute with.  [default: as many as there are cores, fewer for small pictures]",
 )
 FORMAT_OPTION = click.option(
     "--format",
@@ -47,6 +47,16 @@ QUALITY_OPTION = click.option(
     type=click.IntRange(1, 100),
     help="Of JPEG and WebP.  [default: 95; WebP without loss, or 90 if the input had lost something]",
 )
+
+
+def set_threads(number: int | None) -> None:
+    """Compute with so many threads from now on; None for as many as PyTorch takes by itself."""
+    if number is not None:
+        import cv2
+        import torch
+
+        torch.set_num_threads(number)
+        cv2.setNumThreads(number)
 
 
 def complain(message: str) -> None:

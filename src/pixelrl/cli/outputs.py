@@ -12,6 +12,7 @@ import click
 from pixelrl.cli.common import STANDARD, complain, discard
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import check_free
+from pixelrl.pictures.atomic import check_free
 
 if TYPE_CHECKING:
     from pixelrl.pictures.files import Picture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, check_file, complain
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, THREADS_OPTION, check_file, complain, set_threads
 from pixelrl.cli.outputs import check_folder, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
@@ -40,6 +40,7 @@ TASK_OF = {
     "--validate-every", type=click.IntRange(min=1), default=2000, show_default=True, help="Iterations; then it saves."
 )
 @DEVICE_OPTION
+@THREADS_OPTION
 def train(
     recipe: Path | None,
     output: Path | None,
@@ -50,6 +51,7 @@ def train(
     log_every: int,
     validate_every: int,
     device: str,
+    threads: int | None,
 ) -> int:
     """Train a policy from a RECIPE: a TOML file, or the name of a shipped one, for instance denoise-gray.
 
@@ -80,6 +82,7 @@ def train(
         plan = recipe_of(output / STATE_FILE, overrides)
     if not resume and (output / STATE_FILE).exists():
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
+    set_threads(threads)
     place = own_device(choose_device(device))
     with joined(place) as processes:
         trainer = Trainer(plan, output, place, log_every, validate_every, processes)
@@ -142,6 +145,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.option("--json", "json_file", type=PATH, help="Also write everything to this file.")
 @click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @DEVICE_OPTION
+@THREADS_OPTION
 def evaluate(
     policy: str,
     data: Path,
@@ -158,6 +162,7 @@ def evaluate(
     json_file: Path | None,
     overwrite: bool,
     device: str,
+    threads: int | None,
 ) -> None:
     """Measure a POLICY (a shipped name or a file) by the paper's protocol.
 
@@ -192,6 +197,7 @@ def evaluate(
     from pixelrl.tasks import build_task
 
     task = None if kind is None and not given else build_task(kind or TASK_OF[given[0][0]], {})
+    set_threads(threads)
     agent = load(policy, device)
     settings: dict[str, object] = {"ensemble": ensemble}
     if degraded is not None:

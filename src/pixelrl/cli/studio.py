@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, check_file, complain
+from pixelrl.cli.common import DEVICE_OPTION, PATH, THREADS_OPTION, check_file, complain, set_threads
 from pixelrl.errors import UsageError
 
 
@@ -21,6 +21,7 @@ from pixelrl.errors import UsageError
 @click.option("--max-megapixels", type=click.FloatRange(min=0.001), default=24, show_default=True, help="Of a picture.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @DEVICE_OPTION
+@THREADS_OPTION
 def studio(
     image: Path | None,
     mask: Path | None,
@@ -30,6 +31,7 @@ def studio(
     max_megapixels: float,
     no_browser: bool,
     device: str,
+    threads: int | None,
 ) -> None:
     """See and steer in the browser what every pixel does.
 
@@ -48,6 +50,8 @@ def studio(
     for name, file in (("IMAGE", image), ("--mask", mask)):
         if file is not None:
             check_file(file, name, "a picture")
+
+    set_threads(threads)
 
     from pixelrl.pictures.files import read_picture
     from pixelrl.pictures.masks import read_mask

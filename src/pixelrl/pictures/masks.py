@@ -91,7 +91,7 @@ def pillow_mask(image: PillowImage.Image, size: tuple[int, int], orientation: in
     return next(iter(mask.fitting(size, orientation)), mask.inside)
 
 
-def read_mask(path: Path) -> MaskFile:
+def read_mask(path: str | Path) -> MaskFile:
     """A picture as a mask, by the rules of `inside_of`. Raises InputError if it is no picture."""
     from pixelrl.pictures.files import read_picture  # for arrays in memory, no format of files need be loaded
 

@@ -30,7 +30,7 @@ _INK, _QUIET, _RULE, _PAPER = "#1a1a1a", "#6b6b6b", "#d8d8d8", "#f4f2ec"
 _MILLISECONDS, _LAST = 1400, 3500
 
 
-def draw(path: Path, trace: Trace, reference: Array | None = None, *, overwrite: bool = False) -> None:
+def draw(path: str | Path, trace: Trace, reference: Array | None = None, *, overwrite: bool = False) -> None:
     """Draw a trace to a file: an animation for the endings in `ANIMATED`, for others a `pixelrl.report.strip.strip`.
 
     Args:
@@ -43,6 +43,7 @@ def draw(path: Path, trace: Trace, reference: Array | None = None, *, overwrite:
         InputError: the reference has another shape, or is not an image.
         UsageError: a file that exists, cannot be written, or has an unknown ending.
     """
+    path = Path(path)
     if path.suffix.lower() not in ANIMATED:
         write_picture(path, Picture(np.asarray(strip(trace, reference).convert("RGB"))), overwrite=overwrite)
         return

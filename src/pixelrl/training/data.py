@@ -32,12 +32,13 @@ class Photo:
     scale: float = 1.0
 
 
-def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
+def load_photos(folder: str | Path, num_channels: int = 1) -> list[Photo]:
     """Read every picture of a folder as 8 bit, grey or RGB, in the order of their names.
 
     Raises:
         UsageError: no such folder, or nothing in it that can be read.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"data folder {folder} does not exist; give a folder of clean pictures as data.folder")
     read = ((path.name, _read(path, num_channels)) for path in _files(folder))
@@ -47,7 +48,7 @@ def load_photos(folder: Path, num_channels: int = 1) -> list[Photo]:
     return photos
 
 
-def load_pairs(before: Path, after: Path, names: Path | None = None) -> list[Photo]:
+def load_pairs(before: str | Path, after: str | Path, names: str | Path | None = None) -> list[Photo]:
     """Read pictures and their partners of the same name (the ending may differ), each pair as one photo of 6 channels.
 
     Args:
@@ -58,12 +59,13 @@ def load_pairs(before: Path, after: Path, names: Path | None = None) -> list[Pho
     Raises:
         UsageError: no such folder; a picture without a partner, of another size, or unreadable: each is named.
     """
+    before, after = Path(before), Path(after)
     for key, folder in (("before", before), ("after", after)):
         if not folder.is_dir():
             raise UsageError(f"data.{key} = {folder} is not a folder; give one of pictures")
     first, second = ({path.stem: path for path in _files(folder)} for folder in (before, after))
     try:
-        chosen = sorted(first) if names is None else names.read_text(encoding="utf-8").split()
+        chosen = sorted(first) if names is None else Path(names).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"data.names = {names} cannot be read as text: {error}") from error
     pairs = []

@@ -168,7 +168,7 @@ _REMOVED: dict[tuple[str, str], tuple[object, str]] = {
 """Settings that older recipes may have: the only value that still means something, and what there is instead."""
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``a.b=c`` overrides, whose right-hand sides are TOML values or bare strings.
 
     Modules that it names (``module:Class``) are from now on looked for in its folder, too.
@@ -176,6 +176,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UsageError: no such file, not TOML, an unknown key or a value of the wrong type or out of range, each named.
     """
+    path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -14,7 +14,7 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def find_recipe(recipe: Path) -> Path:
+def find_recipe(recipe: str | Path) -> Path:
     """The file of a shipped recipe's name, or a recipe itself.
 
     ``recipes/NAME.toml``, where recipes once were in a checkout, is the shipped one too, unless there is such a file.
@@ -22,6 +22,7 @@ def find_recipe(recipe: Path) -> Path:
     Raises:
         UsageError: neither of them.
     """
+    recipe = Path(recipe)
     shipped = shipped_recipes()
     if str(recipe) in shipped:
         return shipped[str(recipe)]

@@ -64,14 +64,14 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        folder: Path,
+        folder: str | Path,
         device: torch.device,
         log_every: int = 100,
         validate_every: int = 2000,
         processes: Processes = ALONE,
     ) -> None:
         recipe = recipe_from_dict(recipe.as_dict(), "the recipe")  # one that was made in Python is checked here
-        self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
+        self.recipe, self.folder, self.device, self.processes = recipe, Path(folder), device, processes
         if recipe.data.batch % processes.world:
             raise UsageError(
                 f"data.batch = {recipe.data.batch} cannot be shared evenly by {processes.world} processes; "
