@@ -273,6 +273,7 @@ def test_standard_streams_where_they_make_no_sense(
         (("-", folder / "a.png", "-o", tmp_path / "out"), "give it alone"),
         ((folder, "-o", "-"), "standard output holds one picture"),
         ((folder / "a.png", "-o", "-", "--json"), "--json"),
+        ((folder / "a.png", "-o", "x.png", "--condition", "gain=2.5"), "--condition gain=2.5 cannot be used: policy"),
         ((folder / "a.png", "-o", "x.png", "--trace", "-"), "--trace -: this cannot be written to standard output"),
         ((folder / "a.png", "-o", "x.png", "--edits", "-"), "--edits -: this is not read from standard input"),
     ]:
@@ -299,6 +300,8 @@ def test_format_quality_and_depth(clean: Run, folder: Path, tmp_path: Path) -> N
     assert (deep % 257).any()  # not just 8 bits, stretched
     assert clean(tmp_path / "deep.png", "-o", tmp_path / "flat.png", "--bit-depth", 8)[0] == 0
     assert pixelrl.pictures.files.read_picture(tmp_path / "flat.png").pixels.dtype == np.uint8
+    code, _, err = clean(folder / "a.png", "-o", tmp_path / "x.png", "--quality", 50)
+    assert (code, "--quality is for JPEG and WebP" in err) == (2, True)
     code, _, err = clean(folder / "a.png", "-o", tmp_path / "x.png", "--format", "jpeg")
     assert (code, "--format jpeg and the ending of -o" in err) == (2, True)
     code, _, err = clean(folder / "a.png", "-o", tmp_path / "x.jpg", "--bit-depth", 16)

@@ -222,6 +222,11 @@ def test_the_object_is_told_and_written(run: Run, editor: Path, photo: Path, tmp
     assert (code, "--mask" in err) == (2, True)
 
 
+def test_a_policy_that_edits_no_saliency_is_refused_by_its_name(run: Run, photo: Path, tmp_path: Path) -> None:
+    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", "denoise-color")
+    assert (code, "policy denoise-color edits no saliency; give --policy one that does" in err) == (2, True)
+
+
 def test_looks_are_found_by_the_name_that_is_listed(run: Run, photo: Path, tmp_path: Path) -> None:
     assert run("enhance", photo, "-o", tmp_path / "a.png", "--style", "enhance-watercolor")[0] == 0
     assert run("enhance", photo, "-o", tmp_path / "b.png", "--style", "watercolor")[0] == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, check_file, read_reference
+from pixelrl.cli.common import DEVICE_OPTION, PATH, STANDARD, check_file, read_reference
 from pixelrl.cli.outputs import check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.policy_files import find_policy, shipped_policies
@@ -47,9 +47,9 @@ def explain(
     """Explain a TRACE: one HTML page to look into, or (by the ending of -o) a sheet or an animation."""
     check_file(trace, "trace", "a trace, as --trace writes it")
     ending = output.suffix.lower()
-    if ending not in _ENDINGS:
+    if output != STANDARD and ending not in _ENDINGS:
         raise UsageError(f"{output}: the ending {output.suffix!r} is not known; {', '.join(_ENDINGS)} can be written")
-    if ending != ".html":
+    if output != STANDARD and ending != ".html":
         for name, value in {"--policy": policy, "--region": region}.items():
             if value is not None:
                 raise UsageError(f"{name} is for the page; leave it out, or give -o a name that ends in .html")

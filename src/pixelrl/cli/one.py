@@ -50,13 +50,11 @@ def work_on(
     order = list(DEPTHS.values())
     if order.index(depth) > order.index(own_depth):
         picture = picture.with_dtype(depth)  # beforehand: results are rounded to the depth that came in
-    began = time.perf_counter()
     try:
         mask, said = _given_mask(settings, picture)
         image, trace, mask, report = _run(picture, work, settings, mask, edits, progress)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
-    report["seconds"] = round(time.perf_counter() - began, 3)
     result = picture.with_pixels(image).with_dtype(depth)
     if job.target == STANDARD:
         data, lost = encode(result, work.kind or kind or "png", quality=work.quality, name="-o -")
@@ -103,7 +101,7 @@ def _run(
     edits = laid(edits, (height, width), orientation_of(picture.exif))
     agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
     given = {name: value for name, value in settings.levels.items() if value != "auto"}
-    trace = None
+    trace, began = None, time.perf_counter()
     with threads(work.threads or worthwhile_threads(height * width)):
         if agent.takes_mask and mask is None:
             mask = agent.find_object(picture.pixels)
@@ -115,6 +113,7 @@ def _run(
             result = agent(picture.pixels, steps=work.steps, edits=edits, mask=mask, condition=given, progress=progress)
             image, told = result.image, dict(result.condition)
             trace = None if work.trace is None else result.trace().of(picture)
+    seconds = time.perf_counter() - began
     report: Report = {
         "policy": agent.name,
         **told,
@@ -122,6 +121,7 @@ def _run(
         "estimated": [name for name in told if name not in given],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "ensemble": work.ensemble,
+        "seconds": round(seconds, 3),
         "trace": None if work.trace is None else str(work.trace),
     }
     return image, trace, mask, report
@@ -168,7 +168,8 @@ def sentence(report: Report) -> str:
     assert isinstance(condition, dict)
     assert isinstance(estimated, list)
     for name, value in condition.items():
-        words += f", {name} {value:.4g}{' (estimated)' if name in estimated else ''}"
+        number = f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
+        words += f", {name} {number}{' (estimated)' if name in estimated else ''}"
     thing = report.get("object")
     if isinstance(thing, dict):
         x0, y0, x1, y1 = thing["box"]

@@ -12,7 +12,6 @@ import click
 from pixelrl.cli.common import STANDARD, complain, discard
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import check_free
-from pixelrl.pictures.atomic import check_free
 
 if TYPE_CHECKING:
     from pixelrl.pictures.files import Picture
@@ -50,9 +49,11 @@ def write_result(output: Path, picture: Picture, kind: str | None, quality: int 
     Raises:
         UsageError: it cannot be written there.
     """
-    from pixelrl.pictures.files import encode, write_picture
+    from pixelrl.pictures.files import encode, format_by_suffix, write_picture
 
     check_kind(output, kind)
+    if quality is not None and (kind or format_by_suffix(output) or "png") not in ("jpeg", "webp"):
+        raise UsageError("--quality is for JPEG and WebP; leave it out, or give --format jpeg or webp")
     if output == STANDARD:
         data, lost = encode(picture, kind or "png", quality=quality, name="-o -")
         write_standard_output(data)

@@ -23,7 +23,7 @@ def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> 
     from pixelrl.pictures.files import SUFFIXES
 
     check_file(trace, "trace", _TRACE)
-    if output.suffix.lower() not in (*SUFFIXES, ".gif"):
+    if output != STANDARD and output.suffix.lower() not in (*SUFFIXES, ".gif"):
         known = ", ".join((*SUFFIXES, ".gif"))
         raise UsageError(f"{output}: the ending {output.suffix!r} is not known; {known} can be written")
     check_place(output, overwrite=overwrite)

@@ -50,6 +50,8 @@ def run(work: Work, settings: Settings) -> int:
         if taken:
             more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
             raise UsageError(f"{taken[0]} exists{more}; give --overwrite to replace it or --skip-existing to leave it")
+    if work.quality is not None and jobs and not any(_has_quality(job, work.kind) for job in jobs):
+        raise UsageError("--quality is for JPEG and WebP; leave it out, or give --format jpeg or webp")
     for option, path in (("--trace", work.trace), ("--save-mask", settings.save_mask)):
         if path is not None:
             _check_beside(option, path, jobs, work.overwrite)
@@ -60,6 +62,13 @@ def run(work: Work, settings: Settings) -> int:
     if not alone:
         complain(_closing(counts, len(listing.others), len(listing.results)))
     return code or (EXIT_INPUTS if counts["failed"] else 0)
+
+
+def _has_quality(job: Job, kind: str | None) -> bool:
+    from pixelrl.pictures.files import format_by_suffix
+
+    known = kind or format_by_suffix(job.source if job.target == STANDARD else job.target)
+    return known in ("jpeg", "webp") or (known is None and job.source == STANDARD)
 
 
 def _through(jobs: list[Job], work: Work, settings: Settings, counts: Counter[str]) -> int:
@@ -164,11 +173,13 @@ def _check_policies(settings: Settings) -> None:
         if settings.mask is not None and takes != "strength":
             raise UsageError(f"--mask {settings.mask} cannot be used: policy {policy} takes none; leave --mask out")
         for name, value in settings.levels.items():
-            if value != "auto" and name != takes:
-                raise UsageError(
-                    f"--{name} {value:g} cannot be used: policy {policy} takes {takes or 'no noise level'}; "
-                    f"leave --{name} out"
-                )
+            if value == "auto" or name == takes:
+                continue
+            if name == "strength":  # which has a default
+                raise UsageError(f"policy {policy} edits no saliency; give --policy one that does, as saliency-edit")
+            option = f"--{name} {value:g}" if name in _LEVELS else f"--condition {name}={value:g}"
+            level = takes or "no noise level"
+            raise UsageError(f"{option} cannot be used: policy {policy} takes {level}; leave {option.split()[0]} out")
 
 
 def _check_beside(option: str, path: Path, jobs: Sequence[Job], overwrite: bool) -> None:
