@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as some
 from PIL import Image
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.files import READABLE, SUFFIXES, Picture, read_picture, write_picture
+from pixelrl.pictures.files import READABLE, SUFFIXES, Picture, decode, encode, read_picture, write_picture
 from pixelrl.pictures.metadata import Extra
 from profiles import display_p3
 from test_picture_formats import chunks, encoded, exif_block, noise, png, read_bytes, same
@@ -153,6 +155,15 @@ def test_a_jpeg_comes_back_with_all_that_it_says(tmp_path: Path) -> None:
     assert again.dpi == pytest.approx((300, 150), abs=0.02)
 
 
+@pytest.mark.parametrize("dpi", [(0.1, 0.1), (300, 70_000)])
+def test_resolutions_that_a_jpeg_cannot_say(tmp_path: Path, dpi: tuple[float, float]) -> None:
+    picture = Picture(noise(9, 7, 3), extra=Extra(dpi=dpi))
+    assert write_picture(tmp_path / "a.jpg", picture) == ("JPEG has no place for dots per inch: left out",)
+    for suffix in (".png", ".tif"):
+        assert write_picture(tmp_path / f"a{suffix}", picture) == ()
+        assert read_picture(tmp_path / f"a{suffix}").extra.dpi == pytest.approx(dpi, abs=0.03)
+
+
 def test_xmp_that_does_not_fit(tmp_path: Path) -> None:
     longer = XMP + b" " * 66_000
     picture = Picture(noise(9, 7, 3), extra=Extra(xmp=longer))
@@ -191,6 +202,9 @@ def test_bmp_and_gif(tmp_path: Path) -> None:
     same(picture, rgb)
     assert picture.extra.dpi == pytest.approx((300, 300), abs=0.02)
     same(read_bytes(tmp_path, encoded(grey, "BMP")), grey)
+    nothing = bytearray(encoded(grey, "BMP"))
+    nothing[38:46] = bytes(8)  # pixels per metre
+    assert read_bytes(tmp_path, bytes(nothing)).extra.dpi is None
     same(read_bytes(tmp_path, encoded(grey > 127, "BMP")), np.where(grey > 127, 255, 0).astype(np.uint8))
     palette = Image.fromarray(rgb).quantize(16)
     for kind in ("BMP", "GIF"):
@@ -267,3 +281,16 @@ def test_damaged_exif_costs_no_word(run, tmp_path: Path) -> None:
         code, _, said = run("denoise", tmp_path / f"in.{suffix}", "-o", tmp_path / f"out.{suffix}", "--sigma", 5)
         assert code == 0
         assert "arning" not in said
+
+
+KINDS = [b"gAMA", b"cHRM", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"sRGB"]
+
+
+@given(some.lists(some.tuples(some.sampled_from(KINDS), some.binary(max_size=40)), max_size=4))
+def test_whatever_a_png_says_costs_no_picture(added: list[tuple[bytes, bytes]]) -> None:
+    picture = decode(with_chunks(*added), "a.png")
+    assert np.array_equal(picture.pixels, noise(9, 7, 3))
+    for kind in ("png", "jpeg", "tiff", "webp"):
+        data, notes = encode(picture, kind)
+        assert decode(data, "b").pixels.shape == (9, 7, 3)
+        assert len(notes) <= 1

@@ -10,6 +10,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,8 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
+from pixelrl.pictures.display import orientation_exif
+from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.policies import Policy
 from pixelrl.rollout import Trajectory
@@ -36,6 +39,7 @@ from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.state import symbol
 from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits
+from pixelrl.trace import load_trace, save_trace
 from tabs import TOKEN, Tab, call, served
 
 NAMES = (
@@ -372,6 +376,17 @@ def test_formats_that_are_only_read_are_saved_as_png(store: Store, agent: Agent,
     assert (export.name, export.kind) == ("photo-result.png", "image/png")
     assert cv2.imdecode(np.frombuffer(export.data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (40, 52, 3)
     assert np.array_equal(store.open(folder.id).picture(10**6).pixels, picture.pixels)
+
+
+def test_sessions_of_before_know_how_their_picture_lies(store: Store, agent: Agent, tmp_path: Path) -> None:
+    write_picture(tmp_path / "side.png", Picture(noise(40, 52), exif=orientation_exif(6)))
+    folder, picture = store.create((tmp_path / "side.png").read_bytes(), "side.png", 10**6)
+    session = Session(folder, picture)
+    session.run(agent, 25.0, quiet)
+    save_trace(folder.trace, replace(load_trace(folder.trace), orientation=1))  # as it was saved once
+    again = Session(store.open(folder.id), picture)
+    again.resume(quiet)
+    assert again.result()[0].orientation == 6
 
 
 @pytest.mark.parametrize("identity", ["..", "../x", "", "0123456789ABCDEF", "0123456789abcdef/..", "0" * 16])

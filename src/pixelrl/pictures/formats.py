@@ -173,6 +173,7 @@ def _extra(image: ImageFile.ImageFile) -> tuple[Extra, tuple[str, ...]]:
     comment = _decoded(comment) if isinstance(comment, bytes) else comment
     if image.format != "JPEG":
         dpi = info.get("dpi") if image.format == "BMP" else None
+        dpi = dpi if dpi and min(dpi) > 0 else None  # 0 says nothing
         return Extra(dpi=dpi, xmp=info.get("xmp") or None, comment=comment or None), ()
     xmp, iptc, lost = None, None, []
     notes: tuple[str, ...] = ()

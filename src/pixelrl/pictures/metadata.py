@@ -55,6 +55,8 @@ class Extra:
         places = set(_PLACES[kind])
         if kind == "JPEG" and len(self.xmp or b"") > _SEGMENT - len(XMP_HEAD):
             places.discard("xmp")
+        if kind == "JPEG" and self.dpi and not all(1 <= round(number) <= 65535 for number in self.dpi):
+            places.discard("dpi")
         if kind == "JPEG" and len((self.comment or "").encode()) > _SEGMENT:
             places.discard("comment")
         whole = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "lost"}
