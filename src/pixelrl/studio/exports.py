@@ -17,6 +17,7 @@ from pixelrl.errors import UsageError
 from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
+from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Session
 from pixelrl.trace import Trace, save_trace
 
@@ -111,14 +112,15 @@ def edits(session: Session) -> Export:
     return Export(f"{session.folder.stem}-edits.zip", "application/zip", file.getvalue())
 
 
-def report(session: Session) -> Export:
-    """One page that explains what happened, with the edits."""
+def report(session: Session, progress: Progress) -> Export:
+    """One page that explains what happened, with the edits. It takes long: ``progress`` is told how far it is."""
     try:
         from pixelrl.report.page import report_html
     except ImportError as error:
         raise UsageError(f"this installation cannot write reports: {error}") from error
-    happened, _ = session.result()
-    page = report_html(happened)
+    progress(0.0, "computing the exact result")
+    happened, _ = session.result(lambda: progress(0.0, "computing the exact result"))
+    page = report_html(happened, progress=lambda share: progress(share, "writing the report"))
     return Export(f"{session.folder.stem}-report.html", "text/html; charset=utf-8", page.encode())
 
 
@@ -128,8 +130,8 @@ EXPORTS: dict[str, Callable[[Session], Export]] = {
     "trace": trace,
     "edits": edits,
     "object": object_mask,
-    "report": report,
 }
+"""What is made at once; a `report` is made as a job."""
 
 
 def _through_file(suffix: str, write: Callable[[Path], object]) -> bytes:

@@ -26,7 +26,7 @@ from pixelrl.errors import PixelRLError, UsageError
 from pixelrl.pictures.display import orientation_of
 from pixelrl.studio import requests
 from pixelrl.studio.document import StaleError
-from pixelrl.studio.exports import EXPORTS
+from pixelrl.studio.exports import EXPORTS, Export
 from pixelrl.studio.folder import small_png
 from pixelrl.studio.guard import App, Guard
 from pixelrl.studio.preview import parse_box
@@ -90,6 +90,7 @@ class _Served:
             "/api/object": lambda request, _: _raw(self._shown(request).wanted_object()[..., None].view(np.uint8)),
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
+            "/api/report": lambda request, _: _file(self.studio.report(self._shown(request).folder.id)),
             "/api/export/{what}": self.export,
         }
         post: dict[str, Answer] = {
@@ -102,6 +103,7 @@ class _Served:
                 requests.SameIt,
                 lambda asked: self._used(asked).same_action(asked.step, asked.x, asked.y, asked.channel),
             ),
+            "/api/report": self._doing(requests.OfSession, self.make_report),
             "/api/resume": self._doing(requests.Named, self.resume),
             "/api/forget": self._doing(requests.Named, self.forget),
             "/api/restore": self._doing(requests.Named, self.restore),
@@ -199,6 +201,9 @@ class _Served:
     def run(self, asked: requests.RunIt) -> object:
         return {"job": self.studio.run(asked.session, asked.policy, asked.level, asked.keep).number}
 
+    def make_report(self, asked: requests.OfSession) -> object:
+        return {"job": self.studio.make_report(asked.session).number}
+
     def resume(self, asked: requests.Named) -> object:
         return {"job": self.studio.resume(asked.id, asked.session).number}
 
@@ -244,12 +249,9 @@ class _Served:
         if not self.large.acquire(blocking=False):
             raise BusyError("another export is being made; wait until it is done")
         try:
-            made = EXPORTS[what](self._shown(request))
+            return _file(EXPORTS[what](self._shown(request)))
         finally:
             self.large.release()
-        quoted = urllib.parse.quote(made.name)
-        headers = {"content-disposition": f"attachment; filename*=UTF-8''{quoted}", "x-name": quoted}
-        return Response(made.data, media_type=made.kind, headers=headers)
 
 
 async def _body(request: Request, limit: int, limits: Limits) -> bytes:
@@ -278,6 +280,13 @@ def _raw(array: Any) -> Response:
     """``(h, w, c)`` bytes, and their shape in a header."""
     headers = {"x-shape": ",".join(str(n) for n in array.shape)}
     return Response(np.ascontiguousarray(array).tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+def _file(made: Export) -> Response:
+    """A file for the browser to keep."""
+    quoted = urllib.parse.quote(made.name)
+    headers = {"content-disposition": f"attachment; filename*=UTF-8''{quoted}", "x-name": quoted}
+    return Response(made.data, media_type=made.kind, headers=headers)
 
 
 def _error(status: int, sentence: str, reason: str | None = None) -> Response:

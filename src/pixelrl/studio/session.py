@@ -9,7 +9,7 @@ Every change is on the disk before anything is computed from it. Where a session
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -23,7 +23,6 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space
 from pixelrl.pictures.arrays import Array, tensor_to_array
 from pixelrl.pictures.formats import Picture
-from pixelrl.rollout import Trajectory
 from pixelrl.studio.changes import Change, Redo, Switch, Tell, Undo, changed
 from pixelrl.studio.document import Document, StaleError
 from pixelrl.studio.exact import ExactReplay
@@ -320,31 +319,48 @@ class Session(Screen):
         if self.folder.document.requested is not None:
             raise UsageError("the policy is still at work with what you changed; wait until it is done")
 
-    def result(self) -> tuple[Trace, Array]:
+    def require_result(self) -> None:
+        """Refuse where there is no result, or none that belongs to what is asked for.
+
+        Raises:
+            UsageError: nothing was run yet, or the policy is still at work.
+        """
+        self._names()
+        self.require_nothing_requested()
+        if self.mode == "live" and self.reaction is None:
+            raise UsageError("the policy is still reacting to the last edit; wait until it is done")
+
+    def result(self, after_step: Callable[[], object] = lambda: None) -> tuple[Trace, Array]:
         """What happened with the edits, and the pixels that came of it, exactly: it may take seconds.
 
         In *replay* this is what ``pixelrl edit`` gives, in *live* what ``--edits`` does on the command line.
+
+        Args:
+            after_step: called after every step that had to be computed; what it raises ends the work.
+
+        Raises:
+            UsageError: nothing was run yet, or the policy is still at work.
         """
         with self.lock:
-            self._names()
-            self.require_nothing_requested()
+            self.require_result()
             recorded, reaction, edits, exact = self.recorded, self.reaction, self.edits, self._exact
+            live = self.mode == "live"
             frames = self.preview.frames if self.preview is not None else None
             if exact and frames is not None and edits:
                 # A copy: the next edit writes into the shown ones.
                 frames = Frames([frames.images[-1].clone()], frames.actions.clone())
         assert recorded is not None
         assert frames is not None
-        if self.mode == "live":
-            if reaction is None:
-                raise UsageError("the policy is still reacting to the last edit; wait until it is done")
+        if live:
+            assert reaction is not None
             return reaction.trace, self._pixels(reaction.frames)
         if not edits:
             return recorded.trace, self._pixels(recorded.frames)
         if not exact:
-            trajectory: Trajectory = recorded.trace.trajectory().edited(within(edits, len(recorded.trace.actions)))
-            edited = replace(recorded.trace, actions=trajectory.actions[:, 0].numpy())
-            return edited, edited.replay()
+            replay = ExactReplay(recorded.frames, recorded.trace.action_names, edits)
+            while replay.step():
+                after_step()
+            frames = replay.frames
         return replace(recorded.trace, actions=frames.actions[:, 0].numpy().copy()), self._pixels(frames)
 
     def _pixels(self, frames: Frames) -> Array:

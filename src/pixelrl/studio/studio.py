@@ -15,6 +15,7 @@ from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.errors import InputError, PixelRLError, UsageError
 from pixelrl.studio.document import StaleError
+from pixelrl.studio.exports import Export, report
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.state import Json, job_state, offer, policy_state, session_state
@@ -68,6 +69,7 @@ class Studio:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.RLock()
         self._agents: dict[str, Agent] = {}
+        self._reports: dict[str, Export] = {}
         self._loading = threading.Lock()
 
     # --- Open sessions ----------------------------------------------------------------------------
@@ -179,6 +181,7 @@ class Studio:
     def _close(self, identity: str) -> None:
         if self.worker.works_on(identity):
             raise UsageError("the studio is at work on this session; wait until it is done, or cancel it")
+        self._reports.pop(identity, None)
         self._sessions.pop(identity).close()
 
     # --- Work -------------------------------------------------------------------------------------
@@ -230,6 +233,33 @@ class Studio:
             branch.notices.append(f"{left} or step; the session before is in the list, with all of them")
         return branch
 
+    def make_report(self, identity: str) -> Job:
+        """Write the report on a session; `report` gives it when the job is done.
+
+        Raises:
+            UsageError: nothing was run yet, or the policy is still at work.
+            BusyError: something else is being done.
+        """
+        session = self.session(identity, use=True)
+        session.require_result()
+
+        def do(progress: Progress) -> str:
+            self._reports[identity] = report(session, progress)
+            return identity
+
+        return self.worker.submit("writing the report", identity, do)
+
+    def report(self, identity: str) -> Export:
+        """The report that was made last of a session; it is given once.
+
+        Raises:
+            UsageError: there is none.
+        """
+        made = self._reports.pop(identity, None)
+        if made is None:
+            raise UsageError("the report has not been made yet")
+        return made
+
     def cancel(self, identity: str) -> None:
         """What is being done for this session is no longer wanted."""
         session, job = self.session(identity), self.worker.job
@@ -259,7 +289,10 @@ class Studio:
         """A shipped policy, loaded once."""
         with self._loading:
             if name not in self._agents:
-                self._agents[name] = load(name, self.device)
+                agent = load(name, self.device)
+                for module in agent.policy.modules():  # a tile takes seconds, a layer of it does not
+                    module.register_forward_pre_hook(lambda *_: self.worker.check())
+                self._agents[name] = agent
             return self._agents[name]
 
     def policies(self) -> list[Json]:
@@ -286,11 +319,12 @@ class Studio:
             ClosedError: the session is not open.
         """
         session = self.session(identity) if identity is not None or self._sessions else None
+        now = self.worker.job  # before the outcomes: where there is no job any more, its outcome is there
         outcome = None if job is None else self.worker.outcomes.get(job)
         return {
             "session": None if session is None else session_state(session),
             "changed": [] if session is None or since is None else [list(box) for box in session.changed_since(since)],
-            "job": job_state(self.worker.job),
+            "job": job_state(now),
             "outcome": None if outcome is None else {"session": outcome.session, "error": outcome.error},
             "error": self.worker.errors.get(None if session is None else session.folder.id),
         }

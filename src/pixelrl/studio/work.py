@@ -116,6 +116,12 @@ class Worker(threading.Thread):
             if self.job is not None and (session is None or self.job.session == session):
                 self.job.cancelled.set()
 
+    def check(self) -> None:
+        """Called by the job at hand, wherever it is: end it if it was cancelled."""
+        job = self.job
+        if threading.current_thread() is self and job is not None and job.cancelled.is_set():
+            raise CancelledError
+
     def works_on(self, session: str) -> bool:
         """Whether the job at hand is one of this session."""
         job = self.job

@@ -58,8 +58,8 @@ export async function picture(path) {
   return URL.createObjectURL(await (await request("GET", about(path))).blob());
 }
 
-export async function download(path) {
-  const answer = await request("GET", about(path));
+export async function download(path, session) {
+  const answer = await request("GET", about(path, session));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
   link.download = decodeURIComponent(answer.headers.get("X-Name"));

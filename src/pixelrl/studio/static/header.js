@@ -110,7 +110,8 @@ $("#help-open").onclick = () => $("#help").showModal();
 store.subscribe(["job"], ({ job }) => {
   $("#working").hidden = !job;
   if (!job) return;
-  $("#working-said").textContent = job.kind === "live" ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
+  $("#working-said").textContent = job.kind === "live" && !job.cancelling ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
+  $("#cancel").disabled = Boolean(job.cancelling);
   $("#working .track").classList.toggle("unsure", job.share === 0);
   $("#working .track i").style.width = `${100 * job.share}%`;
 });

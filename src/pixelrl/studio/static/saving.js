@@ -4,12 +4,13 @@ import { download } from "./api.js";
 import { $, element } from "./dom.js";
 import { attempt, say } from "./messages.js";
 import { phase, store } from "./store.js";
+import { report } from "./sync.js";
 
 export async function save(what) {
   menu(false);
   if (phase(store.state) !== "ran") return;
-  say("Computing the exact result…", "note");
-  const name = await attempt(() => download(`/api/export/${what}`));
+  say(what === "report" ? "Writing the report…" : "Computing the exact result…", "note");
+  const name = await (what === "report" ? report() : attempt(() => download(`/api/export/${what}`)));
   if (name) say(`Saved ${name}.`, "note");
 }
 

@@ -1,6 +1,6 @@
 // What is said between the page and the studio: changes go there, and its state comes back.
 
-import { get, post, upload } from "./api.js";
+import { download, get, post, upload } from "./api.js";
 import { inkOn } from "./dom.js";
 import { Film } from "./film.js";
 import { attempt, say } from "./messages.js";
@@ -133,11 +133,16 @@ async function reopened(id) {
   return found;
 }
 
+// The page asks how far it is from here on.
+function begun(job) {
+  if (store.state.job === null) store.update({ job: { number: job, kind: "", share: 0, label: "waiting" } });
+  poll();
+}
+
 // Show what comes of a job, unless this tab shows something else by then.
 async function follow(job) {
   const { session } = store.state;
-  if (store.state.job === null) store.update({ job: { number: job, kind: "", share: 0, label: "waiting" } });
-  poll();
+  begun(job);
   const found = await outcome(job);
   if (!found || store.state.session?.id !== session?.id) return;
   sent++;
@@ -201,6 +206,16 @@ export const run = (policy, level, keep) => attempt(async () => {
 export const resume = (id) => attempt(async () => {
   await ready;
   await follow((await post("/api/resume", { id })).job);
+});
+
+// Have the report written, and take it along; its name, or null if that was called off.
+export const report = () => attempt(async () => {
+  const { id } = store.state.session;
+  const { job } = await inTurn(() => post("/api/report", { session: id }));
+  begun(job);
+  if (await outcome(job)) return download("/api/report", id);
+  if (store.state.message?.kind === "note") say(null);
+  return null;
 });
 
 export const listSessions = () => attempt(async () => store.update({ sessions: await get("/api/sessions") }));
