@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -12,12 +13,13 @@ import torch
 from torch import Tensor
 
 import pixelrl
+from conftest import Run
 from pixelrl.actions import PAPER_NINE
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
 from pixelrl.errors import UsageError
 from pixelrl.evaluate import evaluate
-from pixelrl.pictures.files import write_picture
+from pixelrl.pictures.files import read_picture, write_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.policies import Lookahead
 from pixelrl.policies.estimators import ESTIMATORS
@@ -343,3 +345,19 @@ def test_a_task_of_ones_own_is_trained_logged_and_evaluated(photos: Path, tmp_pa
         UsageError, match=r"takes 1 planes of condition, .* gives 2 \(gain-read\); set policy.condition"
     ):
         Trainer(recipe_from_dict(content, "the test"), tmp_path / "other", torch.device("cpu"))
+
+
+def test_the_command_line_takes_the_numbers_of_a_policy_of_ones_own(agent: Agent, run: Run, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (20, 26), dtype=np.uint8)
+    write_picture(tmp_path / "photo.png", Picture(pixels))
+    words = ("denoise", tmp_path / "photo.png", "--policy", tmp_path / "mine.safetensors", "--json")
+    code, out, err = run(*words, "-o", tmp_path / "out.png", "--condition", "gain=3")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert (report["gain"], report["read"], report["estimated"]) == (3.0, 2.0, ["read"])
+    assert np.array_equal(read_picture(tmp_path / "out.png").pixels, agent(pixels, condition={"gain": 3}).image)
+    for wrong, words_of in (("offset=3", "offset"), ("gain=51", "gain = 51"), ("gain=much", "gain=much")):
+        code, _, err = run(*words, "-o", tmp_path / "no.png", "--condition", wrong)
+        assert code == 2
+        assert words_of in err
+        assert not (tmp_path / "no.png").exists()
