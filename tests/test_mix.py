@@ -1,0 +1,40 @@
+"""Two policies' weights are mixed, and only those of one kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
+from pixelrl.errors import UsageError
+
+ACTIONS = ("do nothing", "box")
+
+
+def policy_file(path: Path, level: float, width: int = 8) -> Path:
+    arguments = {"width": width, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+    training = {"iterations": 7, "minutes": 1.0, "psnr": 30.0}
+    card = PolicyCard("tiny", "lookahead", arguments, ACTIONS, 3, "sigma", training)
+    policy = card.build()
+    with torch.no_grad():
+        for weight in policy.parameters():
+            weight.fill_(level)
+    save_policy(path, policy, card)
+    return path
+
+
+def test_a_mixture_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import mix
+
+    old, new = policy_file(tmp_path / "old.safetensors", 1.0), policy_file(tmp_path / "new.safetensors", 2.0)
+    mix.mix(str(old), str(new), 0.25, tmp_path / "mixed.safetensors")
+    policy, card = load_policy(tmp_path / "mixed.safetensors")
+    assert all(torch.equal(weight, torch.full_like(weight, 1.25)) for weight in policy.parameters())
+    assert card.training == {"iterations": 7, "minutes": 1.0, "mixed": {"with": "tiny", "share": 0.25}}
+    other = policy_file(tmp_path / "other.safetensors", 1.0, width=12)
+    with pytest.raises(UsageError, match="are not of one kind"):
+        mix.mix(str(old), str(other), 0.5, tmp_path / "none.safetensors")
+    assert not (tmp_path / "none.safetensors").exists()

@@ -1,0 +1,52 @@
+"""Mix the weights of a policy with those of one that was trained on from it: OLD + SHARE * (NEW - OLD).
+
+    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors
+
+A policy that learns something new from a trained one forgets a little; in between, both are often better than at either
+end (Wortsman et al., CVPR 2022). SHARE is chosen on validation pictures; what NEW's file says of its
+training is kept, but for its scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from pixelrl.checkpoint import find_policy, load_policy, save_policy
+from pixelrl.errors import UsageError
+
+
+def mix(old: str, new: str, share: float, target: Path) -> None:
+    """Write the mixture as a policy file.
+
+    Raises:
+        UsageError: no such policies, or not two of one kind with the same operations.
+    """
+    (one, card), (other, newer) = (load_policy(find_policy(name)) for name in (old, new))
+    if (card.kind, card.arguments, card.action_names) != (newer.kind, newer.arguments, newer.action_names):
+        raise UsageError(f"{old} and {new} are not of one kind with the same operations; their weights cannot be mixed")
+    weights = one.state_dict()
+    for name, theirs in other.state_dict().items():
+        weights[name] = weights[name].lerp(theirs, share)
+    one.load_state_dict(weights)
+    kept = {key: newer.training[key] for key in ("recipe", "iterations", "minutes") if key in newer.training}
+    save_policy(target, one, replace(newer, training={**kept, "mixed": {"with": card.name, "share": share}}))
+
+
+@click.command(help=__doc__)
+@click.argument("old")
+@click.argument("new")
+@click.argument("share", type=click.FloatRange(0, 1))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(old: str, new: str, share: float, output: Path) -> None:
+    """Mix two policies."""
+    try:
+        mix(old, new, share, output)
+    except UsageError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
