@@ -266,7 +266,11 @@ def test_pictures_come_from_stdin_and_go_to_stdout(
 
 
 def test_standard_streams_where_they_make_no_sense(
-    clean: Run, folder: Path, tmp_path: Path, standard: Callable[[bytes], io.BytesIO]
+    clean: Run,
+    folder: Path,
+    tmp_path: Path,
+    standard: Callable[[bytes], io.BytesIO],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for arguments, words in [
         (("-", "-o", tmp_path / "out"), "standard input has no name"),
@@ -280,6 +284,11 @@ def test_standard_streams_where_they_make_no_sense(
         standard(b"")
         code, _, err = clean(*arguments)
         assert (code, words in err) == (2, True), err
+    for stream, arguments in (("stdin", ("-", "-o", tmp_path / "x.png")), ("stdout", (folder / "a.png", "-o", "-"))):
+        standard(b"")
+        monkeypatch.setattr(sys, stream, None)  # as Python finds a stream that is closed
+        code, _, err = clean(*arguments)
+        assert (code, "or closed" in err) == (2, True), err
     standard(b"no picture")
     code, _, err = clean("-", "-o", tmp_path / "x.png")
     assert (code, "standard input: its first bytes" in err) == (3, True)

@@ -75,7 +75,7 @@ class Progress:
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         # What is printed on stdout goes there, not to the bars' stderr, unless both are the same terminal.
-        same = sys.stdout.isatty()
+        same = sys.stdout is not None and sys.stdout.isatty()
         bars = Bars(*columns, TimeRemainingColumn(), console=console, transient=True, redirect_stdout=same)
         self._stack.enter_context(bars)
         every = bars.add_task("", total=self.total, visible=self.total > 1)

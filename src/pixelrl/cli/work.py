@@ -152,8 +152,10 @@ def _check_options(work: Work, settings: Settings) -> None:
                 raise UsageError(
                     f"{option} says nothing where -o - writes the picture to standard output; leave it out"
                 )
-        if sys.stdout.isatty():
-            raise UsageError("-o -: standard output is the terminal; give a file, or send it on with > or |")
+        if sys.stdout is None or sys.stdout.isatty():
+            raise UsageError("-o -: standard output is the terminal, or closed; give a file, or send it on with > or |")
+    if str(STANDARD) in work.inputs and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("- is standard input, which is the terminal, or closed; send a picture with < or |")
     for name, value in (("--trace", work.trace), ("--edits", work.edits)):
         if work.ensemble and value is not None:
             raise UsageError(f"--ensemble averages eight runs, which have no common {name}; give one of them")
