@@ -4,6 +4,6 @@ A new action is one row in ``arithmetic.py``, ``blur.py`` or a file like them; `
 """
 
 from pixelrl.actions.base import Action
-from pixelrl.actions.table import ACTIONS, PAPER_NINE, PAPER_THIRTEEN, ActionSet
+from pixelrl.actions.table import ACTIONS, PAPER_NINE, PAPER_THIRTEEN, ActionSet, find_action, in_table_order
 
-__all__ = ["ACTIONS", "PAPER_NINE", "PAPER_THIRTEEN", "Action", "ActionSet"]
+__all__ = ["ACTIONS", "PAPER_NINE", "PAPER_THIRTEEN", "Action", "ActionSet", "find_action", "in_table_order"]

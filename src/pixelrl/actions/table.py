@@ -56,7 +56,7 @@ class ActionSet:
             if name in names[:i]:
                 raise UsageError(f"action {name!r} is listed twice; each action may appear once")
         self.names: tuple[str, ...] = tuple(names)
-        self.actions: tuple[Action, ...] = tuple(_find(name, may_import) for name in names)
+        self.actions: tuple[Action, ...] = tuple(find_action(name, may_import) for name in names)
         self.reach: int = max(action.reach for action in self.actions)
 
     def __len__(self) -> int:
@@ -97,10 +97,22 @@ class ActionSet:
         return outcomes.gather(1, index).squeeze(1)
 
 
+def in_table_order(names: Sequence[str]) -> list[int]:
+    """Indices of names in the order of `ACTIONS`, which keeps related ones together; a user's own come last."""
+    place = {name: i for i, name in enumerate(ACTIONS)}
+    return sorted(range(len(names)), key=lambda i: place.get(names[i], len(place)))
+
+
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def _find(name: str, may_import: bool) -> Action:
+def find_action(name: str, may_import: bool = False) -> Action:
+    """The action of a name in `ACTIONS`, or of ``module:name``; see `ActionSet`.
+
+    Raises:
+        UsageError: there is none.
+    """
+
     def is_action(found: object) -> bool:
         return isinstance(found, Action)
 

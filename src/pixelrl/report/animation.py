@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from pixelrl.actions import ACTIONS
+from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import UsageError
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import check_free, written_whole
@@ -48,7 +48,7 @@ def draw(path: str | Path, trace: Trace, reference: Array | None = None, *, over
         write_picture(path, Picture(np.asarray(strip(trace, reference).convert("RGB"))), overwrite=overwrite)
         return
     check_free(path, overwrite=overwrite)
-    data = encoded(frames(trace, reference), path.suffix.lower())
+    data = encoded(frames(trace, reference), trace.action_names, path.suffix.lower())
     try:
         with written_whole(path) as temporary:
             temporary.write_bytes(data)
@@ -93,12 +93,12 @@ def frames(trace: Trace, reference: Array | None = None) -> list[Frame]:
     return result
 
 
-def encoded(pictures: list[Frame], ending: str) -> bytes:
+def encoded(pictures: list[Frame], names: Sequence[str], ending: str) -> bytes:
     """Frames as a looping GIF (colours of action maps exact, the others to 256 in all) or lossless WebP."""
     durations = [*([_MILLISECONDS] * (len(pictures) - 1)), _LAST]
     buffer = io.BytesIO()
     if ending == ".gif":
-        first, *others = _indexed(pictures)
+        first, *others = _indexed(pictures, names)
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0, disposal=1)
     else:
         first, *others = pictures
@@ -124,12 +124,12 @@ def _frame(panels: list[tuple[str, Frame]], names: tuple[str, ...], share: npt.N
         pen.text((x, y - 12), words, _INK, title, anchor="ls")
         pen.rectangle((x - 1, y - 1, x + wide, y + high), outline=_RULE)
         sheet.paste(picture, (x, y))
-    order = sorted(range(len(names)), key=lambda i: list(ACTIONS).index(names[i]))
+    order = in_table_order(names)
     left = width - _MARGIN - _LEGEND + 6
     for line, i in enumerate(order):
         y = _MARGIN + _HEAD + line * _LINE
         chosen = share is None or share[i] > 0
-        pen.rectangle((left, y + 3, left + 24, y + _LINE - 5), ACTIONS[names[i]].color)
+        pen.rectangle((left, y + 3, left + 24, y + _LINE - 5), find_action(names[i]).color)
         pen.text((left + 34, y + 17), names[i], _INK if chosen else _QUIET, text, anchor="ls")
         if share is not None:
             words = f"{100 * share[i]:.1f} %" if share[i] else "-"
@@ -137,9 +137,9 @@ def _frame(panels: list[tuple[str, Frame]], names: tuple[str, ...], share: npt.N
     return sheet
 
 
-def _indexed(pictures: list[Frame]) -> list[Frame]:
+def _indexed(pictures: list[Frame], names: Sequence[str]) -> list[Frame]:
     """Frames with one palette of 256 for all: the actions' colours as they are, the others as near as there is room."""
-    colors = ["#ffffff", _PAPER, *(action.color for action in ACTIONS.values())]
+    colors = ["#ffffff", _PAPER, *(find_action(name).color for name in names)]
     exact = np.array([list(bytes.fromhex(color[1:])) for color in colors], np.uint8)
     room = 256 - len(exact)
     stacked = np.concatenate([np.asarray(picture) for picture in pictures])

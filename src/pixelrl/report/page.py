@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelrl.actions import ACTIONS, Action, ActionSet
+from pixelrl.actions import ActionSet, find_action, in_table_order
 from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
@@ -112,8 +112,8 @@ def report_html(
         "agents": agents,
         "steps": steps,
         "dtype": str(trace.pixels.dtype),
-        "actions": [_operation(ACTIONS[name]) for name in trace.action_names],
-        "order": sorted(range(len(trace.action_names)), key=lambda i: list(ACTIONS).index(trace.action_names[i])),
+        "actions": [_operation(name) for name in trace.action_names],
+        "order": in_table_order(trace.action_names),
         "shares": shares(trace).tolist(),
         "changes": [change(before, after)._asdict() for before, after in pairwise(images)],
         "entropy": None if opinions is None else opinions.entropy,
@@ -299,8 +299,9 @@ def _within(progress: Progress | None, start: float, end: float) -> Progress | N
     return None if progress is None else lambda share: progress(start + (end - start) * share)
 
 
-def _operation(action: Action) -> dict[str, str]:
-    return {"name": action.name, "color": action.color, "explanation": action.explanation}
+def _operation(name: str) -> dict[str, str]:
+    action = find_action(name)
+    return {"name": name, "color": action.color, "explanation": action.explanation}
 
 
 def _finite(value: float) -> float | None:

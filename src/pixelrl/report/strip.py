@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from pixelrl.actions import ACTIONS
+from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.arrays import Array, array_to_tensor
@@ -245,7 +245,7 @@ def _cell_counts(actions: ActionIndices, cell: int, num_actions: int) -> Counts:
 
 
 def _rgb(name: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(ACTIONS[name].color[1:]))
+    return tuple(bytes.fromhex(find_action(name).color[1:]))
 
 
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
@@ -329,7 +329,7 @@ def _table(trace: Trace, labels: int, pitch: int) -> Picture:
     draw.text((0, 20), "share of the choices" if len(share) else "operations", _QUIET, small, anchor="ls")
     for t in range(len(share)):
         draw.text((labels + t * pitch + 76, 20), f"step {t + 1}", _QUIET, small, anchor="rs")
-    order = sorted(range(len(trace.action_names)), key=lambda i: list(ACTIONS).index(trace.action_names[i]))
+    order = in_table_order(trace.action_names)
     for line, i in enumerate(order, start=1):  # in the table's order, which keeps related actions together
         y, name = line * _LINE, trace.action_names[i]
         draw.line((0, y, width - _GAP, y), _RULE)

@@ -1,0 +1,188 @@
+"""A task, a condition, operations, a policy and a saliency model from one outside module, `examples/exposure.py`:
+trained for seconds, evaluated, used by `Agent`, on the command line and in the studio. Nothing of it is registered.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+import pixelrl
+from pixelrl import plugins
+from pixelrl.agent import Agent
+from pixelrl.cli import main
+from pixelrl.edits import Edit
+from pixelrl.errors import UsageError
+from pixelrl.imaging.saliency import find_model
+
+Run = Callable[..., tuple[int, str, str]]
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NAMES = ("do nothing", "exposure:one_stop", "exposure:a_third", "exposure:a_third_less")
+
+
+def forget() -> None:
+    """As in a process that has not seen the module."""
+    sys.modules.pop("exposure", None)
+    plugins._folders.clear()
+    sys.path[:] = [entry for entry in sys.path if entry != str(EXAMPLES)]
+
+
+@pytest.fixture(autouse=True)
+def clean_process() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def command(*arguments: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["pixelrl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for photo in (data.astronaut, data.coffee, data.chelsea, data.rocket):
+        Image.fromarray(photo()[40:136, 60:156]).save(folder / f"{photo.__name__}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def policy(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained by its recipe, with fewer iterations."""
+    forget()
+    where = tmp_path_factory.mktemp("run")
+    settings = {"data.folder": photos, "data.validation": 1, "reinforcement.iterations": 60, "data.batch": 6}
+    changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    assert command("train", EXAMPLES / "exposure.toml", "-o", where, *changes, "--validate-every", 20) == 0
+    return where / "policy.safetensors"
+
+
+@pytest.fixture
+def agent(policy: Path) -> Agent:
+    plugins.import_named(str(EXAMPLES / "exposure.py"))
+    return pixelrl.load(policy, "cpu")
+
+
+@pytest.fixture
+def dark() -> np.ndarray:
+    """A photograph, 1.7 stops too dark."""
+    photo = data.coffee()[100:150, 200:260]
+    return np.rint(photo * 2 ** (-1.7 / 2.2)).astype(np.uint8)
+
+
+def brightness(pixels: np.ndarray) -> float:
+    return float(pixels.mean())
+
+
+def test_training_learned_something(policy: Path) -> None:
+    rows = list(csv.DictReader((policy.parent / "log.csv").read_text().splitlines()))
+    scores = [float(row["psnr"]) for row in rows if row["psnr"]]
+    assert len(scores) == 3
+    assert scores[-1] > 20
+
+
+def test_the_file_keeps_references_and_imports_nothing(policy: Path) -> None:
+    with pytest.raises(UsageError, match=r"'exposure:.*' is code, and a file may not import it; .* --import exposure"):
+        pixelrl.load(policy, "cpu")
+    plugins.import_named(str(EXAMPLES / "exposure.py"))
+    card = pixelrl.load(policy, "cpu").card
+    assert card.action_names == NAMES
+    assert (card.kind, card.condition) == ("exposure:OneLook", "exposure:Stops")
+
+
+def test_the_agent_is_told_and_estimates(agent: Agent, dark: np.ndarray, tmp_path: Path) -> None:
+    told = agent(dark, condition={"stops": 1.7})
+    assert told.condition == {"stops": 1.7}
+    assert agent(dark, condition=1.7).image.tobytes() == told.image.tobytes()
+    target = data.coffee()[100:150, 200:260].astype(float)
+    assert np.abs(told.image - target).mean() < 0.4 * np.abs(dark - target).mean()
+    assert brightness(agent(dark, condition={"stops": 0}).image) < 0.9 * brightness(told.image)
+    estimated = agent(dark)
+    assert 0.5 < estimated.condition["stops"] < 4
+    assert brightness(estimated.image) > 1.3 * brightness(dark)
+    assert agent(dark, tile=16, condition={"stops": 1.7}).image.tobytes() == told.image.tobytes()
+    mean, condition = agent.ensemble(dark, condition={"stops": 1.7})
+    assert condition == {"stops": 1.7}
+    assert brightness(mean) == pytest.approx(brightness(told.image), rel=0.02)
+    pixelrl.save_trace(tmp_path / "t.npz", told.trace())
+    back = pixelrl.load_trace(tmp_path / "t.npz")
+    assert np.array_equal(back.replay(), told.image)
+    assert back.action_names == NAMES
+    with pytest.raises(UsageError, match=r"stops = 9 is not a underexposure; give stops, from 0 to 6"):
+        agent(dark, condition={"stops": 9})
+    with pytest.raises(UsageError, match=r"sigma = 5 cannot be used: policy exposure takes stops"):
+        agent(dark, sigma=5)
+
+
+def test_edits_name_its_operations(agent: Agent, dark: np.ndarray) -> None:
+    edit = Edit(forbid=("exposure:one_stop",))
+    for trajectory in (
+        agent(dark, condition=1.7, edits=[edit]).trajectory,
+        agent(dark, condition=1.7).trajectory.edited([edit]),
+    ):
+        assert not (trajectory.actions == NAMES.index("exposure:one_stop")).any()
+
+
+def test_the_command_line(policy: Path, dark: np.ndarray, photos: Path, run: Run, tmp_path: Path) -> None:
+    Image.fromarray(dark).save(tmp_path / "dark.png")
+    denoise = ("denoise", tmp_path / "dark.png", "--policy", policy, "--json")
+    code, _, err = run(*denoise, "-o", tmp_path / "no.png")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "pixelrl --import exposure ..." in err
+    mine = ("--import", EXAMPLES / "exposure.py")
+    code, out, err = run(
+        *mine, *denoise, "-o", tmp_path / "a.png", "--condition", "stops=1.7", "--trace", tmp_path / "a.npz"
+    )
+    assert code == 0, err
+    report = json.loads(out)
+    assert (report["condition"], report["estimated"]) == ({"stops": 1.7}, [])
+    code, out, _ = run(*mine, *denoise, "-o", tmp_path / "b.png")
+    assert (code, json.loads(out)["estimated"]) == (0, ["stops"])
+    assert run(*mine, *denoise, "-o", tmp_path / "c.png", "--condition", "stops")[0] == 2
+    assert run(*mine, *denoise, "-o", tmp_path / "c.png", "--condition", "stop=1")[0] == 2
+    assert run(*mine, "replay", tmp_path / "a.npz", "-o", tmp_path / "again.png")[0] == 0
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    assert run(*mine, "show", tmp_path / "a.npz", "-o", tmp_path / "strip.png")[0] == 0
+    assert run(*mine, "explain", tmp_path / "a.npz", "-o", tmp_path / "a.html", "--policy", policy)[0] == 0
+    assert "exposure:one_stop" in (tmp_path / "a.html").read_text()
+    scores = tmp_path / "scores.json"
+    task = ("--task", "exposure:Underexposed", "--level", 1.7)
+    code, out, err = run(*mine, "evaluate", policy, "--data", photos, *task, "--json", scores)
+    assert code == 0, err
+    mean = json.loads(scores.read_text())["mean"]
+    assert mean["psnr"] > mean["psnr_input"] + 3
+    code, _, err = run(*mine, "evaluate", policy, "--data", photos, "--sigma", 25)
+    assert (code, "must be told stops" in err) == (2, True)
+
+
+def test_the_run_is_gone_on_with(policy: Path) -> None:
+    """The state remembers in which folder the recipe's module lies."""
+    more = ("--set", "reinforcement.iterations=61")
+    assert command("train", "--resume", policy.parent, *more) == 0
+
+
+def test_a_saliency_model_of_ones_own(photos: Path, tmp_path: Path) -> None:
+    plugins.import_named(str(EXAMPLES / "exposure.py"))
+    image = torch.rand((2, 3, 8, 9), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        find_model("exposure:redness")(image), 10 * (image[:, :1] - image.mean(1, keepdim=True)).clamp_min(0)
+    )
+    forget()
+    settings = ("--set", f"data.folder={photos}", "--set", "reinforcement.iterations=2", "--set", "data.crop=32")
+    assert command("train", EXAMPLES / "red_things.toml", "-o", tmp_path / "run", *settings) == 0
+    agent = pixelrl.load(tmp_path / "run" / "policy.safetensors", "cpu")  # nothing of one's own is in it
+    assert agent(data.coffee()[100:140, 200:240]).mask is not None
