@@ -163,7 +163,7 @@ def test_bad_ranges_are_refused(sigma: tuple[float, float]) -> None:
 
 
 def test_an_episode_has_steps() -> None:
-    with pytest.raises(UsageError, match="num_steps = 0 is too few"):
+    with pytest.raises(UsageError, match="num_steps = 0 is not an episode's length"):
         GaussianDenoising(num_steps=0)
 
 

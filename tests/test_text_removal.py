@@ -90,7 +90,7 @@ def test_fonts(tmp_path: Path) -> None:
     [
         ({"jpeg_share": 1.5}, "jpeg_share = 1.5 is not a share"),
         ({"jpeg_quality": (90.0, 60.0)}, "is not a range"),
-        ({"num_steps": 0}, "num_steps = 0 is too few"),
+        ({"num_steps": 0}, "num_steps = 0 is not an episode's length"),
     ],
 )
 def test_bad_settings_are_refused(arguments: dict[str, object], words: str) -> None:

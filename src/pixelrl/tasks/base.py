@@ -93,12 +93,16 @@ class Task(ABC):
         return 255 * (torch.square(before - target) - torch.square(after - target))
 
 
-def checked_steps(num_steps: int) -> int:
+MOST_STEPS = 1000
+
+
+def checked_steps(num_steps: object) -> int:
     """An episode's length.
 
     Raises:
-        UsageError: less than one step.
+        UsageError: it is not a whole number from 1 to `MOST_STEPS`.
     """
-    if num_steps < 1:
-        raise UsageError(f"num_steps = {num_steps} is too few; an episode has at least 1 step")
+    if type(num_steps) is not int or not 1 <= num_steps <= MOST_STEPS:
+        shown = str(num_steps) if len(str(num_steps)) < 40 else f"{str(num_steps)[:40]}…"
+        raise UsageError(f"num_steps = {shown} is not an episode's length; give a whole number, 1 to {MOST_STEPS}")
     return num_steps

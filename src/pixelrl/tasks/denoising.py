@@ -45,7 +45,7 @@ class GaussianDenoising(Task):
     ) -> None:
         low, high = sigma
         self.levels = (15.0, 25.0, 50.0)
-        if not 0 <= low <= high:
+        if not 0 <= low <= high < math.inf:
             raise UsageError(f"sigma = {list(sigma)} is not a range; give two numbers, 0 <= low <= high")
         self.sigma, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
         self.stored, self.low_share = _checked_share("stored", stored), _checked_share("low_share", low_share)
@@ -95,7 +95,7 @@ class PoissonDenoising(Task):
     ) -> None:
         low, high = peak
         self.levels = (120.0, 30.0, 10.0)
-        if not 0 < low <= high:
+        if not 0 < low <= high < math.inf:
             raise UsageError(f"peak = {list(peak)} is not a range; give two numbers, 0 < low <= high")
         self.peak, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
         self.stored = _checked_share("stored", stored)

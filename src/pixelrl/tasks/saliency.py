@@ -5,6 +5,7 @@ The paper's title names it, but nothing of its design is known; this one is ours
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 import numpy as np
@@ -74,10 +75,10 @@ class SaliencyEditing(Task):
         actions: tuple[str, ...] = ACTIONS,
     ) -> None:
         low, high = strength
-        if not 0 < low <= high:
+        if not 0 < low <= high < math.inf:
             raise UsageError(f"strength = {list(strength)} is not a range; give two numbers, 0 < low <= high")
-        if not (cost >= 0 and least >= 0):
-            raise UsageError(f"cost = {cost} or least = {least} is negative; give 0 or more")
+        if not (0 <= cost < math.inf and 0 <= least < math.inf):
+            raise UsageError(f"cost = {cost} or least = {least} is not a price; give 0 or more")
         self.levels = (-1.0, -0.5, 0.5, 1.0)
         self.saliency, self.strength, self.least, self.cost = find_model(saliency), (low, high), least, cost
         self.num_steps, self.action_names = checked_steps(num_steps), tuple(actions)
