@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PillowImage
-from skimage.color import rgb2lab
 
 import pixelrl
 from pixelrl.actions import PAPER_NINE
@@ -17,14 +16,13 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
 from pixelrl.errors import InputError, UsageError
 from pixelrl.evaluate import evaluate
-from pixelrl.imaging.metrics import psnr
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import MODELS
 from pixelrl.importers import import_chainer
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.masks import read_mask
 from pixelrl.report.animation import draw
-from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task, TextRemoval
+from pixelrl.tasks import GaussianDenoising
 from pixelrl.training.data import load_pairs, load_photos
 from pixelrl.training.recipe import read_recipe
 from pixelrl.training.shipped import find_recipe
@@ -265,54 +263,8 @@ def test_load_names_what_there_is(tmp_path: Path) -> None:
         pixelrl.load(tmp_path / "text.safetensors")
 
 
-SHIPPED = [
-    ("denoise-gray", GaussianDenoising(), {15: 5.0, 25: 7.0, 50: 9.0}),
-    ("denoise-color", GaussianDenoising(), {15: 7.0, 25: 9.0, 50: 11.0}),
-    ("poisson-gray", PoissonDenoising(), {120: 5.0, 30: 7.0, 10: 9.0}),
-    ("saltpepper-gray", SaltPepperDenoising(), {0.1: 18.0, 0.5: 16.0, 0.9: 13.0}),
-    ("restore-gray", TextRemoval(), {12: 9.0, 20: 9.0}),
-    ("restore-color", TextRemoval(), {12: 9.0, 20: 9.0}),
-]
-LOOKS = ("enhance-foreground-popout", "enhance-local-xpro", "enhance-watercolor")
-"""The smallest gain in dB that passes for each level: the paper's policies reach about as much."""
-
-
-@pytest.mark.parametrize(("name", "task", "gains"), SHIPPED, ids=[name for name, _, _ in SHIPPED])
-def test_every_shipped_policy_cleans_a_photograph(
-    name: str, task: Task, gains: dict[float, float], generator: torch.Generator
-) -> None:
-    from skimage import data
-
-    agent = pixelrl.load(name, "cpu")
-    photo = data.astronaut()[20:148, 180:308] if agent.num_channels == 3 else data.camera()[100:228, 150:278]
-    clean = array_to_tensor(photo)
-    for level, gain in gains.items():
-        start = task.degrade(clean, level, generator)
-        trajectory, final = agent.run(start.image, start.condition)
-        assert psnr(final, clean).item() > psnr(start.image, clean).item() + gain
-        assert len(trajectory.actions.unique()) >= 7
-        told = {quantity.name: float(level) for quantity in task.conditioning.quantities}
-        assert torch.equal(agent(start.image, **told).image, final)
-
-
-def test_the_list_of_shipped_policies_is_complete() -> None:
-    assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in SHIPPED), *LOOKS, "saliency-edit"])
-
-
-@pytest.mark.parametrize("name", LOOKS)
-def test_every_shipped_look_changes_a_photograph_without_spoiling_it(name: str) -> None:
-    from skimage import data
-
-    photo = data.astronaut()[20:148, 180:308]
-    result = pixelrl.load(name, "cpu")(photo)
-    lab = [rgb2lab(picture) for picture in (photo, result.image)]
-    moved = np.linalg.norm(lab[0] - lab[1], axis=-1)
-    assert 3 < moved.mean() < 40
-    assert np.corrcoef(lab[0][..., 0].ravel(), lab[1][..., 0].ravel())[0, 1] > 0.8
-    assert len(result.trajectory.actions.unique()) >= 5
-
-
 def test_the_shipped_saliency_policy_goes_both_ways() -> None:
+    """Of the signs alone, which fresh weights have right, too; tests/test_shipped.py looks at what was learned."""
     from skimage import data
 
     photo = data.astronaut()[20:148, 180:308]
