@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _TOKENS = itertools.count()
 
 
 @contextmanager
-def served(folder: Path, limits: Limits | None = None) -> Iterator[tuple[str, str]]:
+def served(folder: Path, limits: Limits | None = None, policies: Sequence[Path] = ()) -> Iterator[tuple[str, str]]:
     """Address and token of a real server, in a thread."""
     uvicorn = pytest.importorskip("uvicorn")
     from pixelrl.studio.protocol import TimedProtocol
@@ -29,7 +29,7 @@ def served(folder: Path, limits: Limits | None = None) -> Iterator[tuple[str, st
     from pixelrl.studio.studio import Studio
 
     listener = listen("127.0.0.1", 0)
-    studio = Studio(Store(folder), limits or Limits(upload=10**6, request=10**5), "cpu")
+    studio = Studio(Store(folder), limits or Limits(upload=10**6, request=10**5), "cpu", policies)
     config = uvicorn.Config(
         application(studio, TOKEN, LOOPBACK),
         log_level="error",

@@ -5,6 +5,7 @@ trained for seconds, evaluated, used by `Agent`, on the command line and in the 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from pixelrl.cli import main
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
 from pixelrl.imaging.saliency import find_model
+from pixelrl.studio.store import Store
+from pixelrl.studio.studio import Limits, Studio
+from tabs import Tab, served
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -82,6 +86,12 @@ def dark() -> np.ndarray:
     """A photograph, 1.7 stops too dark."""
     photo = data.coffee()[100:150, 200:260]
     return np.rint(photo * 2 ** (-1.7 / 2.2)).astype(np.uint8)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def brightness(pixels: np.ndarray) -> float:
@@ -167,6 +177,52 @@ def test_the_command_line(policy: Path, dark: np.ndarray, photos: Path, run: Run
     assert mean["psnr"] > mean["psnr_input"] + 3
     code, _, err = run(*mine, "evaluate", policy, "--data", photos, "--sigma", 25)
     assert (code, "must be told stops" in err) == (2, True)
+
+
+def test_the_studio(policy: Path, dark: np.ndarray, tmp_path: Path) -> None:
+    """Opened, run, told, looked into, edited and opened again, by the requests that its page makes."""
+    with pytest.raises(UsageError, match="--import exposure"):
+        Studio(Store(tmp_path / "sessions"), Limits(), policies=[policy])
+    plugins.import_named(str(EXAMPLES / "exposure.py"))
+    with served(tmp_path / "sessions", policies=[policy]) as (address, _):
+        tab = Tab(address)
+        (mine,) = (each for each in tab.get("/api/policies").json() if each["name"] == "exposure")
+        assert (mine["steps"], mine["channels"], mine["object"]) == (4, 3, False)
+        assert (mine["condition"]["name"], mine["condition"]["label"]) == ("stops", "underexposure")
+        tab.open(png(dark))
+        session = tab.run("exposure", 1.7)
+        assert session["condition"] == {"stops": 1.7}
+        assert [action["name"] for action in session["actions"]] == list(NAMES)
+        assert [action["symbol"] for action in session["actions"]] == ["·", "OS", "AT", "ATL"]
+        frame = np.frombuffer(tab.get("/api/frame/4?box=0,0,60,50").content, np.uint8)
+        assert brightness(frame) > 1.5 * brightness(dark)
+        assert tab.get("/api/pixel?x=5&y=5").is_success
+        assert tab.change("append", edit={"do": {"forbid": ["exposure:one_stop"]}}).is_success
+        tab.wait()
+        first = NAMES.index("exposure:one_stop")
+        assert first not in tab.get("/api/map/1?box=0,0,60,50").content
+        assert tab.change("switch", mode="live").is_success
+        tab.wait()
+        assert first not in tab.get("/api/map/4?box=0,0,60,50").content
+        kept = tab.id
+    with served(tmp_path / "sessions") as (address, _):  # without the policy its session can still be looked at
+        tab = Tab(address)
+        tab.resume(kept)
+        assert len(tab.edits) == 1
+        assert tab.send("/api/run", policy="exposure", level=1.0).status_code == 400
+
+
+def test_in_the_studio_a_policy_may_have_the_name_of_a_shipped_one(tmp_path: Path) -> None:
+    shipped = pixelrl.shipped_policies()["denoise-gray"]
+    (tmp_path / "mine.safetensors").write_bytes(shipped.read_bytes())
+    studio = Studio(Store(tmp_path / "sessions"), Limits(), "cpu", [tmp_path / "mine.safetensors"])
+    name = f"denoise-gray ({tmp_path / 'mine.safetensors'})"
+    assert studio.known == [*pixelrl.shipped_policies(), name]
+    assert studio.agent(name).name == name
+    assert studio.agent("denoise-gray").name == "denoise-gray"
+    with pytest.raises(UsageError, match="'mine' is not here; start the studio with --policy and its file"):
+        studio.agent("mine")
+    studio.close()
 
 
 def test_the_run_is_gone_on_with(policy: Path) -> None:

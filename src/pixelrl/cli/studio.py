@@ -13,6 +13,7 @@ from pixelrl.errors import UsageError
 @click.command()
 @click.argument("image", type=PATH, required=False)
 @click.option("--mask", type=PATH, help="A picture, white where the object for `saliency-edit` is.  [default: found]")
+@click.option("--policy", "policies", multiple=True, type=PATH, help="A policy file of yours, beside the shipped ones.")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this computer may come."
 )
@@ -25,6 +26,7 @@ from pixelrl.errors import UsageError
 def studio(
     image: Path | None,
     mask: Path | None,
+    policies: tuple[Path, ...],
     host: str,
     port: int,
     folder: Path | None,
@@ -62,4 +64,4 @@ def studio(
         region, notes = read_mask(mask).over(read_picture(image, max_pixels=max_pixels))
         for note in notes:
             complain(note)
-    serve(image, region, host, port, folder, max_pixels, not no_browser, device)
+    serve(image, region, host, port, folder, max_pixels, not no_browser, device, policies)

@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -34,16 +35,18 @@ def serve(
     max_pixels: int,
     browser: bool,
     device: str,
+    policies: Sequence[Path] = (),
 ) -> None:
     """Serve until Ctrl-C.
 
     Raises:
-        PixelRLError: a place that cannot be listened at or written to, a picture that cannot be read, or a mask (the
-            object in it, ``(h, w)``) that does not suit.
+        PixelRLError: a place that cannot be listened at or written to, a picture that cannot be read, a policy that
+            cannot be loaded, or a mask (the object in it, ``(h, w)``) that does not suit.
     """
     choose_device(device)  # refused before anything else
     limits = Limits(pixels=max_pixels)
-    with listen(host, port) as listener, closing(Studio(Store(folder or default_folder()), limits, device)) as studio:
+    studio = Studio(Store(folder or default_folder()), limits, device, policies)
+    with listen(host, port) as listener, closing(studio):
         port = listener.getsockname()[1]
         studio.store.tidy()
         earlier = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from pixelrl.actions import ACTIONS
+from pixelrl.actions import find_action
 from pixelrl.agent import Agent
 from pixelrl.edits import DO_NOTHING
 from pixelrl.pictures.display import orientation_of
@@ -108,7 +108,7 @@ def _control(agent: Agent) -> Json | None:
 
 
 def _action(name: str) -> Json:
-    action = ACTIONS[name]
+    action = find_action(name)
     return {"name": name, "color": action.color, "symbol": symbol(name), "explanation": action.explanation}
 
 
@@ -116,7 +116,7 @@ def symbol(name: str) -> str:
     """At most four characters that stand for an operation inside a pixel."""
     if name == DO_NOTHING:
         return "·"
-    *words, last = name.split()
+    *words, last = name.rpartition(":")[2].replace("_", " ").split()  # a user's own are called module:name
     letters = "".join(word[0] for word in words if word != "and").upper()
     if re.fullmatch(r"[+-]\d+", last):
         return last.replace("-", "−")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast, final
 
 import numpy as np
@@ -61,15 +63,26 @@ class Studio:
         store: the sessions on the disk.
         limits: what it takes on.
         device: where policies compute.
+        policies: files of a person's own policies, beside the shipped ones.
+
+    Raises:
+        UsageError: one of them cannot be loaded.
     """
 
-    def __init__(self, store: Store, limits: Limits, device: str = "auto") -> None:
+    def __init__(self, store: Store, limits: Limits, device: str = "auto", policies: Sequence[Path] = ()) -> None:
         self.store, self.limits, self.device = store, limits, device
         self.worker = Worker(self.sessions, self._react)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.RLock()
         self._agents: dict[str, Agent] = {}
         self._reports: dict[str, Export] = {}
+        for file in policies:
+            agent = self._load(file)
+            if agent.name in (*shipped_policies(), *self._agents):  # the name is what a session remembers
+                agent.card = replace(agent.card, name=f"{agent.name} ({file})")
+            self._agents[agent.name] = agent
+        self.known = [*shipped_policies(), *self._agents]
+        """The names of the policies that can be run."""
         self._loading = threading.Lock()
 
     # --- Open sessions ----------------------------------------------------------------------------
@@ -200,8 +213,8 @@ class Studio:
             BusyError: something else is being done.
         """
         session = self.session(identity, use=True)
-        if policy not in shipped_policies():
-            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(shipped_policies())}")
+        if policy not in self.known:
+            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(self.known)}")
 
         def do(progress: Progress) -> str:
             progress(0.0, "loading the policy")
@@ -286,19 +299,28 @@ class Studio:
     # --- Policies ---------------------------------------------------------------------------------
 
     def agent(self, name: str) -> Agent:
-        """A shipped policy, loaded once."""
+        """A policy of `known`, loaded once.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
         with self._loading:
+            if name not in self.known:
+                raise UsageError(f"policy {name!r} is not here; start the studio with --policy and its file")
             if name not in self._agents:
-                agent = load(name, self.device)
-                for module in agent.policy.modules():  # a tile takes seconds, a layer of it does not
-                    module.register_forward_pre_hook(lambda *_: self.worker.check())
-                self._agents[name] = agent
+                self._agents[name] = self._load(name)
             return self._agents[name]
+
+    def _load(self, policy: str | Path) -> Agent:
+        agent = load(policy, self.device)
+        for module in agent.policy.modules():  # a tile takes seconds, a layer of it does not
+            module.register_forward_pre_hook(lambda *_: self.worker.check())
+        return agent
 
     def policies(self) -> list[Json]:
         """What can be run, for people to choose from; a file that cannot be read is left out."""
         found: list[Json] = []
-        for name in sorted(shipped_policies(), key=place):
+        for name in sorted(self.known, key=place):
             try:
                 found.append(policy_state(self.agent(name)))
             except PixelRLError:
