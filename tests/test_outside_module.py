@@ -204,6 +204,8 @@ def test_the_studio(policy: Path, dark: np.ndarray, tmp_path: Path) -> None:
         assert tab.change("switch", mode="live").is_success
         tab.wait()
         assert first not in tab.get("/api/map/4?box=0,0,60,50").content
+        assert tab.change("switch", mode="replay").is_success
+        tab.wait()
         kept = tab.id
     with served(tmp_path / "sessions") as (address, _):  # without the policy its session can still be looked at
         tab = Tab(address)
