@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from browser import browser_page
+from pixelrl.agent import Agent
 from tabs import call, served
 from test_studio_browser import until
 
 Start = Callable[..., Any]
+_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def start(browser: Any, base: str) -> Iterator[Start]:
     def begin(width: int = 1280, height: int = 720, **options: Any) -> Any:
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         pages.append(page)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(base)
         return page
@@ -57,8 +61,10 @@ def picture(path: Path, width: int = 60, height: int = 40, **options: Any) -> Pa
 
 
 def opened(page: Any, path: Path) -> None:
-    page.set_input_files("#file", path)
-    until(page, "name => document.title.startsWith(name)", path.name)
+    named = path.with_name(f"{next(_NUMBERS)}-{path.name}")  # of another name than any that was open before
+    named.write_bytes(path.read_bytes())
+    page.set_input_files("#file", named)
+    until(page, "name => document.title.startsWith(name)", named.name)
 
 
 def ran(page: Any, path: Path, policy: str = "denoise-color") -> None:
@@ -77,6 +83,7 @@ def state(base: str) -> Any:
 
 def on_screen(page: Any, width: int, height: int) -> Callable[[float, float], tuple[float, float]]:
     """From places in the picture, which is shown with this size and fitted, to places on the screen."""
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     box = page.locator("#canvas").bounding_box()
     zoom = int(page.inner_text("#zoom").split()[0]) / 100
     left, top = box["x"] + (box["width"] - width * zoom) / 2, box["y"] + (box["height"] - 36 - height * zoom) / 2
@@ -307,3 +314,163 @@ def test_everything_can_be_reached(start: Start, base: str, tmp_path: Path, poli
         page.click("#run")
         while state(base)["runs"] < 2 + SIZES.index((width, height)):
             page.wait_for_timeout(50)
+
+
+def test_high_contrast_shows_what_is_chosen(start: Start, tmp_path: Path) -> None:
+    page = start(forced_colors="active")
+    ran(page, picture(tmp_path / "photo.png"))
+    page.focus("#canvas")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#story tbody")
+    colour = "selector => getComputedStyle(document.querySelector(selector)).backgroundColor"
+
+    def differ(chosen: str, other: str) -> None:
+        assert page.evaluate(colour, chosen) != page.evaluate(colour, other), chosen
+
+    differ("#tools [aria-checked=true]", "#tools [aria-checked=false]")
+    differ("[aria-label=Comparison] [aria-checked=true]", "[aria-label=Comparison] [aria-checked=false]")
+    differ("[data-mode][aria-checked=true]", "[data-mode][aria-checked=false]")
+    differ("[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]")
+    differ("#timeline [aria-current=step]", "#timeline [aria-current=false]")
+    differ("#story .now td", "#story tr:not(.now) td")
+    differ("#legend li:nth-child(1) .chip", "#legend li:nth-child(9) .chip")  # colours that stand for operations
+    page.keyboard.press("f")
+    differ(".deeds [aria-checked=true]", ".deeds [aria-checked=false]")
+    differ("#steps [aria-pressed=true]", "#steps [aria-pressed=false]")
+
+
+def test_focus_stays_while_the_studio_works(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    ran(page, picture(tmp_path / "photo.png"))
+    place = on_screen(page, 60, 40)
+    page.keyboard.press("r")
+    drawn(page, base, place(5, 5), place(20, 20))
+    focused = "selector => document.activeElement === document.querySelector(selector)"
+    for tab, selector in (
+        ("look", "#legend li:nth-child(4) input"),
+        ("change", "#edits li:nth-child(1) [aria-label^=Delete]"),
+        ("change", "#edits li:nth-child(1) [aria-label^=Later]"),
+    ):
+        page.keyboard.press("r")
+        page.keyboard.press("p")
+        drawn(page, base, place(25, 5), place(40, 20))
+        page.evaluate("tab => document.querySelector(`#tab-${tab}`).click()", tab)
+        page.focus(selector)
+        page.wait_for_selector("#truth.exact")  # the page asks again and again meanwhile
+        assert page.evaluate(focused, selector), selector
+    page.click("#tab-look")
+    page.focus("#legend li:nth-child(4) input")
+    page.evaluate("document.querySelector('#run').click()")
+    while state(base)["runs"] < 2:
+        page.wait_for_timeout(50)
+    page.wait_for_selector("#truth.exact")
+    assert page.evaluate(focused, "#legend li:nth-child(4) input")
+
+
+AMBER = """([x, y]) => {
+    const canvas = document.querySelector("#canvas"), box = canvas.getBoundingClientRect();
+    const [r, g, b] = canvas.getContext("2d").getImageData(x - box.left, y - box.top, 1, 1).data;
+    return [r, g, b];
+}"""
+
+
+def test_undo_in_a_polygon_takes_its_last_corner(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    ran(page, picture(tmp_path / "photo.png"))
+    place = on_screen(page, 60, 40)
+    page.keyboard.press("r")
+    drawn(page, base, place(30, 5), place(50, 20))
+    page.keyboard.press("g")
+    for corner in ((4, 4), (20, 4), (20, 20), (40, 38)):
+        page.mouse.click(*place(*corner))
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelectorAll('#edits li').length === 2")
+    polygon = np.array(state(base)["edits"][1]["edit"]["region"]["polygon"])
+    assert np.abs(polygon - [[4, 4], [20, 4], [20, 20]]).max() < 0.5
+    page.mouse.click(*place(4, 30))
+    page.click("#undo")  # the corner again
+    page.keyboard.press("Control+z")
+    until(page, "document.querySelectorAll('#edits li').length === 1")
+
+
+def test_an_area_is_shown_again_and_erased_from(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    path = picture(tmp_path / "photo.png")
+    ran(page, path)
+    pixels = np.asarray(Image.open(path))
+    place = on_screen(page, 60, 40)
+    page.keyboard.press("b")
+    page.keyboard.press("p")
+    page.fill("#size", "7")
+    drawn(page, base, place(10.5, 20.5), place(40.5, 20.5))
+    until(page, "!document.querySelector('#truth').textContent.includes('preview')")
+    page.mouse.move(1, 1)
+    page.wait_for_timeout(200)
+    plain = page.evaluate(AMBER, place(20.5, 20.5))
+    assert plain == pixels[20, 20].tolist()  # protected, and nothing lies over it
+    page.click("#edits li .said")
+    page.mouse.move(1, 1)
+    until(page, f"at => ({AMBER})(at).join() !== '{','.join(map(str, plain))}'", place(20.5, 20.5))
+    shown = np.array(page.evaluate(AMBER, place(20.5, 20.5)))
+    assert np.abs(shown - (0.55 * np.array(plain) + 0.45 * np.array([255, 209, 102]))).max() < 4
+    outside = page.evaluate(AMBER, place(20.5, 35.5))
+    page.click("#edits li .said")
+    page.mouse.move(1, 1)
+    until(page, f"at => ({AMBER})(at).join() === '{','.join(map(str, plain))}'", place(20.5, 20.5))
+    assert page.evaluate(AMBER, place(20.5, 35.5)) == outside  # only the area was
+
+    page.keyboard.press("e")
+    count = state(base)["edits"][0]["pixels"]
+    drag(page, place(30.5, 10.5), place(30.5, 30.5))
+    until(page, f"document.querySelector('#edits small').textContent.includes('{count - 7 * 7} px')")
+    page.wait_for_selector("#truth.exact")
+    assert len(state(base)["edits"]) == 1
+    answer = call(base.partition("/?")[0], "GET", f"/api/area/{state(base)['edits'][0]['number']}")
+    x0, y0, x1, y1 = map(int, answer.headers["x-box"].split(","))
+    inside = np.frombuffer(answer.content, np.uint8).reshape(y1 - y0, x1 - x0)
+    assert inside[20 - y0, 15 - x0 : 26 - x0].all()
+    assert not inside[20 - y0, 28 - x0 : 33 - x0].any()
+    page.keyboard.press("Control+z")
+    until(page, f"document.querySelector('#edits small').textContent.includes('{count} px')")
+    page.fill("#size", "60")
+    drag(page, place(10.5, 20.5), place(50.5, 20.5))  # nothing is left
+    page.wait_for_selector("#no-edits:visible")
+
+
+def test_cancelling_is_said_at_once(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = start()
+    opened(page, picture(tmp_path / "photo.png"))
+    held, done = threading.Event(), Agent.__call__
+
+    def slow(self: Any, *args: Any, **options: Any) -> Any:
+        held.wait(20)
+        return done(self, *args, **options)
+
+    monkeypatch.setattr(Agent, "__call__", slow)
+    page.click("#run")
+    page.wait_for_selector("#cancel:visible")
+    page.click("#cancel")
+    assert page.inner_text("#working-said").startswith("Cancelling")
+    assert page.is_disabled("#cancel")
+    page.wait_for_timeout(500)
+    assert page.inner_text("#working-said").startswith("Cancelling")  # and no poll takes it back
+    held.set()
+    page.wait_for_selector("#working", state="hidden")
+    assert page.is_enabled("#run")
+
+
+def test_the_object_can_be_erased_from(start: Start, base: str, tmp_path: Path) -> None:
+    page = start()
+    ran(page, picture(tmp_path / "photo.png"), "saliency-edit")
+    place = on_screen(page, 60, 40)
+    page.click("#object-choose")
+    page.keyboard.press("r")
+    drag(page, place(10.5, 10.5), place(29.5, 29.5))
+    page.wait_for_selector("#object-said:has-text('chosen, 400 px')")
+    page.keyboard.press("e")
+    page.fill("#size", "9")
+    drag(page, place(20.5, 2.5), place(20.5, 38.5))
+    page.wait_for_selector("#object-said:has-text('chosen, 220 px')")
+    page.wait_for_selector("#truth.exact")
+    assert not state(base)["edits"]

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl.agent import object_mask
-from pixelrl.edits import parse_region
+from pixelrl.edits import Edit, parse_region
 from pixelrl.errors import UsageError
 from pixelrl.studio.folder import Folder
-from pixelrl.studio.preview import bounds
+from pixelrl.studio.preview import Box, bounds
 
 
 def painted(box: Sequence[int], runs: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
@@ -62,3 +62,18 @@ def chosen(folder: Folder, region: object, height: int, width: int) -> npt.NDArr
     """
     check_mask(folder, region)
     return object_mask(parse_region(region, folder.path, height, width).numpy(), height, width).numpy()
+
+
+def area(edit: Edit, height: int, width: int) -> tuple[Box, npt.NDArray[np.uint8]]:
+    """Where an edit of a picture applies: a box around it, and inside that ``(h, w)``, 1 where it does, or else 0.
+
+    Args:
+        edit: with its region as a mask, or without one where it applies to the whole picture.
+        height: of the picture.
+        width: of the picture.
+    """
+    if edit.mask is None:
+        return Box(0, 0, width, height), np.ones((height, width), np.uint8)
+    inside = edit.mask.numpy()
+    box = bounds(inside) or Box(0, 0, 1, 1)
+    return box, inside[box.y0 : box.y1, box.x0 : box.x1].astype(np.uint8)

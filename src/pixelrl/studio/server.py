@@ -30,6 +30,7 @@ from pixelrl.studio.exports import EXPORTS, Export
 from pixelrl.studio.folder import small_png
 from pixelrl.studio.guard import App, Guard
 from pixelrl.studio.preview import parse_box
+from pixelrl.studio.regions import area
 from pixelrl.studio.session import Session
 from pixelrl.studio.studio import ClosedError, Limits, Studio
 from pixelrl.studio.work import BusyError
@@ -88,6 +89,7 @@ class _Served:
             "/api/frame/{step:int}": self.frame,
             "/api/map/{step:int}": self.map,
             "/api/object": lambda request, _: _raw(self._shown(request).wanted_object()[..., None].view(np.uint8)),
+            "/api/area/{number:int}": self.area,
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
             "/api/report": lambda request, _: _file(self.studio.report(self._shown(request).folder.id)),
@@ -230,6 +232,13 @@ class _Served:
         box, plain = parse_box(request.query_params.get("box")), "plain" in request.query_params
         maps = self._shown(request).action_map(request.path_params["step"], plain, box)
         return _raw(np.moveaxis(maps, 0, -1))
+
+    def area(self, request: Request, body: bytes) -> Response:
+        session = self._shown(request)
+        box, inside = area(session.edit(request.path_params["number"]), session.height, session.width)
+        response = _raw(inside[..., None])
+        response.headers["x-box"] = ",".join(str(n) for n in box)
+        return response
 
     def thumb(self, request: Request, body: bytes) -> Response:
         session = self._shown(request)

@@ -263,6 +263,14 @@ class Session(Screen):
             late = [number for number, edit in pairs if edit.steps != "all" and min(edit.steps) > steps]
             return tuple(number for number in document.order if number not in unfit and number not in late)
 
+    def edit(self, number: int) -> Edit:
+        """The edit of this number; raises UsageError if there is none."""
+        with self.lock:
+            order = self.folder.document.order
+            if number not in order:
+                raise UsageError(f"there is no edit {number} any more")
+            return self.edits[order.index(number)]
+
     # --- The exact result -------------------------------------------------------------------------
 
     def _unsettle(self) -> None:

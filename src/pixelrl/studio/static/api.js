@@ -51,7 +51,8 @@ export const upload = async (file) =>
 export async function bytes(path) {
   const answer = await request("GET", about(path));
   const [height, width, channels] = answer.headers.get("X-Shape").split(",").map(Number);
-  return { height, width, channels, data: new Uint8Array(await answer.arrayBuffer()) };
+  const box = answer.headers.get("X-Box")?.split(",").map(Number);
+  return { height, width, channels, box, data: new Uint8Array(await answer.arrayBuffer()) };
 }
 
 export async function picture(path) {

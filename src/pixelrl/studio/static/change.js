@@ -98,7 +98,7 @@ async function drawn(shape) {
   if (shape.painted) shape = { painted: { box: shape.painted.box, runs: runs(shape.painted.mask, state.session.width, shape.painted.box) } };
   const forObject = state.deed === "object", everywhere = state.extent === "everywhere" && state.deed !== "protect" && !forObject;
   const stroke = shape.painted && !forObject ? (state.brushed ?? { number: null }) : null;
-  if (stroke) store.update({ brushed: stroke });
+  store.update({ chosen: null, ...(stroke && { brushed: stroke }) });
   const next = await change(async (session) => {
     const { region, near, action } = await regionOf(state, shape);
     if (forObject) return { change: { type: "tell", region: region ?? {} } };
@@ -157,7 +157,7 @@ store.subscribe(["tool", "deed", "extent"], ({ tool, deed, extent }) => {
   $("#where-action-field").hidden = deed === "forbid";
   $("#steps-field").hidden = simple;
   $("#condition").hidden = simple || tool === "same";
-  $("#size-field").hidden = tool !== "brush";
+  $("#size-field").hidden = tool !== "brush" && tool !== "erase";
   $("#extent-field").hidden = simple || tool !== "same";
   $("#tool-hint").textContent = tool === "hand" ? "Choose a tool on the left, and draw where it should be done."
     : tool === "same" && deed === "forbid" ? "Click a pixel: what it does at this step is forbidden to all that do the same." : hints[tool];
@@ -166,10 +166,6 @@ store.subscribe(["size"], ({ size }) => {
   tools.size = size;
   $("#size").value = size;
   $("#size-said").textContent = `${size} px`;
-  view.draw();
-});
-store.subscribe(["shownEdit"], ({ shownEdit }) => {
-  tools.shownEdit = shownEdit;
   view.draw();
 });
 store.subscribe(["tab"], ({ tab }) => {

@@ -23,7 +23,8 @@ function whereSaid({ edit, pixels }) {
   return [what + size, steps, ...where].join(" · ");
 }
 
-const point = (shownEdit) => store.update({ shownEdit });
+const point = (item) => store.update({ pointed: item?.number ?? null });
+const choose = ({ number }) => store.update({ chosen: store.state.chosen === number ? null : number });
 
 function alter(made) {
   letGo();
@@ -35,19 +36,32 @@ const move = ({ number }, before) => alter({ type: "move", number, before: befor
 
 function row(item, i, items) {
   const what = said(item.edit);
-  const button = (label, text, off, act) => element("button", { class: "icon small", "aria-label": `${label} edit ${i + 1}, ${what}`, title: label, disabled: off, onclick: act }, text);
+  const button = (label, text, off, act) => element("button", { class: "icon small", "aria-label": `${label} edit ${i + 1}, ${what}`, title: label, disabled: off, onclick: (e) => { e.stopPropagation(); act(); } }, text);
   return element("li", {
-    tabindex: "0", "aria-label": `${what}, ${whereSaid(item)}`, onpointerenter: () => point(item), onpointerleave: () => point(null),
-    onfocusin: () => point(item), onfocusout: () => point(null), onkeydown: (e) => { if (e.key === "Delete") remove(item); },
+    tabindex: "0", "data-number": item.number, "aria-label": `${what}, ${whereSaid(item)}`, title: "Click it to keep its area in sight, and to erase from it (E)",
+    onclick: () => choose(item), onpointerenter: () => point(item), onpointerleave: () => point(null), onfocusin: () => point(item), onfocusout: () => point(null),
+    onkeydown: (e) => {
+      if (e.key === "Delete") remove(item);
+      if (e.key === "Enter" && e.target === e.currentTarget) choose(item);
+    },
   },
     element("span", { class: "said" }, element("b", {}, what), element("small", {}, whereSaid(item))),
     button("Earlier", "↑", i === 0, () => move(item, items[i - 1])), button("Later", "↓", i === items.length - 1, () => move(item, items[i + 2])),
     button("Delete", "✕", false, () => remove(item)));
 }
 
+let listed = "";
 store.subscribe(["session"], ({ session }) => {
-  const items = session?.edits ?? [];
+  const items = session?.edits ?? [], key = JSON.stringify(items);
+  if (key === listed) return; // not at each poll: somebody may be in it
+  listed = key;
+  const focused = document.activeElement?.closest?.("#edits li")?.dataset.number, label = document.activeElement?.getAttribute?.("title");
   $("#edit-count").textContent = items.length ? String(items.length) : "";
   $("#no-edits").hidden = items.length > 0;
   $("#edits").replaceChildren(...items.map((item, i) => row(item, i, items)));
+  const same = focused && $(`#edits [data-number="${focused}"]`);
+  if (same) (same.querySelector(`[title="${label}"]:not([disabled])`) ?? same).focus();
+});
+store.subscribe(["session", "chosen"], ({ chosen }) => {
+  for (const item of $("#edits").children) item.setAttribute("aria-current", Number(item.dataset.number) === chosen);
 });

@@ -1,6 +1,6 @@
 // The bar at the top, what the studio is working on, and how true the picture is.
 
-import { letGo } from "./change.js";
+import { letGo, tools } from "./change.js";
 import { $, element, radio, radios } from "./dom.js";
 import { say } from "./messages.js";
 import { phase, store } from "./store.js";
@@ -93,6 +93,7 @@ function travel(type) {
   if (phase(store.state) === "ran") return change(() => ({ change: { type } }));
 }
 export function undo() {
+  if (tools.uncorner()) return;
   letGo();
   return travel("undo");
 }
@@ -107,15 +108,20 @@ $("#help-open").onclick = () => $("#help").showModal();
 
 // --- What it is working on ------------------------------------------------------------------------------------------
 
-store.subscribe(["job"], ({ job }) => {
+store.subscribe(["job", "cancelled"], ({ job, cancelled }) => {
   $("#working").hidden = !job;
   if (!job) return;
-  $("#working-said").textContent = job.kind === "live" && !job.cancelling ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
-  $("#cancel").disabled = Boolean(job.cancelling);
+  const ending = job.cancelling || job.number === cancelled;
+  $("#cancel").disabled = ending;
+  $("#working-said").textContent = ending ? "Cancelling…" : job.kind === "live" ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
   $("#working .track").classList.toggle("unsure", job.share === 0);
   $("#working .track i").style.width = `${100 * job.share}%`;
 });
-$("#cancel").onclick = () => { letGo(); return send("/api/cancel"); };
+$("#cancel").onclick = () => {
+  letGo();
+  store.update({ cancelled: store.state.job?.number });
+  return send("/api/cancel");
+};
 
 function truth({ exact, edits, mode, waiting }, job) {
   if (exact && !edits.length) return "As the policy did it.";

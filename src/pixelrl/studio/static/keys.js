@@ -6,7 +6,7 @@ export const table = [
   [["Ctrl+O"], "Open a picture"],
   [[",", "."], "Step before, step after"],
   [["1", "…", "9", "Home"], "Go to a step, to the input"],
-  [["H", "B", "R", "G", "A"], "Look, brush, rectangle, polygon, same operation"],
+  [["H", "B", "E", "R", "G", "A"], "Look, brush, eraser, rectangle, polygon, same operation"],
   [["P", "F", "K", "S"], "Protect, force, forbid, stop"],
   [["[", "]"], "Smaller, larger brush"],
   [["Enter", "Esc"], "Close a polygon; let go"],
@@ -16,7 +16,7 @@ export const table = [
   [["+", "−", "0"], "Zoom in, out; fit, and again for 100 %"],
   [["Space"], "Hold it and drag to move the picture"],
   [["←", "↑", "→", "↓"], "From pixel to pixel (on the picture)"],
-  [["Ctrl+Z", "Ctrl+Shift+Z"], "Undo, redo"],
+  [["Ctrl+Z", "Ctrl+Shift+Z"], "Undo (in a polygon, the last corner), redo"],
   [["L"], "Replay or live"],
   [["Ctrl+S"], "Save the result"],
 ];
@@ -52,7 +52,7 @@ export function keys(acts) {
       "[": () => acts.brush(-1), "]": () => acts.brush(1), "+": () => acts.zoom(1), "=": () => acts.zoom(1), "-": () => acts.zoom(-1), "−": () => acts.zoom(-1),
       0: () => acts.fit(), "?": () => acts.help(), Escape: () => acts.escape(), Enter: () => acts.enter(), " ": () => acts.space(true),
     }[e.key] ?? {
-      h: () => acts.tool("hand"), b: () => acts.tool("brush"), r: () => acts.tool("box"), g: () => acts.tool("polygon"), a: () => acts.tool("same"),
+      h: () => acts.tool("hand"), b: () => acts.tool("brush"), e: () => acts.tool("erase"), r: () => acts.tool("box"), g: () => acts.tool("polygon"), a: () => acts.tool("same"),
       p: () => acts.deed("protect"), f: () => acts.deed("force"), k: () => acts.deed("forbid"), s: () => acts.deed("stop"),
       o: () => acts.overlay(), c: () => acts.compare(), x: () => acts.peek(true), l: () => acts.mode(),
     }[e.key.toLowerCase()];

@@ -83,18 +83,28 @@ function toggle(name, on) {
   if (!store.state.overlay) setOverlay(true);
 }
 
+function legendRow(action) {
+  return element("li", { title: action.explanation },
+    element("label", {}, element("input", { type: "checkbox", onchange: (e) => toggle(action.name, e.target.checked) }),
+      chip(action), element("span", { class: "name" }, action.name),
+      element("span", { class: "bar" }, element("i", { style: { background: action.color } })), element("span", { class: "share" })));
+}
+
+let listed = null;
 store.subscribe(["session", "step", "hidden"], ({ session, step, hidden }) => {
   if (!session?.ran) return;
   const row = step ? session.shares[step - 1] : null, most = row ? Math.max(...row) : 1;
+  const names = session.actions.map(({ name }) => name).join();
+  if (names !== listed) $("#legend").replaceChildren(...session.actions.map(legendRow)); // not at each poll: somebody may be in it
+  listed = names;
   $("#of-step").textContent = step ? `that led to step ${step}` : "";
-  $("#legend").replaceChildren(...session.actions.map((action, i) => {
+  for (const [i, item] of [...$("#legend").children].entries()) {
     const share = row ? row[i] : 0;
-    return element("li", { class: row && !share ? "unused" : "", title: action.explanation },
-      element("label", {}, element("input", { type: "checkbox", checked: !hidden.has(action.name), onchange: (e) => toggle(action.name, e.target.checked) }),
-        chip(action), element("span", { class: "name" }, action.name),
-        element("span", { class: "bar" }, element("i", { style: { width: `${(100 * share) / most}%`, background: action.color } })),
-        element("span", { class: "share" }, row ? percent(share) : "")));
-  }));
+    item.className = row && !share ? "unused" : "";
+    item.querySelector("input").checked = !hidden.has(session.actions[i].name);
+    item.querySelector(".bar i").style.width = `${(100 * share) / most}%`;
+    item.querySelector(".share").textContent = row ? percent(share) : "";
+  }
 });
 
 store.subscribe(["session"], ({ session }) => {

@@ -6,6 +6,7 @@ let state = {
   sessions: [], // those on the disk that are offered
   session: null, // the picture at hand, its run and its edits
   job: null, // what the studio is working on
+  cancelled: null, // number of the job that was cancelled last
   error: null, // why its last job failed
   frames: 0, // counts up whenever what the frames show has changed
 
@@ -35,7 +36,8 @@ let state = {
   extent: "touching", // "everywhere"
   where: { action: "", low: "", high: "" },
   brushed: null, // {number}: the edit to which the next stroke of the brush belongs, once it is there
-  shownEdit: null, // the edit whose region is outlined
+  pointed: null, // number of the edit that is pointed at in the list
+  chosen: null, // number of the edit that was chosen there
 
   message: null, // {sentence, kind, actions}
 };

@@ -1,5 +1,6 @@
 // The page: its parts, and the keys that reach them. See store.js for what the page knows, sync.js for how it learns it.
 
+import "./areas.js";
 import { chooseDeed, chooseTool, setSize, tools } from "./change.js";
 import { $ } from "./dom.js";
 import "./edits.js";

@@ -52,7 +52,7 @@ function opened(session, { policies }) {
   const note = notes.length ? { sentence: `${name}: ${notes.join("; ")}.`, kind: "note" } : null;
   const message = earlier ? offered(earlier, policies) : note;
   const policy = session.policy ?? suited(session, policies);
-  return { step: 0, aim: null, pixel: null, shownEdit: null, brushed: null, policy, level: levelOf(session, policy), message };
+  return { step: 0, aim: null, pixel: null, pointed: null, chosen: null, brushed: null, policy, level: levelOf(session, policy), message };
 }
 
 // What a person told this policy, as it is typed; nothing if it was another that ran, or nothing was told.

@@ -3,8 +3,9 @@
 export const hints = {
   hand: "Drag to move, scroll to zoom, click a pixel to read its story.",
   brush: "Paint over what you mean. More strokes add to it.",
+  erase: "Take away from the edit that is chosen in the list, or else from the last one.",
   box: "Drag a rectangle.",
-  polygon: "Click corners; close with a double click, Enter, or on the first corner.",
+  polygon: "Click corners; close with a double click, Enter, or on the first corner. Ctrl+Z takes the last one back.",
   same: "Click a pixel: all that do the same at this step are taken.",
 };
 
@@ -27,7 +28,7 @@ export function runs(mask, width, box) {
 }
 
 export class Tools {
-  // done(region): {box} | {polygon} | {painted: {mask, box}} | {pixel}; look(pixel)
+  // done(region): {box} | {polygon} | {painted: {mask, box}} | {pixel}; look(pixel). Somebody sets erased({mask, box}).
   constructor(view, { done, look, ready }) {
     Object.assign(this, { view, done, look, ready });
     this.tool = "hand";
@@ -68,7 +69,11 @@ export class Tools {
 
   cursor() {
     const hand = this.tool === "hand" || this.space;
-    this.view.canvas.style.cursor = this.dragging ? "grabbing" : this.space ? "grab" : hand ? "crosshair" : this.tool === "brush" ? "none" : "crosshair";
+    this.view.canvas.style.cursor = this.dragging ? "grabbing" : this.space ? "grab" : !hand && this.paints ? "none" : "crosshair";
+  }
+
+  get paints() {
+    return this.tool === "brush" || this.tool === "erase";
   }
 
   inside(p) {
@@ -95,7 +100,8 @@ export class Tools {
     const p = view.at(e);
     if (this.tool === "hand" || this.space || e.button === 1 || e.button === 2 || !this.ready()) {
       this.dragging = { x: e.clientX, y: e.clientY, moved: false };
-    } else if (this.tool === "brush") {
+    } else if (this.paints) {
+      if (this.tool === "erase") this.forget();
       if (!this.mask) {
         this.mask = new Uint8Array(view.width * view.height);
         this.layer = document.createElement("canvas");
@@ -157,7 +163,9 @@ export class Tools {
       this.dragging = null;
     } else if (this.stroke) {
       this.stroke = null;
-      if (this.painted) this.done({ painted: { mask: this.mask, box: this.painted } });
+      const stroke = { mask: this.mask, box: this.painted };
+      if (this.painted && this.tool === "erase") this.erased(stroke);
+      else if (this.painted) this.done({ painted: stroke });
     } else if (this.rectangle) {
       const [[ax, ay], [bx, by]] = this.rectangle;
       const box = [Math.floor(Math.min(ax, bx)), Math.floor(Math.min(ay, by)), Math.ceil(Math.max(ax, bx)), Math.ceil(Math.max(ay, by))];
@@ -179,6 +187,14 @@ export class Tools {
     this.corners = [];
     if (corners.length > 2) this.done({ polygon: corners.map((p) => p.map((n) => Math.round(n * 100) / 100)) });
     this.view.draw();
+  }
+
+  // Take back the last corner of a polygon that is being drawn; whether there was one.
+  uncorner() {
+    const there = this.corners.length > 0;
+    this.corners.pop();
+    this.view.draw();
+    return there;
   }
 
   escape() {
@@ -211,7 +227,7 @@ export class Tools {
     }
     if (touched[2] < 0) return;
     const [x0, y0, x1, y1] = touched, image = new ImageData(x1 - x0, y1 - y0), pixels = new Uint32Array(image.data.buffer);
-    for (let y = y0, i = 0; y < y1; y++) for (let x = x0; x < x1; x++, i++) if (mask[y * view.width + x]) pixels[i] = 0xff66d1ff;
+    for (let y = y0, i = 0; y < y1; y++) for (let x = x0; x < x1; x++, i++) if (mask[y * view.width + x]) pixels[i] = this.tool === "erase" ? 0xffffffff : 0xff66d1ff;
     this.layer.getContext("2d").putImageData(image, x0, y0);
     const p = this.painted;
     this.painted = p ? [Math.min(p[0], x0), Math.min(p[1], y0), Math.max(p[2], x1), Math.max(p[3], y1)] : touched;
@@ -234,14 +250,18 @@ export class Tools {
       view.path(points, false, amber);
       for (const [px, py] of this.corners.map((corner) => view.place(...corner))) view.cased(() => c.strokeRect(px - 3, py - 3, 6, 6), amber);
     }
-    if (this.tool === "brush" && this.hover && !this.space) {
+    if (this.paints && this.hover && !this.space) {
       const r = Math.max(2, (this.size / 2) * view.scale);
       view.cased(() => { c.beginPath(); c.arc(...view.place(this.hover.x, this.hover.y), r, 0, 7); c.stroke(); });
     }
   }
 
-  drawEdit({ edit, box }, colour) {
-    if (edit.region?.polygon) this.view.path(edit.region.polygon, true, colour, [6, 4]);
+  drawEdit({ edit, box, area }, colour) {
+    if (area) {
+      this.view.context.globalAlpha = 0.45;
+      this.view.layer(area);
+      this.view.context.globalAlpha = 1;
+    } else if (edit.region?.polygon) this.view.path(edit.region.polygon, true, colour, [6, 4]);
     else this.view.outline(box ?? [0, 0, this.view.width, this.view.height], colour, [6, 4]);
   }
 }
