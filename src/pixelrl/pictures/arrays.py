@@ -69,7 +69,7 @@ def _array_planes(planes: Array) -> Image:
 
 def _finite(values: Tensor, kind: str) -> Tensor:
     if not torch.isfinite(values).all():
-        raise InputError(f"the {kind} has values that are NaN, infinite or too large for float32; replace them first")
+        raise InputError(f"the {kind} has values that are NaN or infinite, or too large for float32; replace them")
     return values
 
 
