@@ -74,6 +74,10 @@ def test_other_files_are_counted_in_a_closing_line(clean: Run, folder: Path, tmp
     assert code == 3
     assert len(out.splitlines()) == 3
     assert err.splitlines()[-1] == "pixelrl: 4 pictures, 4 other files skipped; 3 done, 1 failed"
+    code, out, err = clean(folder, "none.png", "-o", tmp_path / "out", "--skip-existing", "--json")
+    assert code == 3
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert [sum(key in report for report in reports) for key in ("error", "skipped")] == [2, 3]
     code, _, err = clean(folder / "*", "-o", tmp_path / "out", "--skip-existing")
     assert err.splitlines()[-1] == "pixelrl: 4 pictures, 4 other files skipped; 0 done, 1 failed, 3 left alone"
 

@@ -57,6 +57,8 @@ def run(work: Work, settings: Settings) -> int:
             _check_beside(option, path, jobs, work.overwrite)
     for problem in problems:
         complain(str(problem))
+        if work.as_json:
+            say(json.dumps({"error": str(problem)}))
     counts = Counter(failed=len(problems))
     code = _through(jobs, work, settings, counts)
     if not alone:
