@@ -31,7 +31,7 @@ def served(folder: Path, limits: Limits | None = None, policies: Sequence[Path] 
     listener = listen("127.0.0.1", 0)
     studio = Studio(Store(folder), limits or Limits(upload=10**6, request=10**5), "cpu", policies)
     config = uvicorn.Config(
-        application(studio, TOKEN, LOOPBACK),
+        application(studio, TOKEN, LOOPBACK, TOKEN.__eq__),
         log_level="error",
         ws="none",
         http=TimedProtocol,
@@ -55,11 +55,21 @@ def call(address: str, method: str, path: str, token: str | None = TOKEN, **opti
     return httpx.request(method, address + path, headers=headers, timeout=60, **options)
 
 
+def entered(address: str) -> dict[str, str]:
+    """The headers of a browser that has opened a printed address."""
+    import httpx
+
+    answer = httpx.get(address)
+    assert answer.status_code == 303
+    cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+    return {"Cookie": cookie, "X-PixelRL-Page": "1"}
+
+
 class Tab:
     """A tab that shows one session, as the page's scripts use the server."""
 
-    def __init__(self, address: str, token: str = TOKEN) -> None:
-        self.address, self.token = address, token
+    def __init__(self, address: str, headers: dict[str, str] | None = None) -> None:
+        self.address, self.headers = address, headers or {"X-PixelRL-Token": TOKEN}
         self.session: dict[str, Any] | None = None
 
     @property
@@ -71,13 +81,13 @@ class Tab:
         """Of the session at hand, if there is one; the bare answer."""
         if self.session is not None:
             path += f"{'&' if '?' in path else '?'}session={self.id}"
-        return call(self.address, "GET", path, self.token)
+        return call(self.address, "GET", path, None, headers=self.headers)
 
     def send(self, path: str, **body: object) -> Any:
         """The bare answer."""
         if self.session is not None:
             body = {"session": self.id, **body}
-        return call(self.address, "POST", path, self.token, json=body)
+        return call(self.address, "POST", path, None, json=body, headers=self.headers)
 
     def post(self, path: str, **body: object) -> Any:
         answer = self.send(path, **body)
@@ -88,7 +98,7 @@ class Tab:
         return said
 
     def open(self, data: bytes, name: str = "photo.png") -> dict[str, Any]:
-        answer = call(self.address, "POST", "/api/open", self.token, content=data, headers={"X-Name": name})
+        answer = call(self.address, "POST", "/api/open", None, content=data, headers={**self.headers, "X-Name": name})
         assert answer.is_success, answer.text
         self.session = answer.json()["session"]
         return self.session
@@ -101,7 +111,7 @@ class Tab:
     def wait(self, job: int | None = None) -> dict[str, Any]:
         """Until the job is done, and nothing more is to come; then the tab shows the job's session."""
         while job is not None:
-            state = call(self.address, "GET", f"/api/state?job={job}&session=", self.token).json()
+            state = call(self.address, "GET", f"/api/state?job={job}&session=", None, headers=self.headers).json()
             if state["outcome"] is not None:
                 assert state["outcome"]["error"] is None
                 if state["outcome"]["session"] is not None:

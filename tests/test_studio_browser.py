@@ -1,11 +1,9 @@
-"""The studio as a person uses it: Chromium against the server that ``pixelrl studio`` starts."""
+"""The studio as a person uses it, in Chromium. Each test has a browser of its own: they run alone and in any order."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import time
 import urllib.error
@@ -21,6 +19,7 @@ from PIL import Image
 
 from browser import browser_page
 from pixelrl.cli import main
+from pixelrl.studio.studio import Limits
 from pixelrl.trace import load_trace
 from tabs import call, served
 
@@ -40,14 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """The address that the command prints."""
-    arguments = ["studio", "--no-browser", "--folder", str(folder / "sessions"), "--device", "cpu"]
-    command = [sys.executable, "-m", "pixelrl", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        yield re.search(r"http://\S+", process.stdout.readline())[0]
-        process.kill()
+    with served(folder / "sessions", Limits()) as (base, token):
+        yield f"{base}/?token={token}"
 
 
 @pytest.fixture(scope="module")

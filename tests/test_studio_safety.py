@@ -30,7 +30,7 @@ from pixelrl.studio.guard import Guard
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits, Studio
-from tabs import TOKEN, Tab, call, served
+from tabs import TOKEN, Tab, call, entered, served
 from test_studio import NAMES, begun, box_edit, edit, filled, noise, png, quiet, settled
 
 
@@ -632,13 +632,42 @@ def test_which_hosts_a_server_on_all_addresses_answers(host: str, any_address: b
     async def app(*_: object) -> None:
         raise AssertionError
 
-    guard = Guard(app, TOKEN, frozenset({"127.0.0.1", "localhost", "::1"}), any_address)
+    guard = Guard(app, TOKEN, frozenset({"127.0.0.1", "localhost", "::1"}), TOKEN.__eq__, any_address)
     headers = [(b"host", host.encode()), (b"x-pixelrl-token", TOKEN.encode())]
     scope = {"type": "http", "path": "/api/state", "headers": headers, "server": ("0.0.0.0", 8080)}
     refused = guard.refusal(scope)
     assert (None if refused is None else refused[0]) == status
     scope["headers"] = [*headers, (b"host", b"127.0.0.1:8080")]
     assert guard.refusal(scope) is not None
+
+
+def test_a_printed_address_is_good_for_one_browser(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pixelrl", "studio", "--no-browser", "--folder", str(tmp_path), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+
+        def printed() -> tuple[str, str]:
+            for line in process.stdout:
+                if found := re.search(r"(http://[^/]+)/\?token=\S+", line):
+                    return found[0], found[1]
+            raise AssertionError
+
+        try:
+            first, base = printed()
+            mine = entered(first)
+            assert call(base, "GET", "/api/state", None, headers=mine).status_code == 200
+            late = entered(first)  # as from the list of the addresses that were visited
+            assert late["Cookie"] == ""
+            assert call(base, "GET", "/api/state", None, headers=late).status_code == 401
+            second, _ = printed()  # for another browser, or the same one when it has ended meanwhile
+            assert second != first
+            assert call(base, "GET", "/api/state", None, headers=entered(second)).status_code == 200
+            assert call(base, "GET", "/api/state", None, headers=mine).status_code == 200
+            ticket = second.partition("token=")[2]
+            assert call(base, "GET", "/api/state", ticket).status_code == 401  # it opens nothing else
+        finally:
+            process.kill()
 
 
 # --- kill -9 ----------------------------------------------------------------------------------------------------------
@@ -655,9 +684,9 @@ def test_what_was_acknowledged_survives_the_kill_of_the_process(tmp_path: Path) 
         command = [sys.executable, "-m", "pixelrl", *words]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout is not None
-            found = re.search(r"(http://[^/]+)/\?token=(\S+)", process.stdout.readline())
+            found = re.search(r"(http://[^/]+)/\?token=\S+", process.stdout.readline())
             assert found is not None
-            tab = Tab(found[1], found[2])
+            tab = Tab(found[1], entered(found[0]))
             try:
                 tab.state()
                 yield tab, process
@@ -667,18 +696,19 @@ def test_what_was_acknowledged_survives_the_kill_of_the_process(tmp_path: Path) 
     acknowledged: list[dict[str, object]] = []
     with started() as (tab, process):
         tab.run("denoise-gray", 25)
-        killer = threading.Timer(1.5, process.send_signal, [signal.SIGKILL])
-        killer.start()
+        killer = threading.Timer(0.5, process.send_signal, [signal.SIGKILL])
         try:
             for n in range(MOST_EDITS):
                 stroke = box_edit(n % 40, 1, n % 40 + 3, 5 + n % 30)
                 tab.append(stroke)
                 acknowledged.append(stroke)
+                if n == 4:
+                    killer.start()
         except httpx.HTTPError:
             pass
         killer.join()
         assert process.wait(10) == -signal.SIGKILL
-    assert len(acknowledged) > 3
+    assert len(acknowledged) > 4
     with started() as (tab, _):
         earlier = tab.session["earlier"]
         assert earlier is not None  # the page offers to go on

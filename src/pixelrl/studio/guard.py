@@ -1,11 +1,11 @@
 """What every request must pass before the studio looks at it. Pure ASGI, so that it is the outermost layer.
 
 Another web page in the same browser can send requests to this server, and a name that it controls can resolve to this
-machine (DNS rebinding). So the Host must be ours, an Origin must be ours, and every call of the API needs the token
-that only the address which was printed holds. It is exchanged at once for a cookie that no script can read and that
-goes to the API only: so the token stays neither in the address bar nor where scripts keep things. A browser adds a
-cookie by itself, to requests of other pages too. So with the cookie a header is asked for that only a script of this
-origin can send: for any other the browser asks first, and gets no permission.
+machine (DNS rebinding). So the Host must be ours, an Origin must be ours, and every call of the API needs what only the
+address that was printed gives: its ticket is exchanged, once, for a cookie that no script can read and that goes to the
+API only. Browsers write down the addresses that they visit, and there the ticket is worth nothing any more. A browser
+adds a cookie by itself, to requests of other pages too. So with the cookie a header is asked for that only a script of
+this origin can send: for any other the browser asks first, and gets no permission.
 """
 
 from __future__ import annotations
@@ -40,18 +40,42 @@ HEADERS = {
 
 
 @final
+class Tickets:
+    """What the printed addresses hold: each is good for one browser, and then the next one is announced.
+
+    Args:
+        announce: told of every ticket but the first, as soon as the one before has been used.
+    """
+
+    def __init__(self, announce: Callable[[str], object]) -> None:
+        self.current = secrets.token_urlsafe(24)
+        self._announce = announce
+
+    def redeem(self, given: str) -> bool:
+        """Whether this is the current ticket; from then on it is another one."""
+        if not same(given, self.current):
+            return False
+        self.current = secrets.token_urlsafe(24)
+        self._announce(self.current)
+        return True
+
+
+@final
 class Guard:
     """Refuses requests; lets the others through, with safe headers on their responses.
 
     Args:
         app: what is guarded.
-        token: which every request under ``/api/`` must carry.
+        token: with which a request under ``/api/`` may come in without a cookie.
         hosts: names and addresses under which the server may be called, without the port.
+        redeem: whether what an address holds is exchanged for a cookie.
         any_address: also take every Host that is an IP address: for servers that listen on all of them.
     """
 
-    def __init__(self, app: App, token: str, hosts: frozenset[str], any_address: bool = False) -> None:
-        self.app, self.token, self.hosts, self.any_address = app, token, hosts, any_address
+    def __init__(
+        self, app: App, token: str, hosts: frozenset[str], redeem: Callable[[str], bool], any_address: bool = False
+    ) -> None:
+        self.app, self.token, self.hosts, self.redeem, self.any_address = app, token, hosts, redeem, any_address
         self._key = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,10 +94,10 @@ class Guard:
             await send(message)
 
         refused = self.refusal(scope)
-        given = _token_in_address(scope)
+        given = _ticket(scope)
         if refused is None and given is not None:
             headers = [(b"location", b"/#start"), (b"content-length", b"0")]
-            if _same(given, self.token):
+            if self.redeem(given):
                 headers.append((b"set-cookie", self._cookie(scope).encode()))
             await send_safely({"type": "http.response.start", "status": 303, "headers": headers})
             await send_safely({"type": "http.response.body", "body": b""})
@@ -102,18 +126,18 @@ class Guard:
         if headers.get("sec-fetch-site", ["same-origin"])[0] not in ("same-origin", "none"):
             return 403, "this request comes from another web page, which may not use the studio"
         if not self._known(headers, scope):
-            return 401, "the token is missing or not this studio's; open the address that pixelrl studio printed last"
+            return 401, "this browser is not known here; open the address that pixelrl studio has printed last"
         return None
 
     def _known(self, headers: Mapping[str, Sequence[str]], scope: Scope) -> bool:
         """Whether a request comes from who has the token, or once had it."""
         token = headers.get(TOKEN_HEADER, [])
         if token:
-            return len(token) == 1 and _same(token[0], self.token)
+            return len(token) == 1 and same(token[0], self.token)
         name = self._cookie_name(scope)
         parts = [part.strip().partition("=") for line in headers.get("cookie", []) for part in line.split(";")]
         keys = [value for key, _, value in parts if key == name]
-        return len(keys) == 1 and _same(keys[0], self._key) and PAGE_HEADER in headers
+        return len(keys) == 1 and same(keys[0], self._key) and PAGE_HEADER in headers
 
     def _cookie(self, scope: Scope) -> str:
         # No end is given: it lasts as long as the browser, and the key as long as this server.
@@ -142,13 +166,14 @@ class Guard:
         return True
 
 
-def _token_in_address(scope: Scope) -> str | None:
-    """The token that the printed address holds; None if this is another address."""
+def _ticket(scope: Scope) -> str | None:
+    """What the printed address holds; None if this is another address."""
     if scope["path"] != "/" or not scope.get("query_string"):
         return None
     found = urllib.parse.parse_qs(scope["query_string"].decode("latin-1")).get("token")
     return None if found is None else found[0]
 
 
-def _same(given: str, secret: str) -> bool:
+def same(given: str, secret: str) -> bool:
+    """Whether somebody knows a secret; how long the answer takes says nothing of it."""
     return hmac.compare_digest(given.encode(), secret.encode())

@@ -8,7 +8,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -18,6 +18,7 @@ import uvicorn
 
 from pixelrl.agent import choose_device
 from pixelrl.errors import InputError, UsageError
+from pixelrl.studio.guard import Tickets
 from pixelrl.studio.protocol import TimedProtocol
 from pixelrl.studio.server import application
 from pixelrl.studio.store import Store, default_folder
@@ -52,11 +53,20 @@ def serve(
         earlier = None
         if image is not None:
             earlier = studio.open(_read(image, studio.limits.upload), image.name, mask).earlier
-        token = secrets.token_urlsafe(24)
         wildcard = host in ("0.0.0.0", "::", "")
         hosts = LOOPBACK | ({socket.gethostname().lower()} if wildcard else {host.lower()})
+        name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
+
+        def address(ticket: str) -> str:
+            return f"http://{name}:{port}/?token={ticket}"
+
+        def announce(ticket: str) -> None:
+            with suppress(OSError):  # nobody reads any more what this process prints
+                click.echo(f"For another browser: {address(ticket)}")
+
+        tickets = Tickets(announce)
         config = uvicorn.Config(
-            application(studio, token, hosts, wildcard),
+            application(studio, secrets.token_urlsafe(24), hosts, tickets.redeem, wildcard),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -64,16 +74,15 @@ def serve(
             http=TimedProtocol,
             timeout_graceful_shutdown=2,
         )
-        name = "127.0.0.1" if wildcard else f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{port}/?token={token}"
         if not _is_loopback(host):
             click.echo(f"pixelrl: --host {host} lets other computers in; the connection is not encrypted", err=True)
-        click.echo(f"PixelRL studio: {address}\nSessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
+        click.echo(f"PixelRL studio: {address(tickets.current)}")
+        click.echo(f"Sessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
         if earlier is not None:
             edits = f"{earlier['edits']} edit{'' if earlier['edits'] == 1 else 's'}"
             click.echo(f"There is an earlier session of this picture with {edits}; the page offers it.")
         if browser:
-            threading.Timer(0.5, webbrowser.open, [address]).start()
+            threading.Timer(0.5, webbrowser.open, [address(tickets.current)]).start()
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -53,8 +53,10 @@ class RefusedError(Exception):
         self.status = status
 
 
-def application(studio: Studio, token: str, hosts: frozenset[str], any_address: bool = False) -> App:
-    """The whole server, guarded."""
+def application(
+    studio: Studio, token: str, hosts: frozenset[str], redeem: Callable[[str], bool], any_address: bool = False
+) -> App:
+    """The whole server, guarded (`Guard` says what the arguments are)."""
     served = _Served(studio)
 
     @asynccontextmanager
@@ -64,7 +66,7 @@ def application(studio: Studio, token: str, hosts: frozenset[str], any_address: 
         await run_in_threadpool(studio.close)
 
     app = Starlette(routes=served.routes(), lifespan=alive)
-    return Guard(app, token, hosts, any_address)
+    return Guard(app, token, hosts, redeem, any_address)
 
 
 @final
