@@ -90,6 +90,7 @@ def at(page: Any, x: float, y: float) -> tuple[float, float]:
             return [b.left, b.top, b.width, b.height];
         }"""
     )
+    until(page, "document.querySelector('#zoom').textContent !== ''")  # it has been drawn
     zoom = int(page.inner_text("#zoom").split()[0]) / 100
     # As the picture is fitted: in the middle, above the buttons.
     return (
