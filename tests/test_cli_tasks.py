@@ -63,6 +63,35 @@ def test_text_is_taken_away(run: Run, stamped: tuple[Path, Path], tmp_path: Path
         assert np.square(after - truth).mean() < 0.1 * np.square(before - truth).mean()
 
 
+def test_what_was_found_is_said(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:
+    _, text = stamped
+    code, out, _ = run("restore", text / "0.png", "-o", tmp_path / "out.png")
+    assert code == 0
+    assert re.search(r", text found on [\d.]+ % of the picture, ", out)
+    smooth = tmp_path / "smooth.png"
+    Image.fromarray(np.add.outer(np.arange(48), 60 + np.arange(64)).astype(np.uint8)).save(smooth)
+    code, out, _ = run("restore", smooth, "-o", tmp_path / "same.png")
+    assert code == 0
+    assert ", nothing found: 0 % of the picture changed, " in out
+    code, out, _ = run("restore", smooth, "-o", tmp_path / "same.png", "--overwrite", "--json")
+    assert json.loads(out)["text"] == {"found": False, "share": 0.0}
+
+
+def test_specks_that_are_not_exactly_black_or_white_are_named(run: Run, tmp_path: Path) -> None:
+    ramp, hits = np.tile(60 + 2 * np.arange(48), (48, 1)), np.random.default_rng(0).random((48, 48))
+    noisy, exact = tmp_path / "noisy.png", tmp_path / "exact.png"
+    for path, low, high in ((noisy, 10, 245), (exact, 0, 255)):
+        specks = np.where(hits < 0.05, low, np.where(hits < 0.1, high, ramp)).astype(np.uint8)
+        Image.fromarray(specks).save(path)
+    for more in ((), ("--ensemble",)):
+        code, out, _ = run("denoise", noisy, exact, "-o", tmp_path / f"out{len(more)}", "--noise", "saltpepper", *more)
+        assert code == 0
+        told, silent = out.splitlines()
+        assert "hardly any salt & pepper noise seen: 0.0 %" in told
+        assert "(about 10 and 245 of 255): make these exactly 0 and 255 first" in told
+        assert "hardly any" not in silent
+
+
 def test_degraded_pictures_are_measured_beside_clean_ones(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:
     clean, text = stamped
     code, out, _ = run("evaluate", "restore-gray", "--data", clean, "--degraded", text)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from pixelrl.imaging import filters
+from pixelrl.imaging import filters, impulses
+from pixelrl.imaging.specks import little_noise
 
 Filter = Callable[[Tensor], Tensor]
 
@@ -207,12 +209,75 @@ def test_fill_extremes_by_hand() -> None:
 
 
 def test_fill_extremes_leaves_what_has_no_neighbours() -> None:
-    image = torch.ones(1, 1, 9, 9)
+    image = torch.tensor([0.0, 1.0]).repeat(1, 1, 9, 5)[..., :9]
     image[..., 0, 0] = 0.5
     result = filters.fill_extremes(image)
     assert torch.allclose(result[..., :3, :3], torch.tensor(0.5))
-    assert (result[..., 3:, :] == 1).all()
+    assert torch.equal(result[..., 3:, :], image[..., 3:, :])
     assert torch.equal(filters.fill_extremes(torch.zeros(1, 2, 4, 4)), torch.zeros(1, 2, 4, 4))
+
+
+@pytest.mark.parametrize("sky", [0.0, 1.0])
+def test_fill_extremes_leaves_black_and_white_areas_and_fills_from_them(sky: float) -> None:
+    image = torch.full((1, 1, 24, 20), 0.5)
+    image[..., :12, :] = sky
+    assert torch.equal(filters.fill_extremes(image), image)
+    specks = image.clone()
+    specks[..., 5, 5] = specks[..., 18, 5] = 1 - sky
+    torch.testing.assert_close(filters.fill_extremes(specks), image)
+
+
+def areas(side: int = 90) -> Tensor:
+    """Noise, with areas of black and of white, which noise has hit, too."""
+    rng = generator(5)
+    image = 0.1 + 0.8 * torch.rand(2, 2, side, side, generator=rng)
+    image[..., :30, 20:60], image[..., 50:, 40:55], image[..., 40:47, 3:10] = 1.0, 0.0, 1.0
+    specks = torch.rand(image.shape, generator=rng)
+    return torch.where(specks < 0.2, (specks < 0.1).float(), image)
+
+
+def test_areas_are_found_alike_by_both_engines() -> None:
+    where = areas() >= 1
+    by_hand = F.conv2d(where.float().flatten(0, 1)[:, None], torch.ones(1, 1, 7, 7), padding=3).view(where.shape)
+    assert torch.equal(impulses._opencv_counts(where).float(), by_hand)
+    assert torch.equal(impulses._torch_counts(where).float(), by_hand)
+
+
+def test_an_area_is_trusted_as_far_as_the_reach_says() -> None:
+    image = areas()
+    whole, reach = impulses.hit(image), impulses.PLATEAU_REACH
+    assert not whole[..., 5:25, 25:55][image[..., 5:25, 25:55] >= 1].any()
+    assert whole[..., 5:25, 25:55][image[..., 5:25, 25:55] <= 0].all()
+    part = impulses.hit(image[..., 10:70, 15:80])
+    assert torch.equal(part[..., reach:-reach, reach:-reach], whole[..., 10:70, 15:80][..., reach:-reach, reach:-reach])
+
+
+@pytest.mark.parametrize("density", [0.5, 0.9, 0.95])
+def test_noise_is_no_area(density: float) -> None:
+    uniform = torch.rand(1, 1, 400, 400, generator=generator(2))
+    image = torch.where(uniform < density, (uniform < density / 2).float(), torch.tensor(0.3))
+    assert torch.equal(impulses.hit(image), uniform < density)
+
+
+def test_what_is_said_where_there_is_hardly_any_noise() -> None:
+    uniform = torch.rand(1, 1, 64, 64, generator=generator(3))
+    scene = torch.linspace(0.3, 0.7, 64).expand(1, 1, 64, 64)
+
+    def noisy(low: float, high: float, density: float = 0.1) -> Tensor:
+        return torch.where(uniform < density / 2, low, torch.where(uniform < density, high, scene))
+
+    assert little_noise(noisy(0, 1)) is None
+    sky = scene.clone()
+    sky[..., :20, :] = 1
+    said = little_noise(sky)
+    assert said is not None
+    assert said.startswith("hardly any salt & pepper noise seen: 0.0 % of the values")
+    assert said.endswith("another kind of noise needs another policy")
+    for low, high in ((1, 254), (10, 245)):
+        said = little_noise(noisy(low / 255, high / 255))
+        assert said is not None
+        assert f"are specks near them (about {low} and {high} of 255): make these exactly 0 and 255 first" in said
+    assert little_noise(torch.zeros(1, 1, 0, 5)) is None
 
 
 def test_refuses_wrong_parameters() -> None:

@@ -19,6 +19,7 @@ ACTIONS = ActionSet(PAPER_NINE)
 BUILD: dict[str, Callable[[], Policy]] = {
     "lookahead": lambda: Lookahead(9, width=8, deep_width=12, depths=(1, 1, 1), head_width=4),
     "shipped lookahead": lambda: Lookahead(9),
+    "lookahead with impulses": lambda: Lookahead(9, 1, 8, 12, (1, 1, 1), 4, estimator="impulses"),
     "fcn": lambda: FCN(9, width=8),
     "recurrent fcn": lambda: FCN(9, width=8, recurrent=True),
 }
@@ -59,6 +60,18 @@ def test_tiles_cover_an_axis_once(length: int, side: int, alignment: int) -> Non
         assert tile.stop - tile.start <= max(side, alignment)
         position = tile.stop
     assert position == length
+
+
+def test_black_and_white_areas_are_the_same_in_tiles(make: Make) -> None:
+    policy, condition = make("lookahead with impulses"), torch.zeros(1, 1, 1, 1)
+    image = noise(1, 1, 75, 90).clamp(0, 1)
+    image[..., 20:40, :], image[..., 60:, 30:38] = 1.0, 0.0  # over the edges of tiles, and 75 is padded to 76
+    image[..., 25:35:4, ::9] = 0.0
+    with torch.no_grad():
+        whole = policy.perceive(image, condition)
+        torch.testing.assert_close(tiled_perceive(policy, image, condition, 16), whole, rtol=1e-5, atol=1e-5)
+    trusted = image[..., 20:40, :] == 1
+    assert torch.allclose(policy.estimate(whole, image)[..., 20:40, :][trusted], torch.tensor(1.0))  # type: ignore[index]
 
 
 @pytest.mark.parametrize("side", [8, 61])

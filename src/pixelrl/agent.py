@@ -47,6 +47,7 @@ class Result(Generic[AnyImage]):
         conditions: what the policy was told of each image of the batch, for instance ``({"sigma": 25.0},)``; empty
             mappings if it takes nothing.
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None for policies that take no mask.
+        remark: what there is to say of the image, in a sentence (`Agent.remark`); None if there is nothing.
     """
 
     image: AnyImage
@@ -54,6 +55,7 @@ class Result(Generic[AnyImage]):
     policy: str
     conditions: tuple[Mapping[str, float], ...]
     mask: Mask | None
+    remark: str | None
     _unpacked: Unpacked[AnyImage]
 
     @property
@@ -175,7 +177,8 @@ class Agent:
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         trajectory, final = self.run(tensor, planes, steps, tile, edits, watch, progress)
-        return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, unpacked)
+        remark = self.policy.remark(tensor)
+        return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
 
     def ensemble(
         self,
@@ -200,6 +203,16 @@ class Agent:
         values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
         return unpacked.pack(self.ensembled(tensor, planes, steps, tile, progress)), mean
+
+    def remark(self, image: AnyImage) -> str | None:
+        """What a person should know of an image before the result disappoints them; None if there is nothing.
+
+        A policy for salt & pepper noise says so where it sees hardly any.
+
+        Raises:
+            InputError: not an image, or with values that are not finite.
+        """
+        return self.policy.remark(unpack(image).tensor.to(self.device))
 
     def _given(self, condition: object, short: Mapping[str, object]) -> dict[str, object]:
         """What the caller gives, by the names of the conditioning's quantities.

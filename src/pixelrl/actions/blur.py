@@ -9,6 +9,7 @@ from functools import partial
 
 from pixelrl.actions.base import Action
 from pixelrl.imaging import filters
+from pixelrl.imaging.impulses import PLATEAU_REACH
 
 ROWS: tuple[Action, ...] = (
     Action(
@@ -63,9 +64,9 @@ ROWS: tuple[Action, ...] = (
     Action(
         "fill extremes",
         filters.fill_extremes,
-        reach=2,
+        reach=2 + PLATEAU_REACH,
         color="#2ad4c4",
-        explanation="If it is quite black or quite white, it is filled from the pixels around it that are neither.",
+        explanation="If it is a black or white speck, it is filled from the pixels around it that are none.",
     ),
     Action(
         "sharpen",

@@ -22,7 +22,7 @@ def restore(work: Work, policy: str | None) -> int:
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
     standard input. Nothing has to be said of where the text is, or whether it is black or white.
     """
-    return run(work, Settings(policies_for(policy, "restore"), {}))
+    return run(work, Settings(policies_for(policy, "restore"), {}, seeks_text=True))
 
 
 @click.command()

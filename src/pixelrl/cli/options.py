@@ -94,12 +94,14 @@ class Settings:
         levels: what the policy is told, by name (sigma, peak, strength), as given.
         mask: the picture of the object, for policies that take one.
         save_mask: where to write the object that was emphasised or attenuated.
+        seeks_text: whether text is sought, so that it is to be said if none was found.
     """
 
     policies: tuple[str, str]
     levels: Mapping[str, Level]
     mask: Path | None = None
     save_mask: Path | None = None
+    seeks_text: bool = False
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 

@@ -59,6 +59,14 @@ class Policy(nn.Module, ABC):
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every action of every agent. ``outcomes`` are the images after each action."""
 
+    def remark(self, image: Image) -> str | None:
+        """What a person should know of this image before the result disappoints them; None if there is nothing.
+
+        Args:
+            image: ``(b, c, h, w)``.
+        """
+        return None
+
     @abstractmethod
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The clean image that the memory implies for ``image``'s size, or None if the policy forms none."""

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelrl.imaging.color import prophoto_to_lab
+from pixelrl.imaging.impulses import PLATEAU_REACH, hit
+from pixelrl.imaging.specks import little_noise
 from pixelrl.types import Condition, Image
 
 Cells = Float[Tensor, "b _ _ _"]
@@ -34,7 +36,7 @@ class Estimator(ABC):
     reduction: int = 1
     """How many times smaller than the image the one is that the encoder sees."""
     halo: int = 0
-    """Radius in pixels within which `inputs` looks around a pixel."""
+    """Radius in pixels within which `seen` and `inputs` look around a pixel."""
     num_inputs: int
     """Channels of `inputs`."""
     num_outputs: int
@@ -47,12 +49,16 @@ class Estimator(ABC):
         self.num_inputs, self.num_outputs = self.cells + num_planes, self.cells
         self.num_agents = num_channels
 
+    def seen(self, image: Image) -> Image:
+        """The image ``(b, c, h, w)`` of any size as `inputs` is to have it, but for its size: here as it is."""
+        return image
+
     @abstractmethod
     def inputs(self, image: Image, condition: Condition) -> Cells:
         """What the encoder sees, ``(b, num_inputs, h / (2 reduction), w / (2 reduction))``.
 
         Args:
-            image: its sides are multiples of 4 times `reduction`.
+            image: what `seen` gave; its sides are multiples of 4 times `reduction`.
             condition: ``(b, k, h, w)``.
         """
 
@@ -65,6 +71,10 @@ class Estimator(ABC):
             inputs: what `inputs` gave.
             answer: the encoder's, ``(b, num_outputs, ...)`` of the size of ``inputs``.
         """
+
+    def remark(self, image: Image) -> str | None:
+        """What a person should know of this image ``(b, c, h, w)`` (`pixelrl.policies.Policy.remark`): here nothing."""
+        return None
 
     def compared(self, image: Tensor) -> Tensor:
         """Images ``(..., c, h, w)`` as outcomes and estimate are compared: here their values."""
@@ -88,13 +98,21 @@ class Plain(Estimator):
 class Impulses(Estimator):
     """Values of at most 0 or at least 1 are missing (salt & pepper noise); all other pixels are trusted.
 
-    The encoder also sees where they are, and the image with those places filled from their surroundings.
+    Black and white areas of the scene itself are trusted, too (`pixelrl.imaging.impulses.hit`). The encoder also sees
+    where the missing ones are, and the image with those places filled from their surroundings.
     """
 
     def __init__(self, num_channels: int, num_planes: int) -> None:
         super().__init__(num_channels, num_planes)
         self.num_inputs = 3 * self.cells + num_planes
-        self.halo = FILL_ROUNDS * (FILL_SIZE // 2)
+        self.halo = FILL_ROUNDS * (FILL_SIZE // 2) + PLATEAU_REACH
+
+    def seen(self, image: Image) -> Image:
+        """What is trusted lies strictly between 0 and 1: black and white areas by a hair, far below any rounding.
+
+        Of the image as it is: in rows that are repeated to fill up its size, noise would look like areas.
+        """
+        return torch.where(hit(image), image, image.clamp(HAIR, 1 - HAIR))
 
     def inputs(self, image: Image, condition: Condition) -> Cells:
         """Cells of the filled image, planes, cells of what is missing, and those of the image as it is."""
@@ -107,6 +125,10 @@ class Impulses(Estimator):
         begin = self.cells + self.planes
         missing = inputs[:, begin : begin + self.cells]
         return inputs[:, : self.cells] - answer * missing
+
+    def remark(self, image: Image) -> str | None:
+        """That there is hardly any noise of this kind."""
+        return little_noise(image)
 
 
 @final
@@ -157,6 +179,7 @@ def quadratic_terms(image: Image) -> Tensor:
 
 
 FILL_ROUNDS, FILL_SIZE = 4, 5
+HAIR = 2.0**-20
 
 
 def filled(image: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class Lookahead(Policy):
         """Encode the noisy image with its condition."""
         height, width = image.shape[-2:]
         condition = pad_to_multiple(condition.expand(-1, -1, height, width), self.alignment)
-        image = pad_to_multiple(image, self.alignment)
+        image = pad_to_multiple(self.estimator.seen(image), self.alignment)
         inputs = self.estimator.inputs(image, condition).contiguous(memory_format=torch.channels_last)
         features = self.encoder(inputs)
         estimate = self.estimator.estimate(image, inputs, self.to_residual(features))
@@ -102,6 +102,10 @@ class Lookahead(Policy):
             remembered = F.interpolate(remembered, scale_factor=self.estimator.reduction)
         memory = torch.cat([remembered, estimate, torch.zeros_like(remembered[:, :1])], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
+
+    def remark(self, image: Image) -> str | None:
+        """What the estimator says."""
+        return self.estimator.remark(image)
 
     def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
