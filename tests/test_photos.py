@@ -1,7 +1,8 @@
-"""Photographs from elsewhere: gathered and cut as benchmarks/photos.toml says."""
+"""Photographs from elsewhere: cut as benchmarks/photos.toml says, and measured as docs/photos.md says."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -47,3 +48,11 @@ def test_a_missing_package_is_said(tmp_path: Path) -> None:
     found = subprocess.run([*tool, "--packages", str(tmp_path)], capture_output=True, text=True, check=False)
     assert found.returncode == 1
     assert "holds no package plasma-workspace-wallpapers_*.deb" in found.stderr
+
+
+def test_the_document_is_what_the_measurements_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import photos
+
+    measured = json.loads((ROOT / "docs" / "photos.json").read_text())
+    assert photos.render(measured) == (ROOT / "docs" / "photos.md").read_text()
