@@ -46,9 +46,6 @@ def test_keeps_device(name: str) -> None:
 def test_reach_bounds_what_a_pixel_depends_on(name: str) -> None:
     action = ACTIONS[name]
     image = random_image(1, 3, 23, 29)
-    if name == "fill extremes":  # an area that is just large enough, and noise at its side
-        image[..., 8:15, 8:15] = 1.0
-        image[..., 11, 6] = 0.0
     result = action.apply(image)
     changed_at_reach = False
     for seed, (y, x) in enumerate([(11, 14), (0, 0), (1, 27), (22, 9)]):

@@ -209,22 +209,12 @@ def test_fill_extremes_by_hand() -> None:
 
 
 def test_fill_extremes_leaves_what_has_no_neighbours() -> None:
-    image = torch.tensor([0.0, 1.0]).repeat(1, 1, 9, 5)[..., :9]
+    image = torch.ones(1, 1, 9, 9)
     image[..., 0, 0] = 0.5
     result = filters.fill_extremes(image)
     assert torch.allclose(result[..., :3, :3], torch.tensor(0.5))
-    assert torch.equal(result[..., 3:, :], image[..., 3:, :])
+    assert (result[..., 3:, :] == 1).all()
     assert torch.equal(filters.fill_extremes(torch.zeros(1, 2, 4, 4)), torch.zeros(1, 2, 4, 4))
-
-
-@pytest.mark.parametrize("sky", [0.0, 1.0])
-def test_fill_extremes_leaves_black_and_white_areas_and_fills_from_them(sky: float) -> None:
-    image = torch.full((1, 1, 24, 20), 0.5)
-    image[..., :12, :] = sky
-    assert torch.equal(filters.fill_extremes(image), image)
-    specks = image.clone()
-    specks[..., 5, 5] = specks[..., 18, 5] = 1 - sky
-    torch.testing.assert_close(filters.fill_extremes(specks), image)
 
 
 def areas(side: int = 90) -> Tensor:

@@ -9,7 +9,6 @@ from functools import partial
 
 from pixelrl.actions.base import Action
 from pixelrl.imaging import filters
-from pixelrl.imaging.impulses import PLATEAU_REACH
 
 ROWS: tuple[Action, ...] = (
     Action(
@@ -64,9 +63,9 @@ ROWS: tuple[Action, ...] = (
     Action(
         "fill extremes",
         filters.fill_extremes,
-        reach=2 + PLATEAU_REACH,
+        reach=2,
         color="#2ad4c4",
-        explanation="If it is a black or white speck, it is filled from the pixels around it that are none.",
+        explanation="If it is quite black or quite white, it is filled from the pixels around it that are neither.",
     ),
     Action(
         "sharpen",

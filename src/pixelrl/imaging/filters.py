@@ -22,7 +22,6 @@ import cv2
 import torch
 from torch import Tensor
 
-from pixelrl.imaging.impulses import hit
 from pixelrl.types import Image
 
 
@@ -88,12 +87,11 @@ def fill_extremes(image: Tensor, size: int = 5) -> Image:
     """Where a value is 0 or below, or 1 or above: the Gaussian-weighted mean of the neighbours that are not.
 
     (b c h w) to (b c h w), each channel by itself: salt & pepper noise is taken for missing pixels (normalised
-    convolution, Knutsson and Westin, CVPR 1993). Black and white areas of the scene itself are not noise: they stay,
-    and count as neighbours (`pixelrl.imaging.impulses.hit`). The window is size x size, its sigma size / 5. Pixels that
-    were not hit, or have only neighbours that were, keep their value. Raises ``ValueError`` as ``box`` does.
+    convolution, Knutsson and Westin, CVPR 1993). The window is size x size, its sigma size / 5. Pixels that are not
+    extreme, or have only extreme neighbours, keep their value. Raises ``ValueError`` as ``box`` does.
     """
     _check(image, size)
-    known = (~hit(image)).float()
+    known = ((image > 0) & (image < 1)).float()
     total = gaussian(known, size / 5, size)
     mean = gaussian(image * known, size / 5, size) / total.clamp_min(1e-6)
     return torch.where((known > 0) | (total < 1e-6), image, mean)
