@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,27 @@ def test_sessions_with_edits_stay_in_sight(tabs: Show, base: str, photo: Path) -
     assert "photo.png" in page.locator("#sessions li").first.inner_text()
 
 
+def test_a_picture_that_comes_in_as_a_run_ends_stays(tabs: Show, base: str, photo: Path) -> None:
+    page = tabs(base)
+    page.set_input_files("#file", photo)
+    until(page, "name => document.title.startsWith(name)", photo.name)
+    held: list[Any] = []
+    # What the page asks for when its run has ended.
+    page.route(re.compile(r"/api/state\?session="), lambda route: held.append(route))
+    page.click("#run")
+    end = time.monotonic() + 30
+    while not held:
+        assert time.monotonic() < end
+        page.wait_for_timeout(30)
+    other = picture(photo.with_name("other.png"), 1)
+    page.set_input_files("#file", other)
+    until(page, "name => document.title.startsWith(name)", other.name)
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(500)
+    assert page.title().startswith(other.name)
+
+
 def test_after_a_kill_the_same_picture_goes_on(tabs: Show, photo: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pixelrl", "studio", str(photo), "--no-browser", "--folder", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -283,15 +305,17 @@ def test_after_a_kill_the_same_picture_goes_on(tabs: Show, photo: Path, folder: 
 
     process, address = started()
     try:
-        page = tabs(address)
-        page.click("#run")
-        page.wait_for_selector("#truth.exact")
-        page.keyboard.press("r")
-        drag(page, (5, 5), (20, 20))
-        drag(page, (25, 25), (40, 40))
-        count(page, 2)
+        left = tabs(address)  # a tab that outlives the studio
+        left.click("#run")
+        left.wait_for_selector("#truth.exact")
+        left.keyboard.press("r")
+        drag(left, (5, 5), (20, 20))
+        drag(left, (25, 25), (40, 40))
+        count(left, 2)
     finally:
         kill(process)
+    drag(left, (45, 5), (60, 20))
+    left.wait_for_selector("#message:has-text('cannot be reached')")
     process, address = started()
     try:
         page = tabs(address)
@@ -299,8 +323,9 @@ def test_after_a_kill_the_same_picture_goes_on(tabs: Show, photo: Path, folder: 
         page.click("#message button:has-text('Start anew')")
         page.wait_for_selector("#message", state="hidden")
         page.reload()
+        count(left, 3)  # what waited there has arrived, for the studio is where it was
         page.click("#message button:has-text('Continue')")
-        count(page, 2)
+        count(page, 3)
         page.wait_for_selector("#truth.exact")
     finally:
         kill(process)

@@ -17,7 +17,12 @@ from pixelrl.errors import UsageError
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; others than this computer may come."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 for one that is free.  [default: 0]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Where to listen.  [default: as last time, or one that is free]",
+)
 @click.option("--folder", type=PATH, help="Where sessions are kept.  [default: this user's state folder]")
 @click.option("--max-megapixels", type=click.FloatRange(min=0.001), default=24, show_default=True, help="Of a picture.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")

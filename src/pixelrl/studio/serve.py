@@ -47,7 +47,7 @@ def serve(
     choose_device(device)  # refused before anything else
     limits = Limits(pixels=max_pixels)
     studio = Studio(Store(folder or default_folder()), limits, device, policies)
-    with listen(host, port) as listener, closing(studio):
+    with listen_again(host, port, studio.store.root / "port") as listener, closing(studio):
         port = listener.getsockname()[1]
         studio.store.tidy()
         earlier = None
@@ -108,6 +108,21 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise UsageError(f"--host {host} --port {port} cannot be listened at: {error.strerror}; give others") from error
+    return listener
+
+
+def listen_again(host: str, port: int, file: Path) -> socket.socket:
+    """Like `listen`; without a port of one's own (0), at the one of last time, which ``file`` holds, if it is free.
+
+    A tab that outlived the studio knows that address only, and still has changes to send there.
+    """
+    listener = None
+    if port == 0:
+        with suppress(OSError, ValueError, OverflowError, UsageError):
+            listener = listen(host, int(file.read_text(encoding="ascii")))
+    listener = listener or listen(host, port)
+    with suppress(OSError):
+        file.write_text(str(listener.getsockname()[1]), encoding="ascii")
     return listener
 
 

@@ -129,7 +129,8 @@ async function outcome(job) {
 async function reopened(id) {
   const { job } = await post("/api/resume", { id });
   const found = await outcome(job);
-  if (found && found === store.state.session?.id) await receive(await get("/api/state", found), true);
+  const next = found && (await get("/api/state", found));
+  if (found && found === store.state.session?.id) await receive(next, true);
   return found;
 }
 
@@ -144,9 +145,11 @@ async function follow(job) {
   const { session } = store.state;
   begun(job);
   const found = await outcome(job);
-  if (!found || store.state.session?.id !== session?.id) return;
+  if (!found) return;
+  const next = await get("/api/state", found);
+  if (store.state.session?.id !== session?.id) return; // looked at last: another picture may come in while this is fetched
   sent++;
-  await receive(await get("/api/state", found), found !== session?.id);
+  await receive(next, found !== session?.id);
 }
 
 // --- What goes ------------------------------------------------------------------------------------------------------
@@ -180,8 +183,9 @@ async function settle(next) {
 // Ask for what is no change of the edits; null if it was refused.
 export async function send(path, content = {}) {
   sent++;
-  const next = await attempt(() => post(path, { ...content, since: store.state.session?.shown ?? 0 }));
-  if (next) await receive(next);
+  const { session } = store.state;
+  const next = await attempt(() => post(path, { ...content, since: session?.shown ?? 0 }));
+  if (next && store.state.session?.id === session?.id) await receive(next);
   return next;
 }
 
