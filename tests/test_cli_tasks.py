@@ -260,3 +260,20 @@ def test_looks_are_found_by_the_name_that_is_listed(run: Run, photo: Path, tmp_p
     assert run("enhance", photo, "-o", tmp_path / "a.png", "--style", "enhance-watercolor")[0] == 0
     assert run("enhance", photo, "-o", tmp_path / "b.png", "--style", "watercolor")[0] == 0
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
+
+
+def test_the_box_of_an_object_counts_stored_pixels(run: Run, editor: Path, tmp_path: Path) -> None:
+    """As edits do; only the words say where it is on a photo that is shown turned."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the left edge of what is stored is shown on top
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[25:38, 2:14] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    options = ("--policy", editor, "--mask", tmp_path / "mask.png", "--json")
+    code, out, _ = run("saliency", tmp_path / "turned.jpg", "-o", tmp_path / "out.png", *options)
+    assert code == 0
+    told = json.loads(out)["object"]
+    assert told["box"] == [2, 25, 14, 38]
+    assert told["place"] == "top left"

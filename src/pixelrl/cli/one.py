@@ -166,19 +166,27 @@ def _write_beside(work: Work, settings: Settings, picture: Picture, trace: Trace
 
 
 def _object(mask: Mask, picture: Picture, *, found: bool) -> Report:
-    """Where the object lies in the picture as people see it: its box (x0, y0, x1, y1) and its share of the pixels."""
-    import numpy as np
+    """Where the object lies.
 
+    ``box`` (x0, y0, x1, y1) counts stored pixels, as edits and reports do; ``place`` is where people see it, on a photo
+    that is shown turned, too; ``share`` is that of the pixels.
+    """
     from pixelrl.pictures.display import orientation_of, upright
 
     seen = upright(mask, orientation_of(picture.exif))
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    box = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+    left, top, right, bottom = _box(seen)
     height, width = seen.shape
-    across = ("left", "", "right")[(box[0] + box[2]) * 3 // (2 * width + 1)]
-    down = ("top", "", "bottom")[(box[1] + box[3]) * 3 // (2 * height + 1)]
+    across = ("left", "", "right")[(left + right) * 3 // (2 * width + 1)]
+    down = ("top", "", "bottom")[(top + bottom) * 3 // (2 * height + 1)]
     place = " ".join(part for part in (down, across) if part) or "middle"
-    return {"box": box, "place": place, "share": round(float(seen.mean()), 4), "found": found}
+    return {"box": _box(mask), "place": place, "share": round(float(seen.mean()), 4), "found": found}
+
+
+def _box(mask: Mask) -> list[int]:
+    import numpy as np
+
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
 def sentence(report: Report) -> str:
