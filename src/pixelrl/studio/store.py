@@ -15,6 +15,7 @@ from typing import final
 import platformdirs
 
 from pixelrl.errors import InputError, UsageError
+from pixelrl.pictures.files import format_of
 from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
 from pixelrl.studio.document import Document
 from pixelrl.studio.folder import Folder
@@ -221,17 +222,12 @@ _SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".pnm")
 
 def _suffix(data: bytes, max_pixels: int) -> str:
     """The suffix that goes with the first bytes; PNG's size, which stands right there, is checked at once."""
-    if data.startswith(PNG_HEAD):
-        if len(data) >= 24 and data[12:16] == b"IHDR":
-            width, height = struct.unpack(">II", data[16:24])
-            check_size(width, height, max_pixels)
-        return ".png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return ".jpg"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return ".webp"
-    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return ".tif"
+    if data.startswith(PNG_HEAD) and len(data) >= 24 and data[12:16] == b"IHDR":
+        width, height = struct.unpack(">II", data[16:24])
+        check_size(width, height, max_pixels)
+    kind = format_of(data)
+    if kind is not None:
+        return {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}[kind]
     if data.startswith(b"BM"):
         return ".bmp"
     if data.startswith((b"GIF87a", b"GIF89a")):
