@@ -59,6 +59,15 @@ class Policy(nn.Module, ABC):
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every action of every agent. ``outcomes`` are the images after each action."""
 
+    def adapted(self, name: str, weight: Tensor) -> Tensor:
+        """A weight of another policy of this kind, to start from, in the shape that this one has if it can be brought to it.
+
+        Args:
+            name: the weight's, in both policies.
+            weight: the other policy's.
+        """
+        return weight
+
     def remark(self, image: Image) -> str | None:
         """What a person should know of this image before the result disappoints them; None if there is nothing.
 

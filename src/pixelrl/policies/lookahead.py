@@ -103,6 +103,17 @@ class Lookahead(Policy):
         memory = torch.cat([remembered, estimate, torch.zeros_like(remembered[:, :1])], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
 
+    def adapted(self, name: str, weight: Tensor) -> Tensor:
+        """Where the other policy had one plane of condition, and this one has k: each counts a k-th."""
+        own = self.encoder.enter.weight
+        extra = self.condition_planes - 1
+        if name != "encoder.enter.weight" or weight.shape[1] != own.shape[1] - extra:
+            return weight
+        # The planes come after the image's cells (`Plain.inputs`).
+        cells = 4 * self.num_channels
+        before, plane, after = weight[:, :cells], weight[:, cells : cells + 1], weight[:, cells + 1 :]
+        return torch.cat([before, plane.expand(-1, extra + 1, -1, -1) / (extra + 1), after], 1)
+
     def remark(self, image: Image) -> str | None:
         """What the estimator says."""
         return self.estimator.remark(image)

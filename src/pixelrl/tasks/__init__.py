@@ -5,6 +5,7 @@ from __future__ import annotations
 from pixelrl.errors import UsageError
 from pixelrl.plugins import resolve_class
 from pixelrl.tasks.base import Episode, Task
+from pixelrl.tasks.camera import CameraDenoising
 from pixelrl.tasks.conditioning import CONDITIONINGS, Conditioning, Quantity, find_conditioning
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 from pixelrl.tasks.enhancement import ColorEnhancement
@@ -14,6 +15,7 @@ from pixelrl.tasks.saliency import SaliencyEditing
 __all__ = [
     "CONDITIONINGS",
     "TASKS",
+    "CameraDenoising",
     "ColorEnhancement",
     "Conditioning",
     "Episode",
@@ -35,6 +37,7 @@ TASKS: dict[str, type[Task]] = {
     "text-removal": TextRemoval,
     "color-enhancement": ColorEnhancement,
     "saliency-editing": SaliencyEditing,
+    "camera-denoising": CameraDenoising,
 }
 
 

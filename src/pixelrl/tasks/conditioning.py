@@ -287,7 +287,22 @@ class Strength(Conditioning):
         return salient_object(image)
 
 
-CONDITIONINGS: dict[str, type[Conditioning]] = {kind.name: kind for kind in (Sigma, Peak, Strength)}
+@final
+class NoiseMap(Conditioning):
+    """The level of the noise at every pixel, in every channel of a colour picture."""
+
+    name = "noise-map"
+    quantities = (
+        Quantity("strength", "strength", "How much of the noise to remove; 1 is as much as is seen.", "", 0.0, 2.0, (0.0, 2.0, 0.05), default=1.0),
+    )
+    num_planes = 3
+
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """The levels as a share of the range of values, times the strength."""
+        raise NotImplementedError
+
+
+CONDITIONINGS: dict[str, type[Conditioning]] = {kind.name: kind for kind in (Sigma, Peak, Strength, NoiseMap)}
 """The built-in kinds by the name that policy files have for them."""
 
 

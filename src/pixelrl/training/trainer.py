@@ -304,13 +304,15 @@ class Trainer:
 
 
 def _start_from(policy: Policy, initial: str) -> None:
-    """Take over the weights that have the same name and shape in another policy.
+    """Take over the weights that have the same name and shape in another policy, or can be brought to it.
 
     Raises:
         UsageError: no such policy, or nothing in it fits.
     """
     path = find_policy(initial)
     theirs, ours = load_policy(path)[0].state_dict(), policy.state_dict()
+    for name in theirs.keys() & ours.keys():
+        theirs[name] = policy.adapted(name, theirs[name])
     fitting = {name for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
     if not fitting:
         raise UsageError(f"initial = {initial!r} has no weight that fits this recipe's policy; leave it out")
