@@ -120,8 +120,9 @@ def test_a_task_refuses_lengths_that_are_none(task: Task, num_steps: object) -> 
 @pytest.mark.parametrize("gradient", ["all-action", "sampled"])
 def test_a_task_can_be_learned(task: Task, gradient: str) -> None:
     """By a policy that takes what the task tells: the loss is finite, and its gradient reaches every logit."""
-    kind, more = "lookahead", {"estimator": "lab" if task.space == "prophoto" else "plain"}
-    if task.conditioning.num_planes != 1:
+    estimator = "lab" if task.space == "prophoto" else "plain"
+    kind, more = "lookahead", {"estimator": estimator, "condition_planes": task.conditioning.num_planes}
+    if task.conditioning.takes_mask:
         kind, more = "steering", {}
     torch.manual_seed(0)  # initial weights, which PyTorch draws from its global generator
     policy = small(kind, len(task.action_names), **more).train()
@@ -143,6 +144,7 @@ def test_a_task_can_be_learned(task: Task, gradient: str) -> None:
         ("poisson-denoising", {"peak": (1.0, float("inf"))}),
         ("saltpepper-denoising", {"density": (0.1, float("nan"))}),
         ("text-removal", {"jpeg_share": float("nan")}),
+        ("camera-denoising", {"sigma": float("nan")}),
         ("saliency-editing", {"cost": float("inf")}),
         ("saliency-editing", {"least": float("nan")}),
         ("saliency-editing", {"strength": (0.1, float("inf"))}),

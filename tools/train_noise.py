@@ -3,8 +3,8 @@
     python tools/training_photos.py PHOTOS
     python tools/train_noise.py PATH/TO/BSDS500/COLOUR/TRAIN PHOTOS/train -o noise-estimate.safetensors
 
-Its examples are those of `pixelrl.tasks.CameraDenoising`. It learns by the likelihood of the noise of every pixel under a
-normal distribution of the level that it tells; how alike the noise of neighbours is, it learns by least squares.
+Its examples are those of `pixelrl.tasks.CameraDenoising`. It learns by the likelihood of the noise of every pixel under
+a normal distribution of the level that it tells; how alike the noise of neighbours is, it learns by least squares.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def main(folders: tuple[Path, ...], output: Path, iterations: int, seed: int, re
         sums = [total + part.item() for total, part in zip(sums, parts, strict=True)]
         if (i + 1) % 200 == 0:
             minutes = (time.monotonic() - began) / 60
-            print(f"{i + 1} likelihood {sums[0] / 200:.4f} correlation {sums[1] / 200:.4f} {minutes:.1f} min", flush=True)
+            print(
+                f"{i + 1} likelihood {sums[0] / 200:.4f} correlation {sums[1] / 200:.4f} {minutes:.1f} min", flush=True
+            )
             sums = [0.0, 0.0]
         if (i + 1) % 500 == 0 or i + 1 == iterations:
             save_file({name: tensor.contiguous() for name, tensor in average.items()}, output)

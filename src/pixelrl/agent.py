@@ -17,12 +17,13 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.edits import Edit, Mask, edits_of, laid
+from pixelrl.edits import DO_NOTHING, Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
 from pixelrl.policies import Policy
+from pixelrl.policies.wrapped import InGrey, Still
 from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
 from pixelrl.tasks.conditioning import Given, check_condition, find_conditioning, is_auto
 from pixelrl.trace import Trace
@@ -176,7 +177,7 @@ class Agent:
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
-        trajectory, final = self.run(tensor, planes, steps, tile, edits, watch, progress)
+        trajectory, final = self._played(tensor, values, planes, steps, tile, edits, watch, progress)
         remark = self.policy.remark(tensor)
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
 
@@ -202,7 +203,10 @@ class Agent:
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
-        return unpacked.pack(self.ensembled(tensor, planes, steps, tile, progress)), mean
+        result, still = tensor.clone(), self._still(values)
+        if not still.all():
+            result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress)
+        return unpacked.pack(result), mean
 
     def remark(self, image: AnyImage) -> str | None:
         """What a person should know of an image before the result disappoints them; None if there is nothing.
@@ -246,11 +250,64 @@ class Agent:
         self, image: Image, given: Mapping[str, object], mask: npt.NDArray[np.generic] | None
     ) -> tuple[list[dict[str, float]], Mask | None, Condition]:
         """The condition of every image of a batch: as numbers, with the object, and as the policy sees it."""
-        self._check_channels(image)
+        self.policy_for(image.shape[1])
         seen = to_space(image, self.card.space)
         values = self.conditioning.values(seen, given)
         region = self._region(seen, mask)
         return values, region, self.conditioning.condition(seen, values, region)
+
+    def _still(self, values: Sequence[Mapping[str, float]]) -> Tensor:
+        """For each image of a batch, whether what is told leaves nothing to do: bool ``(b,)``."""
+        return torch.tensor([self.conditioning.idle(one) and DO_NOTHING in self.actions.names for one in values])
+
+    def _played(
+        self,
+        image: Image,
+        values: Sequence[Mapping[str, float]],
+        condition: Condition,
+        steps: int | None,
+        tile: int | None,
+        edits: AnyEdits,
+        watch: Watch | None,
+        progress: Progress | None,
+    ) -> tuple[Trajectory, Image]:
+        """`run`, but that the agents of images of which nothing is to be removed do nothing."""
+        still = self._still(values)
+        groups = [(still == kind).nonzero().flatten() for kind in (False, True)]
+        parts = [(chosen, kind) for chosen, kind in zip(groups, (False, True), strict=True) if len(chosen)]
+        final, actions, played = image.clone(), None, None
+        for i, (chosen, kind) in enumerate(parts):
+            share = part(progress, i, len(parts))
+            policy = self._resting(image.shape[1]) if kind else None
+            played, after = self._run(
+                image[chosen], condition[chosen], steps, tile, edits_of(edits), watch, share, policy
+            )
+            final[chosen] = after
+            if actions is None:
+                shape = (played.num_steps, len(image), *played.actions.shape[2:])
+                actions = torch.zeros(shape, dtype=torch.uint8, device=played.actions.device)
+            actions[:, chosen] = played.actions
+        assert played is not None, "an image has no values"
+        assert actions is not None
+        return replace(played, initial=image, actions=actions), final
+
+    def _resting(self, channels: int) -> Policy:
+        """A policy of which every agent does nothing."""
+        action, agents = self.actions.names.index(DO_NOTHING), self.policy_for(channels)[0].num_agents
+        return Still(len(self.actions.names), action, agents).eval()
+
+    def policy_for(self, channels: int) -> tuple[Policy, int]:
+        """The policy as it is used on images of so many channels, and how many of them it sees together.
+
+        Raises:
+            InputError: a number of channels that it cannot take.
+        """
+        trained = self.num_channels
+        if channels == 1 and trained == self.policy.num_agents == 3:
+            return InGrey(self.policy).eval(), 1
+        if trained not in (1, channels):
+            raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
+        return self.policy, trained
 
     def _region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:
         """The mask as a tensor, or the object that is found, for a policy that takes one."""
@@ -264,10 +321,6 @@ class Agent:
             raise InputError(f"{len(image)} images have no common object; give a mask")
         return self.conditioning.find_object(image)
 
-    def _check_channels(self, image: Image) -> None:
-        if image.shape[1] != self.num_channels and self.num_channels != 1:
-            raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {image.shape[1]}")
-
     def find_object(self, image: AnyImage) -> npt.NDArray[np.bool_]:
         """The object of an image that is taken where no mask is given: bool ``(h, w)``.
 
@@ -278,7 +331,7 @@ class Agent:
         if not self.takes_mask:
             raise UsageError(f"policy {self.name} takes no mask, so it has no object")
         tensor = unpack(image).tensor.to(self.device)
-        self._check_channels(tensor)
+        self.policy_for(tensor.shape[1])
         region = self._region(to_space(tensor, self.card.space), None)
         assert region is not None
         found: npt.NDArray[np.bool_] = region.cpu().numpy()
@@ -316,13 +369,26 @@ class Agent:
             UsageError: steps or a tile that are no whole number or too small, or an edit that does not fit.
             ValueError: the condition has not four dimensions.
         """
+        return self._run(image, condition, steps, tile, edits_of(edits), watch, progress)
+
+    def _run(
+        self,
+        image: Image,
+        condition: Condition,
+        steps: int | None,
+        tile: int | None,
+        edits: Sequence[Edit],
+        watch: Watch | None,
+        progress: Progress | None,
+        instead: Policy | None = None,
+    ) -> tuple[Trajectory, Image]:
+        """`run`, perhaps with another policy of the same actions."""
         num_steps = self.card.num_steps if steps is None else _whole("steps", steps, 0)
         tile = None if tile is None else _whole("tile", tile, 1)
-        edits = edits_of(edits)
         check_condition(condition)
         batch, channels, height, width = image.shape
-        trained = self.num_channels
-        self._check_channels(image)
+        policy, trained = self.policy_for(channels)
+        policy = policy if instead is None else instead
         folded = to_space(image, self.card.space).reshape(-1, trained, height, width)
         conditions = condition.repeat_interleave(len(folded) // batch, 0)
         side = None if tile is None or max(height, width) <= tile else tile
@@ -332,7 +398,7 @@ class Agent:
         groups = list(zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True))
         for i, (planes, levels) in enumerate(groups):
             share = part(progress, i, len(groups))
-            trajectory, final = rollout(self.policy, self.actions, planes, levels, num_steps, side, edits, watch, share)
+            trajectory, final = rollout(policy, self.actions, planes, levels, num_steps, side, edits, watch, share)
             maps.append(trajectory.actions)
             finals.append(final)
         actions = torch.cat(maps, 1)

@@ -1,7 +1,7 @@
 """Noise as cameras make it: a clean picture is taken back to the sensor, made noisy there, and developed again.
 
-The way back and forth is that of Brooks et al., "Unprocessing images for learned raw denoising" (CVPR 2019): tone curve,
-gamma, colour matrix and white balance are undone, photons and read-out make noise whose variance is
+The way back and forth is that of Brooks et al., "Unprocessing images for learned raw denoising" (CVPR 2019): tone
+curve, gamma, colour matrix and white balance are undone, photons and read-out make noise whose variance is
 ``shot * value + read``, on a Bayer mosaic; then demosaicking and the steps forward. What developed pictures have beyond
 that is here, too: noise that the camera has smoothed already, sharpening, a change of size, and JPEG.
 
@@ -199,7 +199,9 @@ def jpeg(image: Pixels, quality: int, sampling: str = "4:2:0", offset: tuple[int
     pixels = (255 * padded.clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING[sampling]]
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), settings)
-    back = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)[down:, right:]
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    assert decoded is not None, "what was encoded can be decoded"
+    back = decoded[down:, right:]
     return torch.from_numpy(np.ascontiguousarray(back.transpose(2, 0, 1))).to(image) / 255
 
 

@@ -13,16 +13,20 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelrl.policies.encoder import Encoder, pad_to_multiple
 from pixelrl.types import Image
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "noise-estimate.safetensors"
+WEIGHTS = Path(__file__).parent / "network.safetensors"
 FLOOR = 0.1 / 255
 """The smallest level that is told from none, the network's unit of noise."""
+WINDOW = 5.0
+"""Standard deviation in pixels of the Gaussian window over which a level is meant."""
 TILE, HALO = 1024, 64
+"""Large pictures are seen in tiles of this side, each with so much of its surroundings."""
 
 
 class NoiseNetwork(nn.Module):
@@ -47,3 +51,61 @@ class NoiseNetwork(nn.Module):
         x = F.pixel_unshuffle(image, 2).contiguous(memory_format=torch.channels_last)
         answer = self.answer(self.encoder(x)).float()
         return FLOOR * answer[:, :3].clamp(-3, 8).exp(), answer[:, 3:].clamp(-1, 1)
+
+
+def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
+    """How strong the noise is, and how alike that of neighbours.
+
+    Args:
+        image: ``(b, c, h, w)``, c being 1 or 3.
+
+    Returns:
+        The standard deviation of the noise at every pixel in every channel, a share of the range of values, meant over
+        `WINDOW`; and for each image the correlation between a pixel's noise and the next pixel's, 0 for white noise.
+    """
+    network, colours = _network(image.device), image.expand(-1, 3, -1, -1)
+    variances, shared = [], []
+    for i in range(len(image)):
+        level, correlation = _whole(network, colours[i : i + 1])
+        variance = level.square()
+        weight = variance.mean(1, keepdim=True)
+        shared.append((correlation * weight).sum() / weight.sum().clamp_min(1e-12))
+        variances.append(variance)
+    variance = torch.cat(variances)
+    if image.shape[1] == 1:
+        variance = variance.mean(1, keepdim=True)
+    return _blurred(variance, WINDOW).clamp_min(0).sqrt(), torch.stack(shared)
+
+
+@torch.no_grad()
+def _whole(network: NoiseNetwork, image: Image) -> tuple[Image, Image]:
+    """The network's answer for one image of any size, of its size."""
+    height, width = image.shape[-2:]
+    levels, correlations = image.new_zeros(image.shape), image.new_zeros((1, 1, height, width))
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            up, before = min(top, HALO), min(left, HALO)
+            part = image[..., top - up : top + TILE + HALO, left - before : left + TILE + HALO]
+            answers = network(pad_to_multiple(part, 4))
+            for whole, answer in zip((levels, correlations), answers, strict=True):
+                fine = F.interpolate(answer, scale_factor=2)[..., up : up + TILE, before : before + TILE]
+                target = whole[..., top : top + TILE, left : left + TILE]
+                target.copy_(fine[..., : target.shape[-2], : target.shape[-1]])
+    return levels, correlations
+
+
+def _blurred(image: Image, sigma: float) -> Image:
+    radius = math.ceil(3 * sigma)
+    side = torch.exp(-0.5 * (torch.arange(-radius, radius + 1).to(image) / sigma).square())
+    side = (side / side.sum())[None, None, None]
+    planes = image.flatten(0, 1)[:, None]
+    planes = F.conv2d(F.pad(planes, (radius, radius, 0, 0), mode="replicate"), side)
+    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), mode="replicate"), side.transpose(2, 3))
+    return planes.view_as(image)
+
+
+@functools.cache
+def _network(device: torch.device) -> NoiseNetwork:
+    network = NoiseNetwork()
+    network.load_state_dict({name: weight.float() for name, weight in load_file(WEIGHTS).items()})
+    return network.to(device).eval()

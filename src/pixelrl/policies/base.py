@@ -60,7 +60,7 @@ class Policy(nn.Module, ABC):
         """Judge every action of every agent. ``outcomes`` are the images after each action."""
 
     def adapted(self, name: str, weight: Tensor) -> Tensor:
-        """A weight of another policy of this kind, to start from, in the shape that this one has if it can be brought to it.
+        """A weight of another policy of this kind, in this one's shape if it can be brought to it, to start from.
 
         Args:
             name: the weight's, in both policies.

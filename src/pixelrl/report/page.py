@@ -159,9 +159,7 @@ def asked_again(
         raise UsageError(f"the policy {agent.name} works on values in {agent.card.space}, the trace in {trace.space}")
     trajectory = trace.trajectory()
     channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
-    seen = agent.num_channels
-    if channels != seen and seen != 1:
-        raise UsageError(f"the policy {agent.name} takes {seen} channels, the picture has {channels}")
+    policy, seen = agent.policy_for(channels)
     image = to_space(trajectory.initial, trace.space).reshape(-1, seen, height, width).to(agent.device)
     recorded = trajectory.actions.to(agent.device)
     if seen == 1:
@@ -169,14 +167,14 @@ def asked_again(
     condition = _condition(trace, agent, trajectory.initial.to(agent.device)).repeat_interleave(len(image), 0)
     side = None if tile is None or max(height, width) <= tile else tile
     with torch.no_grad():
-        tiles = 1 if side is None else number_of_tiles(agent.policy, image, side)
+        tiles = 1 if side is None else number_of_tiles(policy, image, side)
         count = counter(progress, (1 + trajectory.num_steps) * tiles)
         if side is None:
-            memory = agent.policy.perceive(image, condition)
+            memory = policy.perceive(image, condition)
             count()
         else:
-            memory = tiled_perceive(agent.policy, image, condition, side, count)
-        actor = Actor(agent.policy, read, memory, side, count)
+            memory = tiled_perceive(policy, image, condition, side, count)
+        actor = Actor(policy, read, memory, side, count)
         answer = image
 
         def act(t: int, image: Image, outcomes: Outcomes) -> Decision:

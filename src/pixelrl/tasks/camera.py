@@ -38,9 +38,9 @@ class Taken:
 class CameraDenoising(Task):
     """Camera noise (`pixelrl.imaging.camera`), other noise that pictures in files have, and none.
 
-    Of the training crops about half are taken by a camera, a quarter have Gaussian noise, a tenth have correlated noise,
-    one in twenty has Poisson noise, and one in ten is clean. Most of the noisy ones are then saved as JPEG; all but some
-    of the Gaussian ones are clipped and rounded to 8 bits. One in eight is grey, with three equal channels.
+    Of the training crops about half are taken by a camera, a quarter have Gaussian noise, a tenth have correlated
+    noise, one in twenty has Poisson noise, and one in ten is clean. Most of the noisy ones are then saved as JPEG; all
+    but some of the Gaussian ones are clipped and rounded to 8 bits. One in eight is grey, with three equal channels.
 
     The policy is told the level of the noise at every pixel and in every channel: the root mean square of the noise
     around it, or sigma itself where noise is Gaussian.

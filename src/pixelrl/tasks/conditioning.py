@@ -24,6 +24,7 @@ from torch import Tensor
 from pixelrl.errors import UsageError
 from pixelrl.imaging.noise import estimate_peak, estimate_sigma
 from pixelrl.imaging.saliency import object_planes, salient_object
+from pixelrl.noise.network import noise_maps
 from pixelrl.plugins import resolve_class
 from pixelrl.types import Condition, Image
 
@@ -121,6 +122,10 @@ class Conditioning(ABC):
         if len(found) < len(self.quantities):
             raise NotImplementedError(f"{type(self).__name__} has a quantity without a default; estimate it")
         return found
+
+    def idle(self, values: Mapping[str, float]) -> bool:
+        """Whether these values say that nothing is to be done, so that the image stays as it is: here never."""
+        return False
 
     def find_object(self, image: Image) -> Bool[Tensor, "h w"]:
         """The mask for one image ``(1, c, h, w)`` if nobody gives one; only for kinds that take a mask.
@@ -225,6 +230,10 @@ class Sigma(Conditioning):
         """Sigma as a share of the range of values."""
         return constant(image, [values["sigma"] / 255])
 
+    def idle(self, values: Mapping[str, float]) -> bool:
+        """Without noise."""
+        return values["sigma"] == 0
+
     def estimate(self, image: Image) -> dict[str, float]:
         """By `pixelrl.imaging.noise.estimate_sigma`."""
         return {"sigma": estimate_sigma(image)}
@@ -289,18 +298,55 @@ class Strength(Conditioning):
 
 @final
 class NoiseMap(Conditioning):
-    """The level of the noise at every pixel, in every channel of a colour picture."""
+    """The level of the noise at every pixel and in every channel of a colour picture, as it is seen in the picture.
+
+    `pixelrl.noise.network.noise_maps` gives the map. A sigma that is told scales it to that root mean square; where
+    next to no noise is seen, sigma is told for all pixels alike.
+    """
 
     name = "noise-map"
     quantities = (
-        Quantity("strength", "strength", "How much of the noise to remove; 1 is as much as is seen.", "", 0.0, 2.0, (0.0, 2.0, 0.05), default=1.0),
+        Quantity(
+            "sigma",
+            "noise level",
+            "Root mean square of the noise; how it is spread over the picture is seen by itself.",
+            "grey levels",
+            0.0,
+            math.inf,
+            (0.0, 60.0, 0.5),
+        ),
+        Quantity(
+            "strength",
+            "strength",
+            "How much to remove: 1 for the noise that is told, less to keep more of it, more to smooth.",
+            "",
+            0.0,
+            2.0,
+            (0.0, 2.0, 0.05),
+            default=1.0,
+        ),
     )
     num_planes = 3
 
     def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
         """The levels as a share of the range of values, times the strength."""
-        raise NotImplementedError
+        told = (values["sigma"] / 255 * values["strength"]).to(image)[:, None, None, None]
+        levels = noise_maps(image)[0].expand(-1, self.num_planes, -1, -1)
+        overall = levels.square().mean((1, 2, 3), keepdim=True).sqrt()
+        return told * torch.where(overall < LITTLE / 255, 1.0, levels / overall.clamp_min(1e-6))
 
+    def idle(self, values: Mapping[str, float]) -> bool:
+        """Without noise, or where none of it is to be removed."""
+        return values["sigma"] * values["strength"] == 0
+
+    def estimate(self, image: Image) -> dict[str, float]:
+        """The root mean square of the map, and strength 1."""
+        overall = 255 * noise_maps(image)[0].square().mean().sqrt().item()
+        return {"sigma": overall, "strength": 1.0}
+
+
+LITTLE = 0.5
+"""Grey levels below which the noise that is seen has no pattern worth following."""
 
 CONDITIONINGS: dict[str, type[Conditioning]] = {kind.name: kind for kind in (Sigma, Peak, Strength, NoiseMap)}
 """The built-in kinds by the name that policy files have for them."""
