@@ -159,7 +159,10 @@ def asked_again(
         raise UsageError(f"the policy {agent.name} works on values in {agent.card.space}, the trace in {trace.space}")
     trajectory = trace.trajectory()
     channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
-    policy, seen = agent.policy_for(channels)
+    try:
+        policy, seen = agent.policy_for(channels)
+    except InputError as error:
+        raise UsageError(str(error)) from error
     image = to_space(trajectory.initial, trace.space).reshape(-1, seen, height, width).to(agent.device)
     recorded = trajectory.actions.to(agent.device)
     if seen == 1:
