@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from pixelrl.errors import InputError
 from pixelrl.pictures.arrays import array_to_tensor, unpack
 from pixelrl.pictures.channels import MODES, join_alpha, split_alpha
+from pixelrl.pictures.scale import Scale
 from profiles import display_p3
 
 DTYPES = ("uint8", ">u2", "<u2", "<f2", ">f4", "<f4", "<f8", ">f8")
@@ -59,7 +60,8 @@ def test_arrays_come_back_bit_for_bit(drawn: tuple[np.ndarray, int]) -> None:
     assert np.array_equal(again, array)
     if unpacked.pixels is not None:
         assert unpacked.pixels.dtype.isnative
-        assert torch.equal(array_to_tensor(unpacked.pixels), unpacked.tensor)
+        assert torch.equal(array_to_tensor(unpacked.pixels, unpacked.scales[0]), unpacked.tensor)
+    unpacked = unpack(array, Scale.full(array.dtype.name))
     packed = unpacked.pack(torch.full_like(unpacked.tensor, 2.0))
     planes = {"u1": 255, "u2": 65535}.get(array.dtype.str[1:], 2)
     count = array.size if unpacked.tensor.numel() == array.size else unpacked.tensor.numel()

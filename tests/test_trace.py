@@ -220,8 +220,8 @@ def test_unknown_operations(path: Path) -> None:
 
 
 def test_a_newer_format(path: Path) -> None:
-    rewrite(path, format=2)
-    with pytest.raises(UsageError, match="has format 2; this version of pixelrl reads 1"):
+    rewrite(path, format=3)
+    with pytest.raises(UsageError, match="has format 3; this version of pixelrl reads 1 and 2"):
         load_trace(path)
 
 

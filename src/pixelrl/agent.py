@@ -22,6 +22,7 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
+from pixelrl.pictures.scale import Scale, given_white
 from pixelrl.policies import Policy
 from pixelrl.policies.wrapped import InGrey, Still
 from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
@@ -98,7 +99,8 @@ class Result(Generic[AnyImage]):
         names, space = self.trajectory.action_names, self.trajectory.space
         mask = None if self.mask is None else self.mask.cpu().numpy()
         condition, rest = dict(self.condition), (came.alpha, came.orientation, came.icc_profile)
-        return Trace(came.pixels, maps, names, self.policy, condition, space, mask, *rest)
+        scale = None if came.remark is None else came.scales[0]
+        return Trace(came.pixels, maps, names, self.policy, condition, space, mask, *rest, scale)
 
 
 class Agent:
@@ -143,6 +145,7 @@ class Agent:
         mask: AnyMask | None = None,
         condition: Given | Mapping[str, Given] = "auto",
         progress: Progress | None = None,
+        white: Given | Scale = "auto",
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -151,7 +154,8 @@ class Agent:
                 `pixelrl.pictures.arrays.unpack` for shapes and dtypes. Alpha is kept as it is. Floats are nominally in
                 [0, 1], taken and returned unclipped; integers come back clipped and rounded. Pillow images of the modes
                 1 and P come back in grey or RGB. A grey policy runs on each channel.
-            sigma: short for ``condition={"sigma": ...}``: the level of Gaussian noise in 8-bit grey levels.
+            sigma: short for ``condition={"sigma": ...}``: the level of Gaussian noise in 8-bit grey levels, of which
+                there are 255 from black to white.
             peak: likewise, the level of Poisson noise: the mean number of photons at white.
             steps: T; None for the number the policy was trained for.
             tile: side in pixels of the tiles for the network; None for the whole image at once.
@@ -166,19 +170,22 @@ class Agent:
                 `conditioning` has. What is left out or "auto" is estimated from each image, or has its default.
             progress: called with the share of the work that is done, up to 1, after every step, and every tile of a
                 large image. What it raises ends the run.
+            white: the value that stands for white (black is 0), or which values are black and white. If left out, it is
+                told by the values (`pixelrl.pictures.scale.scale_of`): 255, 65535 and 1, unless they are in other
+                units, which the remark says then. The result is in the units that came in.
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
-            UsageError: steps or a condition out of range, a condition that this policy does not take, or an edit that
-                does not fit the image or the policy's operations.
+            UsageError: white, steps or a condition out of range, a condition that this policy does not take, or an
+                edit that does not fit the image or the policy's operations.
         """
-        unpacked = unpack(image)
+        unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
         trajectory, final = self._played(tensor, values, planes, steps, tile, edits, watch, progress)
-        remark = self.policy.remark(tensor)
+        remark = _joined(unpacked.remark, self.policy.remark(tensor))
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
 
     def ensemble(
@@ -192,13 +199,14 @@ class Agent:
         mask: AnyMask | None = None,
         condition: Given | Mapping[str, Given] = "auto",
         progress: Progress | None = None,
+        white: Given | Scale = "auto",
     ) -> tuple[AnyImage, dict[str, float]]:
         """The mean result over the image's eight symmetries, and its condition: better, eight times slower.
 
         No single action led to a pixel's mean, so there is no trajectory. Arguments and errors are those of `__call__`.
         Of a batch whose images have conditions of their own, the mean condition is returned.
         """
-        unpacked = unpack(image)
+        unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
@@ -208,15 +216,17 @@ class Agent:
             result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress)
         return unpacked.pack(result), mean
 
-    def remark(self, image: AnyImage) -> str | None:
+    def remark(self, image: AnyImage, white: Given | Scale = "auto") -> str | None:
         """What a person should know of an image before the result disappoints them; None if there is nothing.
 
-        A policy for salt & pepper noise says so where it sees hardly any.
+        Such as that its values were taken for others than those of its dtype. A policy for salt & pepper noise says so
+        where it sees hardly any.
 
         Raises:
             InputError: not an image, or with values that are not finite.
         """
-        return self.policy.remark(unpack(image).tensor.to(self.device))
+        unpacked = unpack(image, _scale(white))
+        return _joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)))
 
     def _given(self, condition: object, short: Mapping[str, object]) -> dict[str, object]:
         """What the caller gives, by the names of the conditioning's quantities.
@@ -321,7 +331,7 @@ class Agent:
             raise InputError(f"{len(image)} images have no common object; give a mask")
         return self.conditioning.find_object(image)
 
-    def find_object(self, image: AnyImage) -> npt.NDArray[np.bool_]:
+    def find_object(self, image: AnyImage, white: Given | Scale = "auto") -> npt.NDArray[np.bool_]:
         """The object of an image that is taken where no mask is given: bool ``(h, w)``.
 
         Raises:
@@ -330,7 +340,7 @@ class Agent:
         """
         if not self.takes_mask:
             raise UsageError(f"policy {self.name} takes no mask, so it has no object")
-        tensor = unpack(image).tensor.to(self.device)
+        tensor = unpack(image, _scale(white)).tensor.to(self.device)
         self.policy_for(tensor.shape[1])
         region = self._region(to_space(tensor, self.card.space), None)
         assert region is not None
@@ -428,6 +438,14 @@ class Agent:
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8
+
+
+def _scale(white: Given | Scale) -> Scale | float | None:
+    return white if isinstance(white, Scale) else given_white(white)
+
+
+def _joined(*remarks: str | None) -> str | None:
+    return "; ".join(remark for remark in remarks if remark is not None) or None
 
 
 def _whole(name: str, value: object, least: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,15 +15,17 @@ import torch
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import SPACES
-from pixelrl.pictures.arrays import SCALES, Array, array_to_tensor, tensor_to_array
+from pixelrl.pictures.arrays import Array, array_to_tensor, tensor_to_array
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.display import orientation_exif, orientation_of, upright
 from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.scale import FULL, Scale
 from pixelrl.rollout import Trajectory
+from pixelrl.types import Image
 
-_FORMAT = 1
+_FORMAT, _SCALED_FORMAT = 1, 2
 """Fields that were added since (space, mask, alpha, orientation, profile) may be missing, and old readers pass over
-them: the number is for changes after which an old reader would be wrong."""
+them: the number is for changes after which an old reader would be wrong, as about values in other units."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Trace:
         alpha: the picture's alpha channel, ``(h, w)`` in the dtype of ``pixels``, which no operation changes, or None.
         orientation: how the stored pixels are to be turned for display, as EXIF numbers it (1 to 8).
         icc_profile: the colour profile of the pixels; None for sRGB, or where nothing is known.
+        scale: which values of ``pixels`` are black and white; None for those of their dtype.
     """
 
     pixels: Array
@@ -52,6 +56,7 @@ class Trace:
     alpha: Array | None = None
     orientation: int = 1
     icc_profile: bytes | None = None
+    scale: Scale | None = None
 
     def of(self, picture: Picture) -> Trace:
         """The same episode, with what the file of its picture says besides pixels: alpha, orientation and profile."""
@@ -76,11 +81,15 @@ class Trace:
     def trajectory(self) -> Trajectory:
         """As tensors, ``b`` = 1."""
         actions = torch.from_numpy(self.actions)[:, None]
-        return Trajectory(array_to_tensor(self.pixels), actions, self.action_names, self.space)
+        return Trajectory(array_to_tensor(self.pixels, self.scale), actions, self.action_names, self.space)
 
     def replay(self) -> Array:
         """Carry the recorded operations out again: the result, bit for bit, in the input's dtype and shape."""
-        return tensor_to_array(self.trajectory().final(), str(self.pixels.dtype), self.pixels.ndim)
+        return self.packed(self.trajectory().final())
+
+    def packed(self, image: Image) -> Array:
+        """An image ``(1, c, h, w)`` that came of this one, in the input's dtype, shape and units."""
+        return tensor_to_array(image, str(self.pixels.dtype), self.pixels.ndim, self.scale, self.pixels)
 
     def result(self) -> Picture:
         """What `replay` returns as a picture for a file, with alpha, orientation and profile of the input.
@@ -103,14 +112,17 @@ def save_trace(path: str | Path, trace: Trace) -> None:
         UsageError: the place cannot be written.
     """
     path = Path(path)
+    scaled = trace.scale is not None and trace.scale != Scale.full(str(trace.pixels.dtype))
     header = {
-        "format": _FORMAT,
+        "format": _SCALED_FORMAT if scaled else _FORMAT,
         "action_names": trace.action_names,
         "policy": trace.policy,
         "condition": dict(trace.condition),
         "space": trace.space,
         "orientation": trace.orientation,
     }
+    if trace.scale is not None and scaled:
+        header["scale"] = [trace.scale.black, trace.scale.white]
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
             arrays = {"header": np.array(json.dumps(header)), "pixels": trace.pixels, "actions": trace.actions}
@@ -142,14 +154,17 @@ def load_trace(path: str | Path) -> Trace:
         policy, version = str(header["policy"]), header["format"]
         condition = {str(name): float(value) for name, value in header["condition"].items()}
         space, orientation = str(header.get("space", "srgb")), header.get("orientation", 1)
+        scale = Scale(*map(float, header["scale"])) if "scale" in header else None
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
-    if version != _FORMAT:
-        raise UsageError(f"trace {path} has format {version!r}; this version of pixelrl reads {_FORMAT}")
+    if version not in (_FORMAT, _SCALED_FORMAT):
+        known = f"{_FORMAT} and {_SCALED_FORMAT}"
+        raise UsageError(f"trace {path} has format {version!r}; this version of pixelrl reads {known}")
     ActionSet(names)  # refuses names that this version does not know
     channels = pixels.shape[-1] if pixels.ndim == 3 else 1
     whole = (
-        str(pixels.dtype) in SCALES
+        str(pixels.dtype) in FULL
+        and (scale is None or (math.isfinite(scale.white - scale.black) and scale.black < scale.white))
         and space in SPACES
         and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
         and (alpha is None or (alpha.dtype == pixels.dtype and alpha.shape == pixels.shape[:2]))
@@ -167,4 +182,4 @@ def load_trace(path: str | Path) -> Trace:
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
     icc_profile = None if profile is None else profile.tobytes()
-    return Trace(pixels, actions, names, policy, condition, space, mask, alpha, orientation, icc_profile)
+    return Trace(pixels, actions, names, policy, condition, space, mask, alpha, orientation, icc_profile, scale)

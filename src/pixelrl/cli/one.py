@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pixelrl.edits import Edit
     from pixelrl.pictures.files import Picture
+    from pixelrl.pictures.scale import Scale
     from pixelrl.trace import Trace
 
     Mask = npt.NDArray[np.bool_]
@@ -36,6 +37,7 @@ def work_on(
         UsageError: the result cannot be written, or an option does not fit this picture.
     """
     from pixelrl.pictures.files import check_writable, encode, write_picture
+    from pixelrl.pictures.scale import Scale
 
     picture, kind = _read(job)
     if picture.partial and job.target.exists() and job.target.samefile(job.source):
@@ -47,15 +49,17 @@ def work_on(
     if job.target != STANDARD:  # before the work, not after it
         make_folder(job.target.parent)
         check_writable(job.target, picture.with_dtype(depth), overwrite=work.overwrite, quality=work.quality)
-    order = list(DEPTHS.values())
-    if order.index(depth) > order.index(own_depth):
-        picture = picture.with_dtype(depth)  # beforehand: results are rounded to the depth that came in
+    order, scale = list(DEPTHS.values()), Scale.of(picture.pixels, work.white)
+    units: tuple[str, ...] = ()
+    if order.index(depth) > order.index(own_depth):  # beforehand: results are rounded to the depth that came in
+        units = tuple(filter(None, [scale.remark(own_depth)]))
+        picture, scale = picture.with_dtype(depth, scale), Scale.full(depth)
     try:
         mask, said = _given_mask(settings, picture)
-        image, trace, mask, report, remark = _run(picture, work, settings, mask, edits, progress)
+        image, trace, mask, report, remark = _run(picture, work, settings, mask, edits, progress, scale)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
-    result = picture.with_pixels(image).with_dtype(depth)
+    result = picture.with_pixels(image).with_dtype(depth, scale)
     if job.target == STANDARD:
         data, lost = encode(result, work.kind or kind or "png", quality=work.quality, name="-o -")
         write_standard_output(data)
@@ -65,7 +69,7 @@ def work_on(
     if mask is not None:
         report["object"] = _object(mask, picture, found=settings.mask is None)
     remarks = () if remark is None else (remark,)
-    notes = list(dict.fromkeys((*remarks, *picture.notes, *said, *lost)))
+    notes = list(dict.fromkeys((*units, *remarks, *picture.notes, *said, *lost)))
     return {"input": str(job.source), "output": str(job.target), **report, "notes": notes}
 
 
@@ -92,6 +96,7 @@ def _run(
     mask: Mask | None,
     edits: Sequence[Edit],
     progress: Callable[[float], object],
+    scale: Scale,
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report, str | None]:
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
     from pixelrl.edits import laid
@@ -105,14 +110,22 @@ def _run(
     trace, began = None, time.perf_counter()
     with threads(work.threads or worthwhile_threads(height * width)):
         if agent.takes_mask and mask is None:
-            mask = agent.find_object(picture.pixels)
+            mask = agent.find_object(picture.pixels, scale)
         if work.ensemble:
             image, told = agent.ensemble(
-                picture.pixels, steps=work.steps, mask=mask, condition=given, progress=progress
+                picture.pixels, steps=work.steps, mask=mask, condition=given, progress=progress, white=scale
             )
-            remark = agent.remark(picture.pixels)
+            remark = agent.remark(picture.pixels, scale)
         else:
-            result = agent(picture.pixels, steps=work.steps, edits=edits, mask=mask, condition=given, progress=progress)
+            result = agent(
+                picture.pixels,
+                steps=work.steps,
+                edits=edits,
+                mask=mask,
+                condition=given,
+                progress=progress,
+                white=scale,
+            )
             image, told, remark = result.image, dict(result.condition), result.remark
             trace = None if work.trace is None else result.trace().of(picture)
     seconds = time.perf_counter() - began
@@ -127,7 +140,7 @@ def _run(
         "trace": None if work.trace is None else str(work.trace),
     }
     if settings.seeks_text:
-        share = changed_share(picture.pixels, image)
+        share = changed_share(picture.pixels, image, scale)
         report["text"] = {"found": share >= LEAST_FOUND, "share": round(share, 5)}
     return image, trace, mask, report, remark
 
@@ -139,12 +152,12 @@ A grey photograph without text has fewer, but not every one; a word of five lett
 """
 
 
-def changed_share(before: npt.NDArray[np.generic], after: npt.NDArray[np.generic]) -> float:
+def changed_share(before: npt.NDArray[np.generic], after: npt.NDArray[np.generic], scale: Scale) -> float:
     """The share of the pixels ``(h, w)`` or ``(h, w, c)`` of which some value changed as where a letter goes."""
     import numpy as np
 
-    largest = np.iinfo(str(before.dtype)).max if np.issubdtype(before.dtype, np.integer) else 1
-    changed = np.abs(after.astype(np.float32) - before.astype(np.float32)) > NOTICED * largest
+    noticed = NOTICED * (scale.white - scale.black)
+    changed = np.abs(after.astype(np.float32) - before.astype(np.float32)) > noticed
     return float((changed if changed.ndim == 2 else changed.any(2)).mean())
 
 

@@ -35,6 +35,7 @@ class Work:
     kind: str | None
     quality: int | None
     depth: str | None
+    white: float | None
     overwrite: bool
     skip_existing: bool
     as_json: bool
@@ -62,6 +63,11 @@ _OPTIONS = (
     QUALITY_OPTION,
     click.option(
         "--bit-depth", "depth", type=click.Choice(list(DEPTHS)), help="Of the results.  [default: as the input]"
+    ),
+    click.option(
+        "--white",
+        type=click.FloatRange(0, min_open=True),
+        help="The value that stands for white, such as 4095.  [default: as the values tell]",
     ),
     click.option("--overwrite", is_flag=True, help="Replace results that exist."),
     click.option("--skip-existing", is_flag=True, help="Leave results that exist, and go on."),

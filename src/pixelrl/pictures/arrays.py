@@ -16,16 +16,15 @@ from torch import Tensor
 from pixelrl.errors import InputError
 from pixelrl.pictures.channels import CANNOT_HOLD, MODES, TRANSPARENT, Array, pillow_channels, split_alpha
 from pixelrl.pictures.display import orientation_of_pillow
+from pixelrl.pictures.scale import FULL, Scale, scale_of
 from pixelrl.types import Image
 
-__all__ = ["SCALES", "SHAPES", "AnyImage", "Array", "Unpacked", "array_to_tensor", "tensor_to_array", "unpack"]
+__all__ = ["SHAPES", "AnyImage", "Array", "Unpacked", "array_to_tensor", "tensor_to_array", "unpack"]
 
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor, list[Any], tuple[Any, ...])
 """What agents take and give back: an array, a Pillow image, a tensor, or a list of these."""
 
-SCALES = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0, "float64": 1.0}
-"""The value that stands for white, by dtype."""
-_TENSOR_SCALES = SCALES | {"bfloat16": 1.0}
+_TENSOR_FULL = FULL | {"bfloat16": 1.0}
 
 SHAPES = "(h, w), (h, w, c), (c, h, w), (b, h, w, c) or (b, c, h, w) with 1 to 4 channels c"
 """The shapes of images."""
@@ -34,8 +33,12 @@ SHAPES = "(h, w), (h, w, c), (c, h, w), (b, h, w, c) or (b, c, h, w) with 1 to 4
 # --- Plain conversions ----------------------------------------------------------------------------
 
 
-def array_to_tensor(array: Array) -> Image:
-    """``(h, w)`` or ``(h, w, c)`` of a dtype in `SCALES` to float32 ``(1, c, h, w)``; white becomes 1.
+def array_to_tensor(array: Array, scale: Scale | None = None) -> Image:
+    """``(h, w)`` or ``(h, w, c)`` of a dtype in `FULL` to float32 ``(1, c, h, w)``; white becomes 1.
+
+    Args:
+        array: the values.
+        scale: which of them are black and white; those of the dtype if left out.
 
     Raises:
         InputError: another dtype or number of dimensions, no pixels, or values that are not finite.
@@ -43,28 +46,44 @@ def array_to_tensor(array: Array) -> Image:
     if array.ndim not in (2, 3):
         raise InputError(f"an array of shape {array.shape} is not an image; it must be (h, w) or (h, w, c)")
     planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-    return _array_planes(planes[None])
+    return _scaled(_array_planes(planes[None]), planes[None], scale)
 
 
-def tensor_to_array(image: Image, dtype: str, ndim: int) -> Array:
-    """The inverse of `array_to_tensor`: integers are clipped and rounded, floats left as they are."""
+def tensor_to_array(
+    image: Image, dtype: str, ndim: int, scale: Scale | None = None, came: Array | None = None
+) -> Array:
+    """The inverse of `array_to_tensor`: integers are clipped and rounded, floats left as they are.
+
+    Args:
+        image: ``(1, c, h, w)``.
+        dtype: of the array.
+        ndim: of the array, 2 or 3.
+        scale: as it was given to `array_to_tensor`.
+        came: the array that was given to it, which a scale other than the dtype's needs: what did not change is given
+            back bit for bit, and integers may be as large as before.
+    """
     planes = image[0].detach().cpu().numpy()
     array = planes[0] if ndim == 2 else np.moveaxis(planes, 0, -1)
-    return np.ascontiguousarray(_in_dtype(array, np.dtype(dtype)))
+    if scale is None or scale == Scale.full(dtype):
+        return np.ascontiguousarray(_in_dtype(array, np.dtype(dtype)))
+    assert came is not None, "without it, nobody knows what did not change"
+    before = array_to_tensor(came, scale)[0].numpy()
+    before = before[0] if ndim == 2 else np.moveaxis(before, 0, -1)
+    return np.ascontiguousarray(_scaled_back(array, before, came, scale).astype(dtype))
 
 
-def _array_planes(planes: Array) -> Image:
+def _array_planes(planes: Array) -> Tensor:
     """``(b, c, h, w)`` of numbers as a tensor: a copy, for the array may be read-only, and must not change with it."""
     name = planes.dtype.name  # without the order of bytes
     if name == "bool":
         raise InputError("an array of bool is a mask and not an image; multiply it by numpy.uint8(255) to make it one")
-    if name not in SCALES:
-        raise InputError(f"an array of {name} is not an image here; convert it to {', '.join(SCALES)}")
+    if name not in FULL:
+        raise InputError(f"an array of {name} is not an image here; convert it to {', '.join(FULL)}")
     if planes.size == 0:
         raise InputError("an array without values has no pixels")
     with np.errstate(over="ignore"):
         values = torch.from_numpy(np.array(planes, dtype=np.float32, order="C"))
-    return _finite(values, "array") / SCALES[name]
+    return _finite(values, "array")
 
 
 def _finite(values: Tensor, kind: str) -> Tensor:
@@ -73,8 +92,29 @@ def _finite(values: Tensor, kind: str) -> Tensor:
     return values
 
 
+def _scaled(values: Tensor, planes: Array, scale: Scale | None) -> Image:
+    """Finite values, float32 and as they came, ``(b, c, h, w)``, by a scale; by the dtype's if that is None."""
+    full = Scale.full(planes.dtype.name)
+    if scale is None or scale == full:
+        return values / full.white
+    shares = (planes.astype(np.float64) - scale.black) / (scale.white - scale.black)
+    with np.errstate(over="ignore"):
+        return _finite(torch.from_numpy(shares.astype(np.float32)), "picture").to(values.device)
+
+
+def _scaled_back(
+    after: npt.NDArray[Any], before: npt.NDArray[Any], came: Array, scale: Scale
+) -> npt.NDArray[np.generic]:
+    """Values of a result, of the dtype that came: where they are as before, bit for bit as they came."""
+    values = after.astype(np.float64) * (scale.white - scale.black) + scale.black
+    if came.dtype.kind == "u":  # what is brighter than white stays so, if it was
+        values = np.rint(np.clip(values, 0, min(FULL[came.dtype.name], max(scale.white, float(came.max())))))
+    with np.errstate(over="ignore"):
+        return np.where(after == before, came, values.astype(came.dtype))
+
+
 def _in_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
-    scale = SCALES[dtype.name]
+    scale = FULL[dtype.name]
     if scale != 1:
         array = np.rint(np.clip(array, 0, 1) * scale)
     with np.errstate(over="ignore"):
@@ -98,6 +138,8 @@ class Unpacked(Generic[AnyImage]):
 
     Attributes:
         tensor: its colours, float32 ``(b, c, h, w)``, c being 1 or 3.
+        scales: for each image of the batch, which of its values became 0 and 1.
+        remark: what a person is to be told of the scales, or None where they are those of the dtype.
         form: how it came in.
         pixels: the colours of a single image, ``(h, w)`` or ``(h, w, c)``, in the dtype that came in; None for several.
         alpha: the alpha channel of a single image, ``(h, w)``, or None.
@@ -106,6 +148,8 @@ class Unpacked(Generic[AnyImage]):
     """
 
     tensor: Image
+    scales: tuple[Scale, ...]
+    remark: str | None
     form: Form
     pixels: Array | None
     alpha: Array | None = None
@@ -118,25 +162,28 @@ class Unpacked(Generic[AnyImage]):
         return packed
 
 
-def unpack(image: AnyImage) -> Unpacked[AnyImage]:
+def unpack(image: AnyImage, scale: Scale | float | None = None) -> Unpacked[AnyImage]:
     """Take an image apart; nothing of what comes out changes with it, for callers reuse buffers.
 
     Args:
-        image: a numpy array or a tensor of one of `SHAPES`; of uint8, uint16 or floats, for which white is 255, 65535
-            and 1; in either order of bytes. Where channels could be first or last, they are last in arrays and first in
-            tensors. With 2 or 4 channels, the last is alpha. Or a Pillow image; or a list of images of one size.
+        image: a numpy array or a tensor of one of `SHAPES`; of uint8, uint16 or floats, in either order of bytes.
+            Where channels could be first or last, they are last in arrays and first in tensors. With 2 or 4 channels,
+            the last is alpha. Or a Pillow image; or a list of images of one size.
+        scale: which values are black and white, or which value is white, for all images of a batch. If left out, it
+            is told by the values (`pixelrl.pictures.scale.scale_of`), for those of an array together: 255, 65535 and 1
+            are white, unless the values are in other units.
 
     Raises:
         InputError: anything else, no pixels, or values that are not finite.
     """
     if isinstance(image, Tensor):
-        return _unpack_tensor(image)
+        return _unpack_tensor(image, scale)
     if isinstance(image, np.ndarray):
-        return _unpack_array(image)
+        return _unpack_array(image, scale)
     if isinstance(image, PillowImage.Image):
-        return _unpack_pillow(image)
+        return _unpack_pillow(image, scale)
     if isinstance(image, (list, tuple)):
-        return _unpack_list(image)
+        return _unpack_list(image, scale)
     kind = type(image).__name__
     raise InputError(f"{kind} is not an image; give a numpy array, a Pillow image, a tensor or a list of these")
 
@@ -177,16 +224,47 @@ def _has_alpha(planes: Any) -> bool:
     return planes.shape[1] in (2, 4)
 
 
+def _scale(planes: Array, scale: Scale | float | None) -> Scale:
+    """The scale of finite values ``(b, c, h, w)``, as it was given or as they tell."""
+    if isinstance(scale, Scale):
+        return scale
+    return scale_of((plane for group in planes for plane in group), scale)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What it takes to give values back in units that are not the dtype's.
+
+    Attributes:
+        scale: which values became 0 and 1.
+        before: the image, ``(b, c, h, w)``.
+        came: its values.
+    """
+
+    scale: Scale
+    before: Image
+    came: Array
+
+    def back(self, result: Image) -> Array:
+        """The values of a result, in the dtype that came."""
+        before, after = (image.detach().cpu().numpy() for image in (self.before, result))
+        return _scaled_back(after, before, self.came, self.scale)
+
+
 @dataclass(frozen=True)
 class _TensorForm(Form):
     layout: _Layout
     dtype: torch.dtype
     device: torch.device
     alpha: Tensor | None
+    units: _Units | None
 
     def pack(self, result: Image) -> Tensor:
-        scale = _TENSOR_SCALES[_name(self.dtype)]
-        values = result if scale == 1 else (result.clamp(0, 1) * scale).round()
+        scale = _TENSOR_FULL[_name(self.dtype)]
+        if self.units is None:
+            values = result if scale == 1 else (result.clamp(0, 1) * scale).round()
+        else:
+            values = torch.from_numpy(self.units.back(result))
         values = values.to(self.device, self.dtype)
         if self.alpha is not None:
             values = torch.cat([values, self.alpha], 1)
@@ -198,22 +276,33 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _unpack_tensor(image: Tensor) -> Unpacked[Any]:
+def _unpack_tensor(image: Tensor, given: Scale | float | None) -> Unpacked[Any]:
     name = _name(image.dtype)
-    if name not in _TENSOR_SCALES:
-        raise InputError(f"a tensor of {name} is not an image here; convert it to {', '.join(_TENSOR_SCALES)}")
+    if name not in _TENSOR_FULL:
+        raise InputError(f"a tensor of {name} is not an image here; convert it to {', '.join(_TENSOR_FULL)}")
     layout = _Layout.of(image.shape, "a tensor", first=True)
     planes: Tensor = layout.planes(image.detach(), torch)
     alpha = planes[:, -1:].clone() if _has_alpha(planes) else None
     colours = planes if alpha is None else planes[:, :-1]
-    values = _finite(colours.to(torch.float32, copy=True).contiguous(), "tensor") / _TENSOR_SCALES[name]
-    form, pixels, veil = _TensorForm(layout, image.dtype, image.device, alpha), None, None
+    values = _finite(colours.to(torch.float32, copy=True).contiguous(), "tensor")
+    known = colours if name in FULL else values  # numpy has no bfloat16
+    own: Array = known.cpu().numpy()
+    scale = _scale(own, given)
+    values, units = _in_units(values, own, scale)
+    form, pixels, veil = _TensorForm(layout, image.dtype, image.device, alpha, units), None, None
     if len(planes) == 1:
-        kept = colours[0] if name in SCALES else values[0]  # numpy has no bfloat16
-        pixels = kept.cpu().movedim(0, -1).numpy().copy()
+        pixels = np.moveaxis(own[0], 0, -1).copy()
         pixels = pixels[..., 0] if layout.channels is None else pixels
-        veil = None if alpha is None else alpha[0, 0].to(kept.dtype).cpu().numpy().copy()
-    return Unpacked(values, form, pixels, veil)
+        veil = None if alpha is None else alpha[0, 0].to(known.dtype).cpu().numpy().copy()
+    return Unpacked(values, (scale,) * len(planes), scale.remark(own.dtype.name), form, pixels, veil)
+
+
+def _in_units(values: Tensor, planes: Array, scale: Scale) -> tuple[Image, _Units | None]:
+    """Values as an image, and what it takes to give them back where the scale is not the dtype's."""
+    image = _scaled(values, planes, scale)
+    if scale == Scale.full(planes.dtype.name):
+        return image, None
+    return image, _Units(scale, image, planes.astype(planes.dtype.newbyteorder("="), copy=True))
 
 
 @dataclass(frozen=True)
@@ -221,25 +310,32 @@ class _ArrayForm(Form):
     layout: _Layout
     dtype: np.dtype[Any]
     alpha: Array | None
+    units: _Units | None
 
     def pack(self, result: Image) -> Array:
-        values = _in_dtype(result.detach().cpu().numpy(), self.dtype)
+        if self.units is None:
+            values = _in_dtype(result.detach().cpu().numpy(), self.dtype)
+        else:
+            values = self.units.back(result).astype(self.dtype)
         if self.alpha is not None:
             values = np.concatenate([values, self.alpha], 1).astype(self.dtype)  # which loses the order of bytes
         return np.ascontiguousarray(self.layout.restored(values, np))
 
 
-def _unpack_array(image: Array) -> Unpacked[Any]:
+def _unpack_array(image: Array, given: Scale | float | None) -> Unpacked[Any]:
     layout = _Layout.of(image.shape, "an array", first=False)
     planes: Array = layout.planes(image, np)
     alpha = planes[:, -1:].copy() if _has_alpha(planes) else None
     colours = planes if alpha is None else planes[:, :-1]
     values, pixels, veil = _array_planes(colours), None, None
+    scale = _scale(colours, given)
+    values, units = _in_units(values, colours, scale)
     if len(planes) == 1:
         own = np.moveaxis(planes[0], 0, -1).astype(image.dtype.newbyteorder("="))
         pixels, veil = split_alpha(own)
         pixels = own if own.shape[2] == 1 and layout.channels is not None else pixels
-    return Unpacked(values, _ArrayForm(layout, image.dtype, alpha), pixels, veil)
+    form, remark = _ArrayForm(layout, image.dtype, alpha, units), scale.remark(image.dtype.name)
+    return Unpacked(values, (scale,) * len(planes), remark, form, pixels, veil)
 
 
 @dataclass(frozen=True)
@@ -257,9 +353,9 @@ class _PillowForm(Form):
         return image
 
 
-def _unpack_pillow(image: PillowImage.Image) -> Unpacked[Any]:
+def _unpack_pillow(image: PillowImage.Image, given: Scale | float | None) -> Unpacked[Any]:
     array = pillow_channels(image)
-    unpacked = _unpack_array(array[..., 0] if array.shape[2] == 1 else array)
+    unpacked = _unpack_array(array[..., 0] if array.shape[2] == 1 else array, given)
     mode = TRANSPARENT.get(image.mode, image.mode) if "transparency" in image.info else image.mode
     return replace(
         unpacked,
@@ -278,7 +374,7 @@ class _ListForm(Form):
         return self.kind(form.pack(result[i : i + 1]) for i, form in enumerate(self.forms))
 
 
-def _unpack_list(images: Sequence[Any]) -> Unpacked[Any]:
+def _unpack_list(images: Sequence[Any], given: Scale | float | None) -> Unpacked[Any]:
     kind = "list" if isinstance(images, list) else "tuple"
     if not images:
         raise InputError(f"an empty {kind} has no images; give at least one")
@@ -286,7 +382,7 @@ def _unpack_list(images: Sequence[Any]) -> Unpacked[Any]:
     for number, image in enumerate(images, 1):
         if not isinstance(image, (np.ndarray, PillowImage.Image, Tensor)):
             raise InputError(f"a {kind} of images holds a {type(image).__name__} as number {number}; give images only")
-        part: Unpacked[Any] = unpack(image)
+        part: Unpacked[Any] = unpack(image, given)
         if len(part.tensor) != 1:
             raise InputError(f"number {number} of the {kind} is a batch of {len(part.tensor)}; give single images")
         parts.append(part)
@@ -295,7 +391,10 @@ def _unpack_list(images: Sequence[Any]) -> Unpacked[Any]:
         raise InputError(f"the images of a {kind} must be of one size and kind; give those of other sizes one by one")
     form = _ListForm(list if kind == "list" else tuple, tuple(part.form for part in parts))
     tensor = torch.cat([part.tensor.to(parts[0].tensor.device) for part in parts])
-    return replace(parts[0], tensor=tensor, form=form, **({} if len(parts) == 1 else _SEVERAL))
+    scales = tuple(part.scales[0] for part in parts)
+    remark = "; ".join(dict.fromkeys(part.remark for part in parts if part.remark is not None)) or None
+    rest = {} if len(parts) == 1 else _SEVERAL
+    return replace(parts[0], tensor=tensor, scales=scales, remark=remark, form=form, **rest)
 
 
 _SEVERAL: dict[str, Any] = {"pixels": None, "alpha": None, "orientation": 1, "icc_profile": None}

@@ -26,9 +26,11 @@ from pixelrl.errors import InputError
 from pixelrl.pictures.channels import MODES, join_alpha, pillow_channels, split_alpha
 from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.metadata import EXIF_HEAD, MOST_EXIF, XMP_HEAD, Extra
+from pixelrl.pictures.scale import Scale
 
 Array = NDArray[Any]
-FULL = {"uint8": 255, "uint16": 65535, "float32": 1.0}
+FULL: dict[str, float] = {"uint8": 255, "uint16": 65535, "float32": 1.0}
+"""White, by the dtypes of pictures."""
 LEVEL = 3
 """Of deflate: the default of 6 takes two to three times as long for 1-4 % smaller files."""
 
@@ -80,13 +82,19 @@ class Picture:
             return replace(self, pixels=pixels, alpha=alpha)
         return replace(self, pixels=pixels, alpha=alpha, icc_profile=None, extra=replace(self.extra, chunks=()))
 
-    def with_dtype(self, dtype: str) -> Picture:
-        """The same picture in another of the dtypes, scaled: white stays white. Integers are clipped and rounded."""
-        return self if str(self.pixels.dtype) == dtype else self.with_pixels(_rescaled(self.pixels, dtype))
+    def with_dtype(self, dtype: str, scale: Scale | None = None) -> Picture:
+        """The same picture in another of the dtypes: black and white stay so. Integers are clipped and rounded.
+
+        Args:
+            dtype: of the pixels to be; where it is theirs already, they stay as they are.
+            scale: which values are black and white; those of the dtype if left out.
+        """
+        return self if str(self.pixels.dtype) == dtype else self.with_pixels(_rescaled(self.pixels, dtype, scale))
 
 
-def _rescaled(array: Array, dtype: str) -> Array:
-    scaled = array * np.float64(FULL[dtype] / FULL[str(array.dtype)])
+def _rescaled(array: Array, dtype: str, scale: Scale | None = None) -> Array:
+    scale = scale or Scale.full(str(array.dtype))
+    scaled = (array - np.float64(scale.black)) * (FULL[dtype] / (scale.white - scale.black))
     return (scaled if dtype == "float32" else np.rint(np.clip(scaled, 0, FULL[dtype]))).astype(dtype)
 
 

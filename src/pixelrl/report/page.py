@@ -67,7 +67,7 @@ def report_html(
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
     turn, seen = trace.orientation, trace.upright()
     views = views_of(trace, region)
-    target = None if reference is None else upright(array_to_tensor(reference), turn)
+    target = None if reference is None else upright(array_to_tensor(reference, trace.scale), turn)
     planes, images = Planes(), [upright(image, turn) for image in trace.trajectory().images()]
     steps, agents, height, width = seen.actions.shape
 

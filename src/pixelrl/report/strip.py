@@ -71,7 +71,7 @@ def telling_window(trace: Trace, half: int) -> tuple[int, int, int, int]:
         share = window / window.sum(-1, keepdims=True)
         entropy -= (share * np.log(np.maximum(share, 1e-12))).sum(-1)
     # A grey level more, so that in a flat picture the choices decide.
-    telling = entropy * (_windows(_contrast(trace.pixels, half)) / 4 + 1 / 255)
+    telling = entropy * (_windows(_contrast(trace, half)) / 4 + 1 / 255)
     row, col = np.unravel_index(telling.argmax(), telling.shape)
     wide, high = min(w, 2 * half), min(h, 2 * half)
     left, top = min(int(col) * half, w - wide), min(int(row) * half, h - high)
@@ -85,12 +85,12 @@ def _windows(cells: npt.NDArray[np.generic]) -> npt.NDArray[Any]:
     return sums
 
 
-def _contrast(pixels: Array, cell: int) -> npt.NDArray[np.float32]:
+def _contrast(trace: Trace, cell: int) -> npt.NDArray[np.float32]:
     """How much neighbouring parts of a picture differ in brightness, the mean over cells: ``(h / cell, w / cell)``.
 
     Parts are a fourth of a cell wide, so that noise has little share in it.
     """
-    grey = array_to_tensor(pixels)[0].clamp(0, 1).mean(0).numpy()
+    grey = array_to_tensor(trace.pixels, trace.scale)[0].clamp(0, 1).mean(0).numpy()
     h, w = grey.shape
     part = max(1, cell // 4)
     parts = cv2.resize(grey, (-(-w // part), -(-h // part)), interpolation=cv2.INTER_AREA)
@@ -111,7 +111,7 @@ def clean_target(trace: Trace, reference: Array | None) -> Image | None:
         return None
     if reference.shape != trace.pixels.shape:
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
-    return array_to_tensor(reference)
+    return array_to_tensor(reference, trace.scale)
 
 
 def photo(image: Image, profile: bytes | None, shrink: int = 1) -> Picture:

@@ -23,7 +23,8 @@ from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.display import orientation_of, upright
 from pixelrl.pictures.files import read_picture
-from pixelrl.pictures.formats import FULL, Picture
+from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.scale import Scale
 from pixelrl.studio.document import Document, decoded, encoded
 from pixelrl.studio.lock import Lock, held
 
@@ -158,8 +159,8 @@ class Folder:
         path = self.path / "thumb.png"
         if not path.is_file():
             picture = self.picture(max_pixels)
-            image = np.rint(picture.pixels * (255.0 / FULL[str(picture.pixels.dtype)]))
-            small = small_png(np.clip(image, 0, 255).astype(np.uint8), orientation_of(picture.exif))
+            eight_bits = picture.with_dtype("uint8", Scale.of(picture.pixels))
+            small = small_png(eight_bits.pixels, orientation_of(picture.exif))
             self._write(path.name, small)
         return path.read_bytes()
 

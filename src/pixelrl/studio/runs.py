@@ -12,6 +12,7 @@ from pixelrl.agent import Agent
 from pixelrl.edits import Edit
 from pixelrl.imaging.color import to_space
 from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.scale import Scale
 from pixelrl.rollout import Step, Trajectory
 from pixelrl.studio.preview import Frames
 from pixelrl.studio.screen import Recorded
@@ -31,6 +32,7 @@ def play(
     mask: npt.NDArray[np.bool_] | None,
     edits: Sequence[Edit],
     progress: Progress,
+    scale: Scale | None = None,
 ) -> Recorded:
     """Let a policy work on a picture.
 
@@ -41,6 +43,7 @@ def play(
         mask: bool ``(h, w)``, the object; None for the most salient one, or for policies that take none.
         edits: to which it reacts.
         progress: told of every step.
+        scale: which values are black and white; told by the values if left out.
 
     Raises:
         PixelRLError: the picture, the level or the mask do not suit the policy.
@@ -62,7 +65,15 @@ def play(
     tell(0.0)
     condition = level if agent.conditioning.quantities else "auto"
     with threads(worthwhile_threads(height * width)):
-        result = agent(picture.pixels, edits=edits, watch=watch, mask=mask, condition=condition, progress=tell)
+        result = agent(
+            picture.pixels,
+            edits=edits,
+            watch=watch,
+            mask=mask,
+            condition=condition,
+            progress=tell,
+            white="auto" if scale is None else scale,
+        )
     images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
     return Recorded(result.trace().of(picture), Frames(images, result.trajectory.actions))
 

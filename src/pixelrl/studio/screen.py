@@ -19,6 +19,7 @@ from pixelrl.imaging.color import from_space
 from pixelrl.imaging.metrics import to_8_bit
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.scale import Scale
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.preview import Box, Frames, Preview, bounds
 from pixelrl.studio.regions import kept, painted, touching
@@ -108,7 +109,8 @@ class Screen:
 
     def input_frame(self) -> Bytes:
         """The picture itself, as `frame` gives it, before there is a run."""
-        planes = to_8_bit(array_to_tensor(self.picture.pixels))[0].byte().numpy()
+        pixels = self.picture.pixels
+        planes = to_8_bit(array_to_tensor(pixels, Scale.of(pixels)))[0].byte().numpy()
         return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
     def recorded_object(self) -> npt.NDArray[np.bool_]:

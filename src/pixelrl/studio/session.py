@@ -21,8 +21,9 @@ from pixelrl.agent import Agent, object_mask
 from pixelrl.edits import Edit, within
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space
-from pixelrl.pictures.arrays import Array, tensor_to_array
+from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.scale import Scale
 from pixelrl.studio.changes import Change, Redo, Switch, Tell, Undo, changed
 from pixelrl.studio.document import Document, StaleError
 from pixelrl.studio.exact import ExactReplay
@@ -150,7 +151,8 @@ class Session(Screen):
         kept = within(edits, len(recorded.trace.actions))  # edits of a policy of more steps may have stayed
         # Told the same as the recorded run: it must not guess again.
         trace = recorded.trace
-        reaction = play(agent, self.picture, trace.condition, trace.mask, kept, progress) if kept else recorded
+        picture, scale = self.picture, trace.scale or Scale.full(str(trace.pixels.dtype))
+        reaction = play(agent, picture, trace.condition, trace.mask, kept, progress, scale) if kept else recorded
         with self.lock:
             if edits is self.edits:
                 self.reaction = reaction
@@ -361,16 +363,16 @@ class Session(Screen):
         assert frames is not None
         if live:
             assert reaction is not None
-            return reaction.trace, self._pixels(reaction.frames)
+            return reaction.trace, self._pixels(reaction.trace, reaction.frames)
         if not edits:
-            return recorded.trace, self._pixels(recorded.frames)
+            return recorded.trace, self._pixels(recorded.trace, recorded.frames)
         if not exact:
             replay = ExactReplay(recorded.frames, recorded.trace.action_names, edits)
             while replay.step():
                 after_step()
             frames = replay.frames
-        return replace(recorded.trace, actions=frames.actions[:, 0].numpy().copy()), self._pixels(frames)
+        trace = replace(recorded.trace, actions=frames.actions[:, 0].numpy().copy())
+        return trace, self._pixels(trace, frames)
 
-    def _pixels(self, frames: Frames) -> Array:
-        final = from_space(frames.images[-1], self.space)
-        return tensor_to_array(final, str(self.picture.pixels.dtype), self.picture.pixels.ndim)
+    def _pixels(self, trace: Trace, frames: Frames) -> Array:
+        return trace.packed(from_space(frames.images[-1], self.space))
