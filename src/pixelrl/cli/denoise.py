@@ -11,6 +11,8 @@ from pixelrl.errors import UsageError
 
 POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepper"}
 """What the names of the policies for a kind of noise begin with."""
+PHOTO = "denoise-photo"
+"""The policy whose strength can be told."""
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Level]:
@@ -27,7 +29,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[st
 @click.command()
 @picture_options
 @click.option(
-    "--noise", type=click.Choice(list(POLICIES)), help="Kind of noise: which policy to use.  [default: gaussian]"
+    "--noise",
+    type=click.Choice(list(POLICIES)),
+    help="Kind of noise: which policy to use.  [default: as is seen in each picture]",
 )
 @click.option(
     "--sigma",
@@ -45,6 +49,11 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[st
     show_default=True,
     help="Poisson noise: photons at white.",
 )
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 2),
+    help="How much of the noise to remove from photographs: 1 as much as is seen, less, or more.  [default: 1]",
+)
 @click.option("--policy", help="A shipped policy or a policy file, instead of --noise.")
 @click.option(
     "--condition",
@@ -55,15 +64,29 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[st
     help="A number that a policy of your own takes.",
 )
 def denoise(
-    work: Work, noise: str | None, sigma: Level, peak: Level, policy: str | None, conditions: dict[str, Level]
+    work: Work,
+    noise: str | None,
+    sigma: Level,
+    peak: Level,
+    strength: float | None,
+    policy: str | None,
+    conditions: dict[str, Level],
 ) -> int:
     """Remove noise from pictures.
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
-    standard input. Bit depth, alpha, ICC profile and EXIF data are kept. A noise level that is not given is estimated
-    from each picture.
+    standard input. Bit depth, alpha, ICC profile and EXIF data are kept.
+
+    With nothing else said, the noise that is seen in each picture decides what it is given to: denoise-photo where
+    neighbours share the noise or its level depends on the brightness, as in photographs from cameras, and the policies
+    for Gaussian noise where it is white; a picture with next to no noise is left as it is. A noise level that is not
+    given is estimated from each picture.
     """
     if noise is not None and policy is not None:
         raise UsageError("--noise and --policy both say which policy to use; give one")
-    levels = {"sigma": sigma, "peak": peak} | conditions
-    return run(work, Settings(policies_for(policy, POLICIES[noise or "gaussian"]), levels))
+    levels: dict[str, Level] = {"sigma": sigma, "peak": peak, **conditions}
+    if strength is not None:
+        levels["strength"] = strength
+        policy = policy or (PHOTO if noise is None else None)
+    by_noise = noise is None and policy is None and all(value == "auto" for value in levels.values())
+    return run(work, Settings(policies_for(policy, POLICIES[noise or "gaussian"]), levels, by_noise=by_noise))

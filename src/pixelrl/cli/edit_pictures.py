@@ -70,4 +70,4 @@ def saliency(
     Without --mask the most salient object of each picture is taken.
     """
     wanted = strength if emphasize else -strength
-    return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask))
+    return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask, seeks_object=True))

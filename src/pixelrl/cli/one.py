@@ -99,16 +99,21 @@ def _run(
     scale: Scale,
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report, str | None]:
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
+    from pixelrl.auto import choose
     from pixelrl.edits import laid
     from pixelrl.pictures.display import orientation_of
     from pixelrl.threads import threads, worthwhile_threads
 
     height, width = picture.pixels.shape[:2]
     edits = laid(edits, (height, width), orientation_of(picture.exif))
-    agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
     given = {name: value for name, value in settings.levels.items() if value != "auto"}
-    trace, began = None, time.perf_counter()
+    trace, began, choice = None, time.perf_counter(), None
     with threads(work.threads or worthwhile_threads(height * width)):
+        if settings.by_noise:
+            choice = choose(picture.pixels)
+            agent, given = settings.agent(choice.policy, work.device), dict(choice.told)
+        else:
+            agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
         if agent.takes_mask and mask is None:
             mask = agent.find_object(picture.pixels, scale)
         if work.ensemble:
@@ -133,12 +138,15 @@ def _run(
         "policy": agent.name,
         **told,
         "condition": told,
-        "estimated": [name for name in told if name not in given],
+        "estimated": [name for name in told if choice is not None or name not in given],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "ensemble": work.ensemble,
         "seconds": round(seconds, 3),
         "trace": None if work.trace is None else str(work.trace),
     }
+    if choice is not None:
+        report["noise"] = choice.noise.as_dict()
+        report["why"] = choice.why
     if settings.seeks_text:
         share = changed_share(picture.pixels, image, scale)
         report["text"] = {"found": share >= LEAST_FOUND, "share": round(share, 5)}
@@ -209,6 +217,11 @@ def sentence(report: Report) -> str:
     condition, estimated, words = report["condition"], report["estimated"], ""
     assert isinstance(condition, dict)
     assert isinstance(estimated, list)
+    noise = report.get("noise")
+    if isinstance(noise, dict):
+        left = condition.get("sigma") == 0
+        words = f", {noise['words']}: {report['why'] if left else report['policy']}"
+        condition = {} if left else condition
     for name, value in condition.items():
         number = f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
         words += f", {name} {number}{' (estimated)' if name in estimated else ''}"

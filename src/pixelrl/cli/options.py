@@ -101,6 +101,9 @@ class Settings:
         mask: the picture of the object, for policies that take one.
         save_mask: where to write the object that was emphasised or attenuated.
         seeks_text: whether text is sought, so that it is to be said if none was found.
+        seeks_object: whether the policies must be such as edit saliency.
+        by_noise: whether the noise that is seen in each picture says which policy it is given to, instead of
+            ``policies``.
     """
 
     policies: tuple[str, str]
@@ -108,12 +111,17 @@ class Settings:
     mask: Path | None = None
     save_mask: Path | None = None
     seeks_text: bool = False
+    seeks_object: bool = False
+    by_noise: bool = False
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 
     def agent_for(self, channels: int, device: str) -> Agent:
         """The policy for a picture of so many channels."""
-        policy = self.policies[channels == 3]
+        return self.agent(self.policies[channels == 3], device)
+
+    def agent(self, policy: str, device: str) -> Agent:
+        """A policy, loaded once."""
         if policy not in self._agents:
             from pixelrl.agent import load
 

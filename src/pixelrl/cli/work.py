@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LEVELS = ("sigma", "peak", "strength")
 """What options can tell a policy."""
+_TAKES = {"sigma": ("sigma",), "peak": ("peak",), "strength": ("strength",), "noise-map": ("sigma", "strength")}
+"""The numbers that each built-in kind of condition has (`pixelrl.tasks.CONDITIONINGS`), known without PyTorch."""
 
 
 def run(work: Work, settings: Settings) -> int:
@@ -172,17 +174,18 @@ def _check_policies(settings: Settings) -> None:
     for policy in dict.fromkeys(settings.policies):
         header = read_header(find_policy(policy), "policy")
         takes = header.get("condition")
-        if takes not in (None, *_LEVELS):
+        if takes not in (None, *_TAKES):
             continue  # of a user's own kind; the agent knows
+        if settings.seeks_object and takes != "strength":
+            raise UsageError(f"policy {policy} edits no saliency; give --policy one that does, as saliency-edit")
+        names = _TAKES.get(str(takes), ())
         if settings.mask is not None and takes != "strength":
             raise UsageError(f"--mask {settings.mask} cannot be used: policy {policy} takes none; leave --mask out")
         for name, value in settings.levels.items():
-            if value == "auto" or name == takes:
+            if value == "auto" or name in names:
                 continue
-            if name == "strength":  # which has a default
-                raise UsageError(f"policy {policy} edits no saliency; give --policy one that does, as saliency-edit")
             option = f"--{name} {value:g}" if name in _LEVELS else f"--condition {name}={value:g}"
-            level = takes or "no noise level"
+            level = " and ".join(names) or "no noise level"
             raise UsageError(f"{option} cannot be used: policy {policy} takes {level}; leave {option.split()[0]} out")
 
 

@@ -1,0 +1,68 @@
+"""Which policy a noisy picture is given to, and what that is told, if nobody says: by the noise that is seen in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pixelrl.imaging.noise import estimate_sigma
+from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
+from pixelrl.noise.network import noise_maps
+from pixelrl.pictures.arrays import unpack
+from pixelrl.types import Image
+
+AGREED = 1.3
+"""How far apart two estimates of white noise may be, as a ratio, to be taken for two readings of the same."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A policy for one picture.
+
+    Attributes:
+        policy: the name of a shipped policy.
+        told: its condition, by name (`pixelrl.agent.Agent.__call__`).
+        noise: what is seen in the picture.
+        why: in a few words, why this policy.
+    """
+
+    policy: str
+    told: Mapping[str, float]
+    noise: NoiseModel
+    why: str
+
+
+def choose(image: Any) -> Choice:
+    """The policy for a noisy picture.
+
+    Args:
+        image: one image, as `pixelrl.agent.Agent.__call__` takes it.
+
+    Raises:
+        InputError: not an image, or with values that are not finite.
+    """
+    unpacked = unpack(image)
+    stored = unpacked.pixels is not None and unpacked.pixels.dtype.name == "uint8"
+    return choose_for(unpacked.tensor[:1], stored=stored)
+
+
+def choose_for(image: Image, *, stored: bool) -> Choice:
+    """The policy for ``(1, c, h, w)``; ``stored`` says that its values were clipped and rounded to 8 bits.
+
+    Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
+    ``denoise-photo``. White noise of one level is Gaussian.
+    """
+    sigma, correlation = noise_maps(image)
+    noise = fit(image, sigma, correlation.item())
+    level = 255 * sigma.square().mean().sqrt().item()
+    gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
+    if noise.rms < NEXT_TO_NONE:
+        return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")
+    photo = Choice("denoise-photo", {"sigma": level, "strength": 1.0}, noise, "noise as cameras and their files make it")
+    if not noise.white or noise.signal_dependent:
+        return photo
+    finest = estimate_sigma(image)
+    return Choice(gaussian, {"sigma": finest}, noise, "white noise of one level")
