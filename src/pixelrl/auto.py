@@ -57,11 +57,10 @@ def choose_for(image: Image, *, stored: bool) -> Choice:
     """
     sigma, correlation = noise_maps(image)
     noise = fit(image, sigma, correlation.item())
-    level = 255 * sigma.square().mean().sqrt().item()
     gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
     if noise.rms < NEXT_TO_NONE:
         return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")
-    photo = Choice("denoise-photo", {"sigma": level, "strength": 1.0}, noise, "noise as cameras and their files make it")
+    photo = Choice("denoise-photo", {"sigma": noise.rms, "strength": 1.0}, noise, "noise as cameras and their files make it")
     if not noise.white or noise.signal_dependent:
         return photo
     finest = estimate_sigma(image)
