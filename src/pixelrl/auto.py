@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
 from pixelrl.noise.network import noise_maps
 from pixelrl.pictures.arrays import unpack
+from pixelrl.pictures.scale import Scale
 from pixelrl.types import Image
 
 AGREED = 1.3
@@ -35,16 +34,17 @@ class Choice:
     why: str
 
 
-def choose(image: Any) -> Choice:
+def choose(image: Any, scale: Scale | float | None = None) -> Choice:
     """The policy for a noisy picture.
 
     Args:
         image: one image, as `pixelrl.agent.Agent.__call__` takes it.
+        scale: which values are black and white, or which value is white; told by the values if left out.
 
     Raises:
         InputError: not an image, or with values that are not finite.
     """
-    unpacked = unpack(image)
+    unpacked = unpack(image, scale)
     stored = unpacked.pixels is not None and unpacked.pixels.dtype.name == "uint8"
     return choose_for(unpacked.tensor[:1], stored=stored)
 
@@ -60,7 +60,9 @@ def choose_for(image: Image, *, stored: bool) -> Choice:
     gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
     if noise.rms < NEXT_TO_NONE:
         return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")
-    photo = Choice("denoise-photo", {"sigma": noise.rms, "strength": 1.0}, noise, "noise as cameras and their files make it")
+    photo = Choice(
+        "denoise-photo", {"sigma": noise.rms, "strength": 1.0}, noise, "noise as cameras and their files make it"
+    )
     if not noise.white or noise.signal_dependent:
         return photo
     finest = estimate_sigma(image)

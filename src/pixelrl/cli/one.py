@@ -110,7 +110,7 @@ def _run(
     trace, began, choice = None, time.perf_counter(), None
     with threads(work.threads or worthwhile_threads(height * width)):
         if settings.by_noise:
-            choice = choose(picture.pixels)
+            choice = choose(picture.pixels, scale)
             agent, given = settings.agent(choice.policy, work.device), dict(choice.told)
         else:
             agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
