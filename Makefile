@@ -38,13 +38,16 @@ parity: $(SETUP)  ## measure the paper's released models; writes docs/parity.md
 	$(BIN)/python benchmarks/parity.py $(WEIGHTS) $(DATA)
 
 # DATA=FOLDER TEXT=FOLDER ENHANCE=FOLDER make results; what needs a folder that is not given is left out. DATA holds
-# gray/test and color/test, TEXT the authors' test, ENHANCE input, the looks and two lists. OPTIONS are those of the
-# first, "--only poisson-gray" and the like
+# gray/test and color/test, TEXT the authors' test, ENHANCE input, the looks and two lists, REAL cc15, polyu-val and
+# w2s-val (docs/real.md), PHOTOS what tools/training_photos.py writes. OPTIONS are those of the first, "--only
+# poisson-gray" and the like
 results: $(SETUP)  ## measure all policies and baselines; writes the tables in docs/
 	$(if $(DATA),$(BIN)/python benchmarks/results.py $(DATA) $(OPTIONS))
 	$(if $(DATA),$(if $(TEXT),$(BIN)/python benchmarks/restoration.py $(DATA) $(TEXT)))
 	$(if $(ENHANCE),$(BIN)/python benchmarks/enhancement.py $(ENHANCE))
 	$(if $(DATA),$(BIN)/python benchmarks/saliency_editing.py $(DATA)/color/test)
+	$(if $(REAL),$(BIN)/python benchmarks/real.py $(REAL))
+	$(if $(DATA)$(PHOTOS),$(BIN)/python benchmarks/robust.py $(if $(DATA),--data $(DATA)) $(if $(PHOTOS),--photos $(PHOTOS)))
 
 schema: $(SETUP)  ## write docs/edits.schema.json anew
 	$(BIN)/python -c "import json, pixelrl.edits; print(json.dumps(pixelrl.edits.schema(), indent=2))" > docs/edits.schema.json
