@@ -25,8 +25,8 @@ FEWEST = 0.01
 CONSTANT = 5
 """Side in pixels of an area of one value that noise cannot have left: a border, a saturated sky."""
 CLIPPED = np.arange(7) / 10
-LEFT_OF_MEDIAN = np.array([1, 0.930, 0.840, 0.735, 0.629, 0.520, 0.408])
-LEFT_OF_DEVIATION = np.array([1, 0.915, 0.831, 0.749, 0.670, 0.585, 0.497])
+LEFT_OF_MEDIAN = np.array([1, 0.929, 0.836, 0.734, 0.628, 0.518, 0.405])
+LEFT_OF_DEVIATION = np.array([1, 0.915, 0.832, 0.750, 0.668, 0.584, 0.496])
 """What is left of a coefficient of noise if this share of the pixels is clipped on one side: of the median absolute
 value of the diagonal details, and of the standard deviation of the others. Simulated, and tested to be so."""
 
