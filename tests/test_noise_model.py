@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor
 
+import pixelrl
+from conftest import Run
 from pixelrl.noise.model import ChannelNoise, NoiseModel, fit
+from pixelrl.noise.spectrum import spectrum
 
 
 def ramp(channels: int = 1) -> Tensor:
@@ -103,3 +110,151 @@ def test_as_dict_is_json_with_all_of_it() -> None:
     assert [channel["name"] for channel in found["channels"]] == ["red", "green", "blue"]
     nodes = found["channels"][0]
     assert len(nodes["brightness"]) == len(nodes["sigma"]) == len(nodes["share"])
+
+
+def white_noise(sigma: float, generator: torch.Generator, channels: int = 3) -> Tensor:
+    """A smooth picture with white noise, as a file of 8 bits holds it."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 192), torch.linspace(0, 1, 256), indexing="ij")
+    clean = (0.2 + 0.5 * x + 0.1 * torch.sin(5 * y)).expand(1, channels, -1, -1)
+    noisy = clean + sigma / 255 * torch.randn(clean.shape, generator=generator)
+    return (255 * noisy.clamp(0, 1)).round() / 255
+
+
+def test_the_noise_of_what_people_hold(generator: torch.Generator) -> None:
+    noisy = white_noise(20, generator)
+    array = (255 * noisy[0]).round().byte().permute(1, 2, 0).numpy()
+    model = pixelrl.estimate_noise(array)
+    assert model.rms == pytest.approx(20, rel=0.15)
+    assert [channel.name for channel in model.channels] == ["red", "green", "blue"]
+    assert pixelrl.estimate_noise(noisy[0]).rms == pytest.approx(model.rms, rel=1e-3)
+    assert pixelrl.estimate_noise(PillowImage.fromarray(array)).rms == model.rms
+    assert pixelrl.estimate_noise(array.astype(np.uint16) * 16, white=4080).rms == pytest.approx(model.rms, rel=1e-3)
+    assert pixelrl.estimate_noise(array[..., 0]).channels[0].name == "grey"
+    with pytest.raises(pixelrl.InputError, match="2 images have no common noise"):
+        pixelrl.estimate_noise(noisy.expand(2, -1, -1, -1))
+    with pytest.raises(pixelrl.UsageError, match="white"):
+        pixelrl.estimate_noise(array, white=-1)
+
+
+def test_noise_that_is_transparent_does_not_count(generator: torch.Generator) -> None:
+    noisy, wild = white_noise(10, generator), white_noise(60, generator)
+    noisy[..., :128] = wild[..., :128]
+    alpha = torch.ones(1, 1, 192, 256)
+    alpha[..., :128] = 0
+    model = pixelrl.estimate_noise(torch.cat([noisy, alpha], 1))
+    assert model.rms == pytest.approx(10, rel=0.2)
+    assert model.clipped == pytest.approx(0.5, abs=0.05)
+    assert pixelrl.estimate_noise(noisy).rms > 2 * model.rms
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_policies_are_told_of_what_is_seen(batch: bool, generator: torch.Generator) -> None:
+    """Noise under transparency, and what a policy estimates."""
+    noisy, wild = white_noise(10, generator, 1), white_noise(60, generator, 1)
+    noisy[..., :128] = wild[..., :128]
+    alpha = torch.ones(1, 1, 192, 256)
+    alpha[..., :128] = 0
+    image = torch.cat([noisy, alpha], 1)
+    agent = pixelrl.load("denoise-gray", "cpu")
+    result = agent(image.expand(2, -1, -1, -1) if batch else image, steps=0)
+    assert [one["sigma"] for one in result.conditions] == pytest.approx([10] * (1 + batch), rel=0.1)
+    assert torch.equal(result.image[:1], image)
+
+
+def test_white_noise_has_a_flat_spectrum(generator: torch.Generator) -> None:
+    frequencies, amplitude = spectrum(white_noise(20, generator)) or (None, None)
+    assert frequencies is not None
+    assert frequencies[-1] == 0.5
+    assert amplitude.shape == (3, len(frequencies))
+    assert (amplitude / 20 - 1).abs().max() < 0.2
+    blurred = torch.nn.functional.avg_pool2d(white_noise(20, generator), 3, 1)
+    frequencies, amplitude = spectrum(blurred) or (None, None)
+    assert (amplitude[:, -3:] < 0.5 * amplitude[:, :3]).all()
+
+
+def test_of_clipped_and_small_pictures_there_is_no_spectrum(generator: torch.Generator) -> None:
+    assert spectrum(torch.ones(1, 3, 100, 100)) is None
+    assert spectrum(torch.full((1, 3, 100, 100), 0.5)) is None
+    assert spectrum(torch.rand(1, 1, 31, 100, generator=generator)) is None
+    assert spectrum(torch.rand(1, 1, 100, 100, generator=generator), torch.zeros(1, 1, 100, 100)) is None
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, generator: torch.Generator) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, channels, sigma in (("color.png", 3, 20), ("grey.png", 1, 12)):
+        values = (255 * white_noise(sigma, generator, channels)[0]).round().byte().permute(1, 2, 0).numpy()
+        PillowImage.fromarray(values[..., 0] if channels == 1 else values).save(folder / name)
+    return folder
+
+
+def test_the_command_says_what_the_noise_is_like(run: Run, pictures: Path) -> None:
+    code, out, err = run("noise", pictures / "color.png")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{pictures / 'color.png'}: ")
+    assert "noise of about" in out
+    code, out, _ = run("noise", pictures, "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [Path(one["input"]).name for one in found] == ["color.png", "grey.png"]
+    assert [len(one["channels"]) for one in found] == [3, 1]
+    assert found[0]["rms"] == pytest.approx(20, rel=0.15)
+    assert found[0]["plot"] is None
+
+
+def test_the_command_names_what_fails_and_goes_on(run: Run, pictures: Path) -> None:
+    (pictures / "bad.png").write_bytes(b"nothing")
+    code, out, err = run("noise", pictures, pictures / "none.png")
+    assert code == 3
+    assert len(out.splitlines()) == 2
+    assert "bad.png" in err
+    assert "none.png: there is no such file" in err
+    assert run("noise", pictures / "bad.png")[0] == 3
+    assert run("noise", "-", pictures / "grey.png")[0] == 2
+
+
+def test_the_command_draws(run: Run, pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "new" / "plot.png"
+    code, out, err = run("noise", pictures / "color.png", "-o", plot)
+    assert (code, err) == (0, "")
+    assert f" -> {plot}: " in out
+    before = np.asarray(PillowImage.open(plot).convert("RGB")).astype(int)
+    for color in (0xC8372D, 0x2E8B3D, 0x2D5FC8):  # a line for each channel
+        wanted = [color >> 16, color >> 8 & 255, color & 255]
+        assert (np.abs(before - wanted).max(2) < 30).sum() > 200
+    code, _, err = run("noise", pictures / "color.png", "-o", plot)
+    assert code == 2
+    assert "exists" in err
+    assert run("noise", pictures / "color.png", "-o", plot, "--overwrite")[0] == 0
+    assert run("noise", pictures, "-o", tmp_path / "plots")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["color.png", "grey.png"]
+    svg = tmp_path / "a.svg"
+    assert run("noise", pictures / "grey.png", "-o", svg)[0] == 0
+    assert svg.read_text().lstrip().startswith("<?xml")
+
+
+@pytest.mark.parametrize("name", ["plot.bmp", "plot", "-"])
+def test_what_cannot_be_drawn_is_refused_before_any_work(run: Run, pictures: Path, name: str) -> None:
+    code, out, err = run("noise", pictures / "grey.png", "-o", name)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_drawings_need_places_of_their_own(run: Run, pictures: Path, tmp_path: Path) -> None:
+    assert "several inputs" in run("noise", pictures, "-o", tmp_path / "plot.png")[2]
+    (pictures / "grey.jpg").write_bytes((pictures / "grey.png").read_bytes())
+    code, out, err = run("noise", pictures, "-o", tmp_path / "plots")
+    assert (code, out) == (2, "")
+    assert "draw one at a time" in err
+
+
+def test_without_the_package_the_way_out_is_said(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, err = run("noise", pictures / "grey.png", "-o", tmp_path / "plot.png")
+    assert (code, out) == (2, "")
+    assert 'pip install "pixelrl[plot]"' in err
+    assert run("noise", pictures / "grey.png")[0] == 0

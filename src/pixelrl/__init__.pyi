@@ -6,6 +6,8 @@ from .edits import load_edits as load_edits
 from .errors import InputError as InputError
 from .errors import PixelRLError as PixelRLError
 from .errors import UsageError as UsageError
+from .noise.estimate import estimate_noise as estimate_noise
+from .noise.model import NoiseModel as NoiseModel
 from .policy_files import shipped_policies as shipped_policies
 from .report.strip import strip as strip
 from .rollout import Trajectory as Trajectory

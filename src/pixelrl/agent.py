@@ -12,6 +12,7 @@ from typing import Generic, cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Float
 from PIL import Image as PillowImage
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
 from pixelrl.edits import DO_NOTHING, Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
+from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
 from pixelrl.pictures.scale import Scale, given_white
@@ -183,7 +185,7 @@ class Agent:
         tensor = unpacked.tensor.to(self.device)
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
+        values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
         trajectory, final = self._played(tensor, values, planes, steps, tile, edits, watch, progress)
         remark = _joined(unpacked.remark, self.policy.remark(tensor))
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
@@ -209,7 +211,7 @@ class Agent:
         unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked))
+        values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
         result, still = tensor.clone(), self._still(values)
         if not still.all():
@@ -257,10 +259,16 @@ class Agent:
         return given
 
     def _conditions(
-        self, image: Image, given: Mapping[str, object], mask: npt.NDArray[np.generic] | None
+        self,
+        image: Image,
+        given: Mapping[str, object],
+        mask: npt.NDArray[np.generic] | None,
+        opacity: Float[Tensor, "b 1 h w"] | None,
     ) -> tuple[list[dict[str, float]], Mask | None, Condition]:
         """The condition of every image of a batch: as numbers, with the object, and as the policy sees it."""
         self.policy_for(image.shape[1])
+        if not self.takes_mask:  # an object may be half transparent, noise does not count there
+            image = covered(image, None if opacity is None else opacity.to(image.device))
         seen = to_space(image, self.card.space)
         values = self.conditioning.values(seen, given)
         region = self._region(seen, mask)

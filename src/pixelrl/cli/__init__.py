@@ -18,6 +18,7 @@ from pixelrl.cli.common import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE, complai
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.edit_pictures import enhance, restore, saliency
 from pixelrl.cli.explain import explain
+from pixelrl.cli.noise import noise
 from pixelrl.cli.policies import evaluate, import_policy, policies, train
 from pixelrl.cli.studio import studio
 from pixelrl.cli.traces import edit, replay, show
@@ -45,6 +46,7 @@ for command in (
     restore,
     enhance,
     saliency,
+    noise,
     show,
     explain,
     replay,

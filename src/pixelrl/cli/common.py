@@ -48,6 +48,12 @@ QUALITY_OPTION = click.option(
     help="Of JPEG and WebP.  [default: 95; WebP without loss, or 90 if the input had lost something]",
 )
 
+WHITE_OPTION = click.option(
+    "--white",
+    type=click.FloatRange(0, min_open=True),
+    help="The value that stands for white, such as 4095.  [default: as the values tell]",
+)
+
 
 def set_threads(number: int | None) -> None:
     """Compute with so many threads from now on; None for as many as PyTorch takes by itself."""

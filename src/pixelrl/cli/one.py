@@ -39,7 +39,7 @@ def work_on(
     from pixelrl.pictures.files import check_writable, encode, write_picture
     from pixelrl.pictures.scale import Scale
 
-    picture, kind = _read(job)
+    picture, kind = read(job)
     if picture.partial and job.target.exists() and job.target.samefile(job.source):
         raise InputError(
             f"{job.name}: it holds further pictures, which would be lost; write the result to another place"
@@ -73,7 +73,7 @@ def work_on(
     return {"input": str(job.source), "output": str(job.target), **report, "notes": notes}
 
 
-def _read(job: Job) -> tuple[Picture, str | None]:
+def read(job: Job) -> tuple[Picture, str | None]:
     """The picture and its format, a key of `pixelrl.pictures.files.FORMATS`, or None if that cannot be written."""
     from pixelrl.pictures.files import decode, format_by_suffix, format_of, read_picture
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, FORMAT_OPTION, PATH, QUALITY_OPTION, THREADS_OPTION
+from pixelrl.cli.common import DEVICE_OPTION, FORMAT_OPTION, PATH, QUALITY_OPTION, THREADS_OPTION, WHITE_OPTION
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
@@ -64,11 +64,7 @@ _OPTIONS = (
     click.option(
         "--bit-depth", "depth", type=click.Choice(list(DEPTHS)), help="Of the results.  [default: as the input]"
     ),
-    click.option(
-        "--white",
-        type=click.FloatRange(0, min_open=True),
-        help="The value that stands for white, such as 4095.  [default: as the values tell]",
-    ),
+    WHITE_OPTION,
     click.option("--overwrite", is_flag=True, help="Replace results that exist."),
     click.option("--skip-existing", is_flag=True, help="Leave results that exist, and go on."),
     click.option("--json", "as_json", is_flag=True, help="Print a JSON object per picture instead of text."),

@@ -94,7 +94,7 @@ def _through(jobs: list[Job], work: Work, settings: Settings, counts: Counter[st
                     complain(f"interrupted; {counts['done']} of {len(jobs)} pictures are done")
                     sys.exit(EXIT_INTERRUPTED)
                 except Exception as error:
-                    message, ours = _blame(error, job)
+                    message, ours = blame(error, job)
                     if len(jobs) == 1 and not isinstance(message, InputError):
                         raise
                     code = EXIT_FAULT if ours else code
@@ -118,7 +118,7 @@ def _tell(report: Report, job: Job, as_json: bool) -> bool:
     return "error" in report or say(sentence(report))
 
 
-def _blame(error: Exception, job: Job) -> tuple[Exception, bool]:
+def blame(error: Exception, job: Job) -> tuple[Exception, bool]:
     """What to say of an error that concerns one picture, and whether it is a fault of ours."""
     if isinstance(error, PixelRLError):
         named = any(str(path) in str(error) for path in (job.name, job.target))

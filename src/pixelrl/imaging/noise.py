@@ -8,6 +8,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -102,6 +103,19 @@ def _constant(plane: _Plane) -> npt.NDArray[np.bool_]:
     near = np.ones((2 * WINDOW + CONSTANT, 2 * WINDOW + CONSTANT), np.uint8)
     areas: npt.NDArray[np.bool_] = cv2.dilate(same, near) > 0
     return areas
+
+
+def covered(image: Image, opacity: Float[Tensor, "b 1 h w"] | None) -> Image:
+    """The image with one colour, the mean of the rest, where it is transparent: nobody sees the noise that is there.
+
+    `channel_sigmas` leaves areas of one value out. An image that is wholly transparent, or nowhere, stays as it is.
+    """
+    if opacity is None:
+        return image
+    shown = (opacity > 0).to(image)
+    number = shown.sum((2, 3), keepdim=True)
+    mean = (image * shown).sum((2, 3), keepdim=True) / number.clamp_min(1)
+    return torch.where((shown > 0) | (number == 0), image, mean)
 
 
 PEAKS = (1.0, 10_000.0)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Float
 from PIL import Image as PillowImage
 from torch import Tensor
 
@@ -143,6 +144,7 @@ class Unpacked(Generic[AnyImage]):
         form: how it came in.
         pixels: the colours of a single image, ``(h, w)`` or ``(h, w, c)``, in the dtype that came in; None for several.
         alpha: the alpha channel of a single image, ``(h, w)``, or None.
+        opacity: the alpha of all images, ``(b, 1, h, w)``, 1 being the largest there is; None without alpha.
         orientation: how the image says that it is to be turned for display, as EXIF numbers it.
         icc_profile: its colour profile, or None.
     """
@@ -153,6 +155,7 @@ class Unpacked(Generic[AnyImage]):
     form: Form
     pixels: Array | None
     alpha: Array | None = None
+    opacity: Float[Tensor, "b 1 h w"] | None = None
     orientation: int = 1
     icc_profile: bytes | None = None
 
@@ -294,7 +297,7 @@ def _unpack_tensor(image: Tensor, given: Scale | float | None) -> Unpacked[Any]:
         pixels = np.moveaxis(own[0], 0, -1).copy()
         pixels = pixels[..., 0] if layout.channels is None else pixels
         veil = None if alpha is None else alpha[0, 0].to(known.dtype).cpu().numpy().copy()
-    return Unpacked(values, (scale,) * len(planes), scale.remark(own.dtype.name), form, pixels, veil)
+    return Unpacked(values, (scale,) * len(planes), scale.remark(own.dtype.name), form, pixels, veil, _opacity(alpha))
 
 
 def _in_units(values: Tensor, planes: Array, scale: Scale) -> tuple[Image, _Units | None]:
@@ -335,7 +338,15 @@ def _unpack_array(image: Array, given: Scale | float | None) -> Unpacked[Any]:
         pixels, veil = split_alpha(own)
         pixels = own if own.shape[2] == 1 and layout.channels is not None else pixels
     form, remark = _ArrayForm(layout, image.dtype, alpha, units), scale.remark(image.dtype.name)
-    return Unpacked(values, (scale,) * len(planes), remark, form, pixels, veil)
+    opacity = None if alpha is None else _opacity(torch.from_numpy(alpha.astype(np.float32)))
+    return Unpacked(values, (scale,) * len(planes), remark, form, pixels, veil, opacity)
+
+
+def _opacity(alpha: Tensor | None) -> Float[Tensor, "b 1 h w"] | None:
+    if alpha is None:
+        return None
+    alpha = alpha.float()
+    return (alpha / alpha.max().clamp_min(1e-6)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -393,8 +404,11 @@ def _unpack_list(images: Sequence[Any], given: Scale | float | None) -> Unpacked
     tensor = torch.cat([part.tensor.to(parts[0].tensor.device) for part in parts])
     scales = tuple(part.scales[0] for part in parts)
     remark = "; ".join(dict.fromkeys(part.remark for part in parts if part.remark is not None)) or None
+    veils = [torch.ones_like(part.tensor[:, :1]) if part.opacity is None else part.opacity for part in parts]
+    veiled = any(part.opacity is not None for part in parts)
+    opacity = torch.cat([veil.to(tensor.device) for veil in veils]) if veiled else None
     rest = {} if len(parts) == 1 else _SEVERAL
-    return replace(parts[0], tensor=tensor, scales=scales, remark=remark, form=form, **rest)
+    return replace(parts[0], tensor=tensor, scales=scales, remark=remark, form=form, opacity=opacity, **rest)
 
 
 _SEVERAL: dict[str, Any] = {"pixels": None, "alpha": None, "orientation": 1, "icc_profile": None}

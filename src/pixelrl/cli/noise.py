@@ -1,0 +1,157 @@
+"""``pixelrl noise``: what the noise of pictures is like, in words, as JSON, and drawn."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pixelrl.cli.common import EXIT_FAULT, EXIT_INPUTS, PATH, STANDARD, THREADS_OPTION, WHITE_OPTION, complain, say
+from pixelrl.cli.outputs import check_folder, check_place, make_folder
+from pixelrl.cli.places import Job, is_one_picture
+from pixelrl.cli.work import blame
+from pixelrl.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pixelrl.noise.model import NoiseModel
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", type=PATH, help="Also draw it: a .png, .svg or .pdf for one input, else a folder.")
+@WHITE_OPTION
+@click.option("--overwrite", is_flag=True, help="Replace drawings that exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per picture instead of text.")
+@THREADS_OPTION
+def noise(
+    inputs: tuple[str, ...],
+    output: Path | None,
+    white: float | None,
+    overwrite: bool,
+    as_json: bool,
+    threads: int | None,
+) -> int:
+    """Say what the noise of pictures is like.
+
+    INPUT is a file, a folder, a quoted pattern such as "scans/*.png", or - for standard input. What is seen is the
+    level of the noise (its standard deviation, white being 255) by brightness in each channel, and whether it comes in
+    blotches.
+    """
+    from pixelrl.noise.plot import check_plotting
+    from pixelrl.pictures.listing import Listing, list_pictures
+
+    if str(STANDARD) in inputs and len(inputs) > 1:
+        raise UsageError("- stands for standard input, which holds one picture; give it alone")
+    if inputs == (str(STANDARD),) and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("- is standard input, which is the terminal, or closed; send a picture with < or |")
+    alone = is_one_picture(inputs)
+    if output is not None:
+        _check_output(output, alone, overwrite=overwrite)
+        check_plotting()
+    listing = Listing([(STANDARD, STANDARD)]) if inputs == (str(STANDARD),) else list_pictures(inputs)
+    jobs = [Job(source, _drawing(output, name, alone)) for source, name in listing.files]
+    if output is not None and not alone:
+        _check_drawings(jobs, overwrite=overwrite)
+    code = EXIT_INPUTS if listing.problems else 0
+    for problem in listing.problems:
+        _fail(str(problem), None, as_json)
+    for job in jobs:
+        try:
+            _tell(job, output is not None, white, threads, as_json)
+        except Exception as error:
+            message, ours = blame(error, job)
+            if len(jobs) == 1 and not isinstance(message, InputError):
+                raise
+            code = EXIT_FAULT if ours else code or EXIT_INPUTS
+            _fail(str(message), job, as_json)
+    return code
+
+
+def _drawing(output: Path | None, name: Path, alone: bool) -> Path:
+    """Where the noise of a picture of this name is drawn."""
+    return STANDARD if output is None else output if alone else output / name.with_suffix(".png")
+
+
+def _check_output(output: Path, alone: bool, *, overwrite: bool) -> None:
+    from pixelrl.noise.plot import ENDINGS
+
+    if not alone:
+        if output.suffix.lower() in ENDINGS or output == STANDARD:
+            raise UsageError(f"several inputs cannot all become {output}; give a folder as -o")
+        check_folder(output)
+        return
+    check_place(output, overwrite=overwrite)
+    if output.suffix.lower() not in ENDINGS:
+        raise UsageError(f"{output}: the ending {output.suffix!r} is not known; {', '.join(ENDINGS)} can be written")
+
+
+def _check_drawings(jobs: list[Job], *, overwrite: bool) -> None:
+    """Refuse drawings that exist, and two of one name."""
+    sources: dict[Path, Path] = {}
+    for source, target in jobs:
+        if target in sources:
+            raise UsageError(f"{source} and {sources[target]} would both be drawn as {target}; draw one at a time")
+        sources[target] = source
+        if not overwrite and os.path.lexists(target):
+            raise UsageError(f"{target} exists; give --overwrite to replace it, or another name")
+
+
+def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_json: bool) -> None:
+    """Say what one picture's noise is like, and draw it.
+
+    Raises:
+        InputError: the picture cannot be read, or is none.
+    """
+    from pixelrl.cli.one import read
+    from pixelrl.noise.estimate import noise_of
+    from pixelrl.pictures.arrays import unpack
+    from pixelrl.pictures.channels import join_alpha
+    from pixelrl.pictures.scale import Scale
+    from pixelrl.threads import threads, worthwhile_threads
+
+    picture, _ = read(job)
+    scale = Scale.of(picture.pixels, white)
+    remark = scale.remark(str(picture.pixels.dtype))
+    height, width = picture.pixels.shape[:2]
+    pixels = picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
+    with threads(number or worthwhile_threads(height * width)):
+        try:
+            unpacked = unpack(pixels, scale)
+        except InputError as error:
+            raise InputError(f"{job.name}: {error}") from error
+        model = noise_of(unpacked.tensor, unpacked.opacity)
+        if drawn:
+            from pixelrl.noise.spectrum import spectrum
+
+            _draw(job, model, spectrum(unpacked.tensor, unpacked.opacity))
+    notes = [*([] if remark is None else [remark]), *picture.notes]
+    if as_json:
+        report = {"input": str(job.source), **model.as_dict(), "plot": str(job.target) if drawn else None}
+        say(json.dumps({**report, "notes": notes}))
+    else:
+        place = f" -> {job.target}" if drawn else ""
+        say(f"{job.name}{place}: {model.words()}{''.join(f'; {note}' for note in notes)}")
+
+
+def _draw(job: Job, model: NoiseModel, waves: tuple[Tensor, Tensor] | None) -> None:
+    from pixelrl.noise.plot import draw
+    from pixelrl.pictures.atomic import written_whole
+
+    make_folder(job.target.parent)
+    try:
+        with written_whole(job.target) as temporary:
+            draw(temporary, job.target.suffix[1:].lower(), Path(job.name).name, model, waves)
+    except OSError as error:
+        raise UsageError(f"{job.target} cannot be written: {error.strerror}") from error
+
+
+def _fail(message: str, job: Job | None, as_json: bool) -> None:
+    complain(message)
+    if as_json:
+        say(json.dumps({**({} if job is None else {"input": str(job.source)}), "error": message}))
