@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelrl.noise.network import FLOOR, NoiseNetwork
+from pixelrl.noise.network import BLOCK, FLOOR, NoiseNetwork
 from pixelrl.tasks import CameraDenoising
 from pixelrl.training.data import Crops, load_photos, rescaled, split
 
@@ -27,12 +27,15 @@ def loss_of(network: NoiseNetwork, image: Tensor, noise: Tensor) -> tuple[Tensor
     """Minus the log-likelihood of the noise, and the squared error of the correlation; means over pixels."""
     level, correlation = network(image)
     variance = level.square() + FLOOR**2
-    power = F.avg_pool2d(noise.square(), 2)
+    power = F.avg_pool2d(noise.square(), BLOCK)
     likelihood = 0.5 * (variance.log() + (power + FLOOR**2) / variance).mean()
     beside, below = noise * noise.roll(-1, -1), noise * noise.roll(-1, -2)
-    alike = F.avg_pool2d((beside + below) / 2, 2) / variance.detach()
+    alike = F.avg_pool2d((beside + below) / 2, BLOCK) / variance.detach()
     seen = (level.detach() > 4 * FLOOR).float()
     return likelihood, ((alike.clamp(-4, 4) - correlation).square() * seen).mean()
+
+
+SIDE, BATCH = 160, 8
 
 
 @click.command()
@@ -48,7 +51,7 @@ def main(folders: tuple[Path, ...], output: Path, iterations: int, seed: int, re
     photos = []
     for i, folder in enumerate(folders):
         photos += split(load_photos(folder, 3), 16 if i == 0 else 0)[0]
-    crops = Crops(rescaled(photos, (1.0, 0.7, 0.5)), 96, 12, torch.device("cpu"), recolor=0.2)
+    crops = Crops(rescaled(photos, (1.0, 0.7, 0.5)), SIDE, BATCH, torch.device("cpu"), recolor=0.2)
     task, network = CameraDenoising(), NoiseNetwork()
     if resume:
         network.load_state_dict(load_file(output))
@@ -56,12 +59,13 @@ def main(folders: tuple[Path, ...], output: Path, iterations: int, seed: int, re
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     began, sums = time.monotonic(), [0.0, 0.0]
     for i in range(iterations):
+        clean = crops.sample(host)
         for group in optimiser.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (i + 1) / 100) * (1 - i / iterations)
-        start = task.begin(crops.sample(host), generator)
+            group["lr"] = 2e-3 * min(1, (i + 1) / 100) * (1 - i / iterations)
+        start = task.begin(clean, generator)
         parts = loss_of(network, start.image, start.image - start.target)
         optimiser.zero_grad()
-        (parts[0] + 0.1 * parts[1]).backward()
+        (parts[0] + 0.2 * parts[1]).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         with torch.no_grad():

@@ -1,8 +1,10 @@
 """A small network that sees how strong the noise is at every place of a picture, and whether it comes in blotches.
 
 Rules for white noise fail on pictures from files: a camera's processing makes the noise of neighbours alike, so the
-finest details hold little of it, and on coarser scales it looks like texture. The network has learned the difference on
-synthetic noise of many kinds (`pixelrl.tasks.CameraDenoising`; ``tools/train_noise.py``).
+finest details hold little of it, and on coarser scales it looks like texture. What is measured here is what such rules
+look at, the energy of details on four scales in brightness and in differences of colours, in every block of 8x8 pixels
+and in the flattest blocks of the picture. What follows from it, the network has learned on synthetic noise of many kinds
+(`pixelrl.tasks.CameraDenoising`; ``tools/train_noise.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelrl.policies.encoder import Encoder, pad_to_multiple
 from pixelrl.types import Image
 
 WEIGHTS = Path(__file__).parent / "network.safetensors"
@@ -25,32 +26,81 @@ FLOOR = 0.1 / 255
 """The smallest level that is told from none, the network's unit of noise."""
 WINDOW = 5.0
 """Standard deviation in pixels of the Gaussian window over which a level is meant."""
-TILE, HALO = 1024, 64
-"""Large pictures are seen in tiles of this side, each with so much of its surroundings."""
+BLOCK, SCALES = 8, 4
+"""Side in pixels of the blocks that have an answer each, and the number of scales, each half as fine as the one before."""
+_QUANTILES = (0.05, 0.2, 0.5)
+"""Of the blocks of the whole picture, in each kind of detail."""
+_FEATURES = 9 * SCALES * (1 + len(_QUANTILES)) + 3 + 5
+
+Blocks = Float[Tensor, "b _ hb wb"]
 
 
 class NoiseNetwork(nn.Module):
-    """From a colour picture to the level of its noise, at half the resolution."""
+    """From a colour picture to the level of its noise, in blocks of `BLOCK` pixels."""
 
-    def __init__(self, width: int = 32, deep_width: int = 64, depths: tuple[int, int, int] = (1, 2, 1)) -> None:
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
-        self.encoder = Encoder(12, width, deep_width, depths)
-        self.answer = nn.Conv2d(width, 4, 3, padding=1)
-        nn.init.zeros_(self.answer.weight)
-        assert self.answer.bias is not None
-        nn.init.constant_(self.answer.bias[:3], math.log(30.0))
-        nn.init.zeros_(self.answer.bias[3:])
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU
+        self.layers = nn.Sequential(
+            nn.Conv2d(_FEATURES, width, 1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate"),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate"),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 1),
+            nn.ReLU(),
+            nn.Conv2d(width, 4, 1),
+        )
 
-    def forward(self, image: Image) -> tuple[Float[Tensor, "b 3 hs ws"], Float[Tensor, "b 1 hs ws"]]:
+    def forward(self, image: Image) -> tuple[Float[Tensor, "b 3 hb wb"], Float[Tensor, "b 1 hb wb"]]:
         """The expected standard deviation in each channel, and the correlation with the next pixel.
 
         Args:
-            image: ``(b, 3, h, w)``, h and w multiples of 4.
+            image: ``(b, 3, h, w)``, h and w multiples of 16.
         """
-        x = F.pixel_unshuffle(image, 2).contiguous(memory_format=torch.channels_last)
-        answer = self.answer(self.encoder(x)).float()
-        return FLOOR * answer[:, :3].clamp(-3, 8).exp(), answer[:, 3:].clamp(-1, 1)
+        answer: Tensor = self.layers(features(image))
+        return FLOOR * (4 * answer[:, :3] + 3).clamp(-3, 8).exp(), answer[:, 3:].clamp(-1, 1)
+
+
+def features(image: Image) -> Blocks:
+    """What the network sees of ``(b, 3, h, w)``, h and w multiples of 16: of the order of 1, `_FEATURES` a block."""
+    energies, shapes = [], []
+    coarse = _opponent(image)
+    for scale in range(SCALES):
+        coarse, details = _haar(coarse)
+        power = details.square()
+        if scale < 2:
+            shapes.append(F.avg_pool2d(details.abs(), BLOCK >> (scale + 1)))
+        side = BLOCK >> (scale + 1)
+        energies.append(F.avg_pool2d(power, side) if side else F.interpolate(power, scale_factor=2))
+    finest = (shapes[0].square() / energies[0].clamp_min(1e-9)).unflatten(1, (3, 3)).mean(2)
+    logs = ((torch.cat(energies, 1) + FLOOR**2).log() - math.log(FLOOR**2)) / 8 - 0.5
+    flat = logs.flatten(2)
+    whole = torch.quantile(flat, torch.tensor(_QUANTILES).to(flat), 2).permute(1, 2, 0).flatten(1)
+    mean = F.avg_pool2d(image, BLOCK)
+    clipped = torch.stack([(image <= 0).any(1).float(), (image >= 1).any(1).float()], 1)
+    everywhere = whole[:, :, None, None].expand(-1, -1, *logs.shape[-2:])
+    return torch.cat([logs, everywhere, finest, 2 * mean - 1, F.avg_pool2d(clipped, BLOCK)], 1)
+
+
+def _opponent(image: Image) -> Image:
+    """Brightness, R - B and R - 2 G + B, of length 1 each: white noise stays what it is."""
+    red, green, blue = image.unbind(1)
+    return torch.stack(
+        [
+            (red + green + blue) / math.sqrt(3),
+            (red - blue) / math.sqrt(2),
+            (red - 2 * green + blue) / math.sqrt(6),
+        ],
+        1,
+    )
+
+
+def _haar(image: Image) -> tuple[Image, Image]:
+    """One step of Haar's wavelets: the coarser image, and its three kinds of detail ``(b, 3 c, h / 2, w / 2)``."""
+    a, b, c, d = (image[..., i::2, j::2] for i in (0, 1) for j in (0, 1))
+    details = torch.stack([a + b - c - d, a - b + c - d, a - b - c + d], 2) / 2
+    return (a + b + c + d) / 2, details.flatten(1, 2)
 
 
 def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
@@ -64,34 +114,18 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
         `WINDOW`; and for each image the correlation between a pixel's noise and the next pixel's, 0 for white noise.
     """
     network, colours = _network(image.device), image.expand(-1, 3, -1, -1)
-    variances, shared = [], []
-    for i in range(len(image)):
-        level, correlation = _whole(network, colours[i : i + 1])
-        variance = level.square()
-        weight = variance.mean(1, keepdim=True)
-        shared.append((correlation * weight).sum() / weight.sum().clamp_min(1e-12))
-        variances.append(variance)
-    variance = torch.cat(variances)
+    height, width = image.shape[-2:]
+    down, right = -height % 16, -width % 16
+    mode = "reflect" if down < height and right < width else "replicate"
+    with torch.no_grad():
+        level, correlation = network(F.pad(colours, (0, right, 0, down), mode=mode))
+    variance = level.square()
+    weight = variance.mean(1, keepdim=True)
+    shared = (correlation * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-12)
     if image.shape[1] == 1:
         variance = variance.mean(1, keepdim=True)
-    return _blurred(variance, WINDOW).clamp_min(0).sqrt(), torch.stack(shared)
-
-
-@torch.no_grad()
-def _whole(network: NoiseNetwork, image: Image) -> tuple[Image, Image]:
-    """The network's answer for one image of any size, of its size."""
-    height, width = image.shape[-2:]
-    levels, correlations = image.new_zeros(image.shape), image.new_zeros((1, 1, height, width))
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            up, before = min(top, HALO), min(left, HALO)
-            part = image[..., top - up : top + TILE + HALO, left - before : left + TILE + HALO]
-            answers = network(pad_to_multiple(part, 4))
-            for whole, answer in zip((levels, correlations), answers, strict=True):
-                fine = F.interpolate(answer, scale_factor=2)[..., up : up + TILE, before : before + TILE]
-                target = whole[..., top : top + TILE, left : left + TILE]
-                target.copy_(fine[..., : target.shape[-2], : target.shape[-1]])
-    return levels, correlations
+    fine = F.interpolate(variance, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
+    return _blurred(fine, WINDOW).clamp_min(0).sqrt(), shared
 
 
 def _blurred(image: Image, sigma: float) -> Image:
