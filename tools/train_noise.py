@@ -35,7 +35,7 @@ def loss_of(network: NoiseNetwork, image: Tensor, noise: Tensor) -> tuple[Tensor
     return likelihood, ((alike.clamp(-4, 4) - correlation).square() * seen).mean()
 
 
-SIDE, BATCH = 160, 8
+SIDE, BATCH = 144, 8
 
 
 @click.command()
