@@ -138,7 +138,12 @@ def _run(
         "policy": agent.name,
         **told,
         "condition": told,
-        "estimated": [name for name in told if choice is not None or name not in given],
+        "estimated": [
+            quantity.name
+            for quantity in agent.conditioning.quantities
+            if choice is not None or quantity.name not in given
+            if quantity.default is None
+        ],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "ensemble": work.ensemble,
         "seconds": round(seconds, 3),

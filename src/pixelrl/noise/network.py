@@ -3,8 +3,8 @@
 Rules for white noise fail on pictures from files: a camera's processing makes the noise of neighbours alike, so the
 finest details hold little of it, and on coarser scales it looks like texture. What is measured here is what such rules
 look at, the energy of details on four scales in brightness and in differences of colours, in every block of 8x8 pixels
-and in the flattest blocks of the picture. What follows from it, the network has learned on synthetic noise of many kinds
-(`pixelrl.tasks.CameraDenoising`; ``tools/train_noise.py``).
+and in the flattest blocks of the picture. What follows from it, the network has learned on synthetic noise of many
+kinds (`pixelrl.tasks.CameraDenoising`; ``tools/train_noise.py``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLOOR = 0.1 / 255
 WINDOW = 5.0
 """Standard deviation in pixels of the Gaussian window over which a level is meant."""
 BLOCK, SCALES = 8, 4
-"""Side in pixels of the blocks that have an answer each, and the number of scales, each half as fine as the one before."""
+"""Side in pixels of the blocks that have an answer each, and the number of scales, each half as fine as the last."""
 _QUANTILES = (0.05, 0.2, 0.5)
 """Of the blocks of the whole picture, in each kind of detail."""
 _FEATURES = 9 * SCALES * (1 + len(_QUANTILES)) + 3 + 5
@@ -64,16 +64,17 @@ class NoiseNetwork(nn.Module):
 
 def features(image: Image) -> Blocks:
     """What the network sees of ``(b, 3, h, w)``, h and w multiples of 16: of the order of 1, `_FEATURES` a block."""
-    energies, shapes = [], []
+    energies = []
     coarse = _opponent(image)
     for scale in range(SCALES):
         coarse, details = _haar(coarse)
         power = details.square()
-        if scale < 2:
-            shapes.append(F.avg_pool2d(details.abs(), BLOCK >> (scale + 1)))
+        if scale == 0:
+            shapes = F.avg_pool2d(details.abs(), BLOCK // 2)
         side = BLOCK >> (scale + 1)
         energies.append(F.avg_pool2d(power, side) if side else F.interpolate(power, scale_factor=2))
-    finest = (shapes[0].square() / energies[0].clamp_min(1e-9)).unflatten(1, (3, 3)).mean(2)
+    finest = shapes.square() / energies[0].clamp_min(1e-9)
+    finest = finest.view(len(image), 3, 3, *finest.shape[-2:]).mean(2)
     logs = ((torch.cat(energies, 1) + FLOOR**2).log() - math.log(FLOOR**2)) / 8 - 0.5
     flat = logs.flatten(2)
     whole = torch.quantile(flat, torch.tensor(_QUANTILES).to(flat), 2).permute(1, 2, 0).flatten(1)

@@ -16,7 +16,7 @@ from pixelrl.pictures.scale import Scale
 from pixelrl.rollout import Step, Trajectory
 from pixelrl.studio.preview import Frames
 from pixelrl.studio.screen import Recorded
-from pixelrl.tasks.conditioning import Given
+from pixelrl.tasks.conditioning import Given, is_auto
 from pixelrl.threads import threads, worthwhile_threads
 from pixelrl.trace import Trace
 from pixelrl.types import Image
@@ -63,7 +63,10 @@ def play(
         progress(share, f"step {step} of {steps}" if step else "looking at the picture")
 
     tell(0.0)
-    condition = level if agent.conditioning.quantities else "auto"
+    quantities = agent.conditioning.quantities
+    condition = level if quantities else "auto"
+    if len(quantities) > 1 and not isinstance(level, Mapping) and not is_auto(level):
+        condition = {quantities[0].name: level}  # the one that has a control
     with threads(worthwhile_threads(height * width)):
         result = agent(
             picture.pixels,

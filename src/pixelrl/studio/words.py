@@ -13,6 +13,7 @@ class Words(NamedTuple):
 
 
 _WORDS = {
+    "denoise-photo": Words("Clean a photograph", "Removes the noise that cameras and their files leave."),
     "denoise": Words("Remove noise", "Smooths the grain of high sensitivities; edges and detail stay."),
     "poisson": Words("Remove noise of low light", "Smooths grain that is stronger where the picture is brighter."),
     "saltpepper": Words(

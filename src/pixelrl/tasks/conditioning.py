@@ -24,6 +24,7 @@ from torch import Tensor
 from pixelrl.errors import UsageError
 from pixelrl.imaging.noise import estimate_peak, estimate_sigma
 from pixelrl.imaging.saliency import object_planes, salient_object
+from pixelrl.noise.model import NEXT_TO_NONE, fit
 from pixelrl.noise.network import noise_maps
 from pixelrl.plugins import resolve_class
 from pixelrl.types import Condition, Image
@@ -307,15 +308,6 @@ class NoiseMap(Conditioning):
     name = "noise-map"
     quantities = (
         Quantity(
-            "sigma",
-            "noise level",
-            "Root mean square of the noise; how it is spread over the picture is seen by itself.",
-            "grey levels",
-            0.0,
-            math.inf,
-            (0.0, 60.0, 0.5),
-        ),
-        Quantity(
             "strength",
             "strength",
             "How much to remove: 1 for the noise that is told, less to keep more of it, more to smooth.",
@@ -324,6 +316,15 @@ class NoiseMap(Conditioning):
             2.0,
             (0.0, 2.0, 0.05),
             default=1.0,
+        ),
+        Quantity(
+            "sigma",
+            "noise level",
+            "Root mean square of the noise; how it is spread over the picture is seen by itself.",
+            "grey levels",
+            0.0,
+            math.inf,
+            (0.0, 60.0, 0.5),
         ),
     )
     num_planes = 3
@@ -340,9 +341,10 @@ class NoiseMap(Conditioning):
         return values["sigma"] * values["strength"] == 0
 
     def estimate(self, image: Image) -> dict[str, float]:
-        """The root mean square of the map, and strength 1."""
-        overall = 255 * noise_maps(image)[0].square().mean().sqrt().item()
-        return {"sigma": overall, "strength": 1.0}
+        """The level of the noise model (`pixelrl.noise.model`), 0 if that is next to none, and strength 1."""
+        levels, correlation = noise_maps(image)
+        level = fit(image, levels, correlation.item()).rms
+        return {"strength": 1.0, "sigma": 0.0 if level < NEXT_TO_NONE else level}
 
 
 LITTLE = 0.5
