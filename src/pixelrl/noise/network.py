@@ -38,8 +38,15 @@ Blocks = Float[Tensor, "b _ hb wb"]
 class NoiseNetwork(nn.Module):
     """From a colour picture to the level of its noise, in blocks of `BLOCK` pixels."""
 
+    mean: Tensor
+    """Of each feature, over the examples of the training."""
+    scale: Tensor
+    """The standard deviation of each."""
+
     def __init__(self, width: int = 64) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(_FEATURES, 1, 1))
+        self.register_buffer("scale", torch.ones(_FEATURES, 1, 1))
         self.layers = nn.Sequential(
             nn.Conv2d(_FEATURES, width, 1),
             nn.ReLU(),
@@ -58,8 +65,12 @@ class NoiseNetwork(nn.Module):
         Args:
             image: ``(b, 3, h, w)``, h and w multiples of 16.
         """
-        answer: Tensor = self.layers(features(image))
-        return FLOOR * (4 * answer[:, :3] + 3).clamp(-3, 8).exp(), answer[:, 3:].clamp(-1, 1)
+        return self.answer(features(image))
+
+    def answer(self, seen: Blocks) -> tuple[Float[Tensor, "b 3 hb wb"], Float[Tensor, "b 1 hb wb"]]:
+        """`forward` of what `features` gives."""
+        answer: Tensor = self.layers((seen - self.mean) / self.scale)
+        return FLOOR * (answer[:, :3] + 3).clamp(-3, 8).exp(), answer[:, 3:].clamp(-1, 1)
 
 
 def features(image: Image) -> Blocks:
