@@ -1,4 +1,6 @@
 from .agent import Agent as Agent
+from .auto import Choice as Choice
+from .auto import choose as choose
 from .agent import Result as Result
 from .agent import load as load
 from .edits import Edit as Edit

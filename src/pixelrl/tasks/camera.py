@@ -123,11 +123,11 @@ def _by_camera(scene: Pixels, draw: Draw) -> Taken:
 
 
 def _another_size(scene: Pixels, draw: Draw) -> Pixels:
-    """Half of the scenes are seen from nearer: cameras show softer detail than pictures that were reduced."""
-    if draw.chance(0.5):
+    """Most scenes are seen from nearer: cameras show softer detail than pictures that were reduced."""
+    if draw.chance(0.4):
         return scene
     height, width = scene.shape[-2:]
-    factor = draw.uniform(1.0, 2.0)
+    factor = 4 ** draw.uniform()
     small = (math.ceil(height / factor), math.ceil(width / factor))
     top, left = (int(draw.uniform(0, whole - part + 1)) for whole, part in zip((height, width), small, strict=True))
     return resized(scene[:, top : top + small[0], left : left + small[1]], (height, width))
