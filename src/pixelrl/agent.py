@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Generic, cast
 
 import numpy as np
@@ -217,6 +217,25 @@ class Agent:
         if not still.all():
             result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress)
         return unpacked.pack(result), mean
+
+    def estimate(self, images: Sequence[AnyImage], white: Given | Scale = "auto") -> dict[str, float]:
+        """What would be told of images that have their noise in common, such as planes of a stack.
+
+        It is the median of what is estimated from each; single-coloured ones, which have no noise, do not count.
+
+        Args:
+            images: as `__call__` takes them.
+            white: likewise, for all of them.
+
+        Raises:
+            InputError: none, not images, or with values that are not finite.
+        """
+        if not images:
+            raise InputError("nothing can be estimated of no images; give at least one")
+        tensors = [unpack(image, _scale(white)).tensor.to(self.device) for image in images]
+        telling = [tensor for tensor in tensors if tensor.min() < tensor.max()] or tensors[:1]
+        values = [value for tensor in telling for value in self._conditions(tensor, {}, None)[0]]
+        return {name: median(value[name] for value in values) for name in values[0]}
 
     def remark(self, image: AnyImage, white: Given | Scale = "auto") -> str | None:
         """What a person should know of an image before the result disappoints them; None if there is nothing.

@@ -108,14 +108,14 @@ def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_jso
     Raises:
         InputError: the picture cannot be read, or is none.
     """
-    from pixelrl.cli.one import read
+    from pixelrl.cli.one import read, standard_input
     from pixelrl.noise.estimate import noise_of
     from pixelrl.pictures.arrays import unpack
     from pixelrl.pictures.channels import join_alpha
     from pixelrl.pictures.scale import Scale
     from pixelrl.threads import threads, worthwhile_threads
 
-    picture, _ = read(job)
+    picture, _ = read(job, standard_input(job))
     scale = Scale.of(picture.pixels, white)
     remark = scale.remark(str(picture.pixels.dtype))
     height, width = picture.pixels.shape[:2]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pixelrl.cli.common import STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, write_standard_output
 from pixelrl.cli.places import Job
+from pixelrl.cli.stack import stack_of, work_on_stack
 from pixelrl.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ def work_on(
     from pixelrl.pictures.files import check_writable, encode, write_picture
     from pixelrl.pictures.scale import Scale
 
-    picture, kind = read(job)
+    data = standard_input(job)
+    stack = stack_of(job, data, work, settings)
+    if stack is not None:
+        with stack:
+            return work_on_stack(job, stack, work, settings, edits, progress)
+    picture, kind = read(job, data)
     if picture.partial and job.target.exists() and job.target.samefile(job.source):
         raise InputError(
             f"{job.name}: it holds further pictures, which would be lost; write the result to another place"
@@ -73,13 +79,17 @@ def work_on(
     return {"input": str(job.source), "output": str(job.target), **report, "notes": notes}
 
 
-def read(job: Job) -> tuple[Picture, str | None]:
+def standard_input(job: Job) -> bytes | None:
+    """What stands on standard input, where that is what is asked for."""
+    return sys.stdin.buffer.read() if job.source == STANDARD else None
+
+
+def read(job: Job, data: bytes | None) -> tuple[Picture, str | None]:
     """The picture and its format, a key of `pixelrl.pictures.files.FORMATS`, or None if that cannot be written."""
     from pixelrl.pictures.files import decode, format_by_suffix, format_of, read_picture
 
-    if job.source != STANDARD:
+    if data is None:
         return read_picture(job.source), format_by_suffix(job.source)
-    data = sys.stdin.buffer.read()
     return decode(data, job.name), format_of(data)
 
 
@@ -215,21 +225,33 @@ def _box(mask: Mask) -> list[int]:
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
-def sentence(report: Report) -> str:
-    """A report in words."""
-    if report.get("skipped"):
-        return f"{report['input']}: {report['output']} exists, left alone"
-    condition, estimated, words = report["condition"], report["estimated"], ""
+def _told(channel: Mapping[str, object], estimated: Sequence[str]) -> str:
+    """What was seen in a picture, or a channel, and the policy was told, in words that begin with a comma, or none."""
+    condition, noise, words = channel["condition"], channel.get("noise"), ""
     assert isinstance(condition, dict)
-    assert isinstance(estimated, list)
-    noise = report.get("noise")
     if isinstance(noise, dict):
         left = condition.get("sigma") == 0
-        words = f", {noise['words']}: {report['why'] if left else report['policy']}"
+        words = f", {noise['words']}: {channel['why'] if left else channel['policy']}"
         condition = {} if left else condition
     for name, value in condition.items():
         number = f"{value:.1f}" if abs(value) >= 1 else f"{value:.3g}"
         words += f", {name} {number}{' (estimated)' if name in estimated else ''}"
+    return words
+
+
+def sentence(report: Report) -> str:
+    """A report in words."""
+    if report.get("skipped"):
+        return f"{report['input']}: {report['output']} exists, left alone"
+    estimated, words = report["estimated"], ""
+    assert isinstance(estimated, list)
+    if "pictures" in report:
+        words += f", {report['pictures']} pictures ({report['held']})"
+    channels = report.get("channels") or [report]
+    assert isinstance(channels, list)
+    for channel in channels:
+        told = _told(channel, estimated)
+        words += f", {channel['name']}:{told[1:]}" if told and len(channels) > 1 else told
     thing = report.get("object")
     if isinstance(thing, dict):
         x0, y0, x1, y1 = thing["box"]

@@ -282,7 +282,7 @@ def is_lossy_webp(data: bytes) -> bool:
         if data[at : at + 4] in (b"VP8 ", b"VP8L"):
             return data[at : at + 4] == b"VP8 "
         size = struct.unpack_from("<I", data, at + 4)[0]
-        at += 8 + size + size % 2
+        at += 24 if data[at : at + 4] == b"ANMF" else 8 + size + size % 2  # a frame holds such chunks again
     return False
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -52,10 +53,8 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
         check_size(page.imagewidth, page.imagelength, max_pixels)
         if page.imagedepth > 1:
             raise InputError(f"it is a volume of {page.imagedepth} slices; a flat picture is needed")
-        ends = [at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        if len(ends) < int(np.prod(page.chunked)) or 0 in page.databytecounts or max(ends) > len(data):
-            raise InputError("the TIFF data are truncated; an undamaged file is needed")
-        picture = _read_page(page, data)
+        check_page(page, len(data))
+        picture = read_page(page, lambda: data)
         icc = page.tags.get(_ICC)
         keep_icc = icc is not None and int(page.photometric) != _CMYK
         return replace(
@@ -76,6 +75,7 @@ def _extra(page: Any) -> Extra:
         value = tags.valueof(_XMP)
         xmp = value if isinstance(value, bytes) else bytes(value) if isinstance(value, tuple) else None
     lost = dict.fromkeys(name for tag, name in _LOST.items() if tag in tags)
+    lost |= {"ImageJ's metadata": None} if page.is_imagej else {"OME's metadata": None} if page.is_ome else {}
     return Extra(dpi=dpi, xmp=xmp or None, lost=tuple(lost))
 
 
@@ -91,7 +91,18 @@ def _frames(file: tifffile.TiffFile) -> int:
     return max(1, pages)
 
 
-def _read_page(page: Any, data: bytes) -> Picture:
+def check_page(page: Any, size: int) -> None:
+    """Raise InputError, with the reason only, where data of a page are missing in a file of ``size`` bytes."""
+    ends = [at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if len(ends) < int(np.prod(page.chunked)) or 0 in page.databytecounts or max(ends) > size:
+        raise InputError("the TIFF data are truncated; an undamaged file is needed")
+
+
+def read_page(page: Any, data: Callable[[], bytes], number: int = 0) -> Picture:
+    """The picture on a page, the file's ``number``-th from 0; ``data`` gives the bytes of the file.
+
+    Raises InputError, with the reason only, as ``read_picture``.
+    """
     bits, samples, photometric = page.bitspersample, page.samplesperpixel, int(page.photometric)
     dtype = str(page.dtype)
     if dtype not in ("bool", "uint8", "uint16", "float16", "float32", "float64"):
@@ -100,23 +111,30 @@ def _read_page(page: Any, data: bytes) -> Picture:
     ours = plain and page.compression in _UNCOMPRESSED_OR_DEFLATED and page.predictor in (1, 2)
     if not ours and bits <= 8:
         with silent_stderr():
-            return from_pil(TiffImagePlugin.TiffImageFile(io.BytesIO(_upright(page, data))))
+            image = TiffImagePlugin.TiffImageFile(io.BytesIO(_upright(page, data())))
+            image.seek(number)
+            return from_pil(image)
     if not plain:
         name = getattr(page.photometric, "name", photometric)
         raise InputError(f"{bits}-bit samples of kind {name} are not supported; grey or RGB is needed")
     size = (page.imagelength, page.imagewidth)
     if not ours:
-        array = _read_by_opencv(page, data).reshape(*size, samples)
+        array = _read_by_opencv(page, data(), number).reshape(*size, samples)
     elif page.planarconfig == 2:
         array = np.moveaxis(page.asarray().reshape(samples, *size), 0, 2)
     else:
         array = page.asarray().reshape(*size, samples)
-    return _split(page, array)
+    return as_picture(page, array)
 
 
-def _read_by_opencv(page: Any, data: bytes) -> Array:
+def _read_by_opencv(page: Any, data: bytes, number: int) -> Array:
+    buffer = np.frombuffer(_upright(page, data), np.uint8)
     with silent_stderr():
-        array = cv2.imdecode(np.frombuffer(_upright(page, data), np.uint8), cv2.IMREAD_UNCHANGED)
+        if number:
+            _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+            array = pages[0] if pages else None
+        else:
+            array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
     if array is None:
         name = getattr(page.compression, "name", page.compression)
         raise InputError(f"its {name} data are damaged or not supported; an undamaged, uncompressed TIFF is needed")
@@ -133,8 +151,11 @@ def _upright(page: Any, data: bytes) -> bytes:
     return data[:at] + struct.pack(page.parent.byteorder + "H", 1) + data[at + 2 :]
 
 
-def _split(page: Any, array: Array) -> Picture:
-    """Colour and alpha of a page's samples, (h, w, n), as a picture of a dtype that pictures have."""
+def as_picture(page: Any, array: Array) -> Picture:
+    """Colour and alpha of a page's samples, (h, w, n), as a picture of a dtype that pictures have.
+
+    Raises InputError, with the reason only, as ``read_picture``.
+    """
     notes: list[str] = []
     colours = 3 if int(page.photometric) == _RGB else 1
     if array.shape[2] not in (colours, colours + 1):
