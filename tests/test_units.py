@@ -176,6 +176,48 @@ def test_what_is_left_alone_comes_back_bit_for_bit(grey: pixelrl.Agent, came: np
     assert np.array_equal(again.image, came)
 
 
+# --- Levels beyond the training -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("peak", [1000, 10_000, 1e6])
+def test_noise_weaker_than_in_training_is_never_made_worse(poisson: pixelrl.Agent, peak: float) -> None:
+    came = np.random.default_rng(0).poisson(CLEAN * peak) / peak
+    result = poisson(came, peak=peak)
+    assert psnr(result.image) >= psnr(came)
+    assert f"peak {peak:g} is beyond the 5 to 200 of the training" in str(result.remark)
+    left = peak > 2000
+    assert np.array_equal(result.image, came) == left
+    assert ("left as it is" in str(result.remark)) == left
+    assert np.array_equal(poisson.ensemble(came, peak=peak)[0], came) == left
+
+
+def test_noise_stronger_than_in_training_is_said(grey: pixelrl.Agent, poisson: pixelrl.Agent) -> None:
+    came = noisy(90)
+    result = grey(came, sigma=90)
+    assert result.remark == "sigma 90 is beyond the 0 to 55 of the training"
+    assert psnr(result.image) > psnr(came) + 6
+    few = np.random.default_rng(0).poisson(CLEAN * 2) / 2
+    result = poisson(few, peak=2)
+    assert result.remark == "peak 2 is beyond the 5 to 200 of the training"
+    assert psnr(result.image) > psnr(few) + 6
+    assert grey(came, sigma=55).remark is None
+    assert grey(came, sigma=0).remark is None
+
+
+def test_the_command_says_that_a_level_is_beyond_the_training(run, tmp_path) -> None:
+    came = np.random.default_rng(0).poisson(CLEAN * 10_000).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", came)
+    tifffile.imwrite(tmp_path / "s.tif", np.stack([came, came]), photometric="minisblack")
+    for name, options in (("a.tif", []), ("a.tif", ["--ensemble"]), ("s.tif", [])):
+        target = tmp_path / f"{name}-{len(options)}.tif"
+        code, out, _ = run(
+            "denoise", tmp_path / name, "-o", target, "--policy", "poisson-gray", "--peak", 10_000, *options
+        )
+        assert code == 0
+        assert "peak 10000 is beyond the 5 to 200 of the training: so weak a noise is left as it is" in out
+        assert np.array_equal(tifffile.imread(target), tifffile.imread(tmp_path / name))
+
+
 # --- Traces and the command line ------------------------------------------------------------------
 
 

@@ -36,6 +36,10 @@ TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
 what it changes (rounding at most)."""
 
+FAR = 10.0
+"""How many times weaker than any in its training noise may be for a policy to work on it. Told ten times the largest
+peak of its training, poisson-gray gained 2 to 4 dB on four photographs; told fifty times, 0.2 dB to -1.9 dB."""
+
 AnyMask = npt.NDArray[np.generic] | PillowImage.Image | Tensor
 AnyEdits = Sequence[Edit] | Edit | str | Path
 
@@ -187,7 +191,7 @@ class Agent:
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
         trajectory, final = self._played(tensor, values, planes, steps, tile, edits, watch, progress)
-        remark = _joined(unpacked.remark, self.policy.remark(tensor))
+        remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
 
     def ensemble(
@@ -237,17 +241,25 @@ class Agent:
         values = [value for tensor in telling for value in self._conditions(tensor, {}, None)[0]]
         return {name: median(value[name] for value in values) for name in values[0]}
 
-    def remark(self, image: AnyImage, white: Given | Scale = "auto") -> str | None:
+    def remark(
+        self, image: AnyImage, white: Given | Scale = "auto", condition: Mapping[str, float] | None = None
+    ) -> str | None:
         """What a person should know of an image before the result disappoints them; None if there is nothing.
 
         Such as that its values were taken for others than those of its dtype. A policy for salt & pepper noise says so
-        where it sees hardly any.
+        where it sees hardly any, and one that is told of more or less noise than in its training.
+
+        Args:
+            image: as `__call__` takes it.
+            white: likewise.
+            condition: what the policy is told of it, every number, if that is to be judged, too.
 
         Raises:
             InputError: not an image, or with values that are not finite.
         """
         unpacked = unpack(image, _scale(white))
-        return _joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)))
+        beyond = None if condition is None else self._beyond([condition])
+        return _joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)), beyond)
 
     def _given(self, condition: object, short: Mapping[str, object]) -> dict[str, object]:
         """What the caller gives, by the names of the conditioning's quantities.
@@ -294,8 +306,28 @@ class Agent:
         return values, region, self.conditioning.condition(seen, values, region)
 
     def _still(self, values: Sequence[Mapping[str, float]]) -> Tensor:
-        """For each image of a batch, whether what is told leaves nothing to do: bool ``(b,)``."""
-        return torch.tensor([self.conditioning.idle(one) and DO_NOTHING in self.actions.names for one in values])
+        """For each image of a batch, whether what is told leaves nothing to do: bool ``(b,)``.
+
+        So it does where the noise is so much weaker than any in the training that the policy would add to it.
+        """
+        left = [self.conditioning.idle(one) or any(weak for _, weak in self._untrained(one)) for one in values]
+        return torch.tensor([one and DO_NOTHING in self.actions.names for one in left])
+
+    def _untrained(self, values: Mapping[str, float]) -> list[tuple[str, bool]]:
+        """What is to be said of numbers beyond the training, each with whether the noise is so weak that it is left."""
+        found = []
+        for quantity in self.conditioning.quantities:
+            limits, value = self.card.trained(quantity.name), values[quantity.name]
+            if limits is None or limits[0] <= value <= limits[1] or self.conditioning.idle(values):
+                continue
+            weak = value > FAR * limits[1] if quantity.falling else value < limits[0] / FAR
+            words = f"{quantity.name} {value:g} is beyond the {limits[0]:g} to {limits[1]:g} of the training"
+            found.append((f"{words}: so weak a noise is left as it is" if weak else words, weak))
+        return found
+
+    def _beyond(self, values: Sequence[Mapping[str, float]]) -> str | None:
+        """What is to be said of the numbers that the images of a batch are told."""
+        return _joined(*dict.fromkeys(words for one in values for words, _ in self._untrained(one)))
 
     def _played(
         self,

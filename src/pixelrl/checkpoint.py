@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,6 +45,16 @@ class PolicyCard:
     condition: str | None
     training: Info
     space: str = "srgb"
+
+    def trained(self, quantity: str) -> tuple[float, float] | None:
+        """Between what a number that the policy is told lay in its training; None where the file does not say it."""
+        recipe = self.training.get("recipe")
+        task = recipe.get("task") if isinstance(recipe, Mapping) else None
+        limits = task.get(quantity) if isinstance(task, Mapping) else None
+        if not isinstance(limits, list | tuple) or len(limits) != 2:
+            return None
+        low, high = limits
+        return (float(low), float(high)) if isinstance(low, int | float) and isinstance(high, int | float) else None
 
     def build(self, may_import: bool = False) -> Policy:
         """The policy with fresh weights; see `pixelrl.policies.build_policy`."""

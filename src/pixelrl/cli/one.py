@@ -130,7 +130,7 @@ def _run(
             image, told = agent.ensemble(
                 picture.pixels, steps=work.steps, mask=mask, condition=given, progress=progress, white=scale
             )
-            remark = agent.remark(picture.pixels, scale)
+            remark = agent.remark(picture.pixels, scale, told)
         else:
             result = agent(
                 picture.pixels,

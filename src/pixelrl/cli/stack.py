@@ -43,7 +43,7 @@ class Channel:
         scale: which values are black and white.
         told: what the policy is told, by name.
         estimated: the names of those numbers that nobody gave.
-        remark: what there is to say of the values, or None.
+        remark: what there is to say of the pictures, or None.
         seen: the noise that was seen, where it decided who the agent is, and why.
     """
 
@@ -196,7 +196,6 @@ def _channel(
     """What the pictures of a channel have in common, told by these."""
     from pixelrl.auto import choose
 
-    remark = scale.remark(str(pictures[0].dtype))
     if settings.by_noise:
         choices = [choose(pixels, scale) for pixels in pictures if pixels.min() < pixels.max()]
         choices = choices or [choose(pictures[0], scale)]
@@ -205,7 +204,8 @@ def _channel(
         chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.told["sigma"])
         middle = chosen[len(chosen) // 2]
         seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
-        return Channel(settings.agent(policy, work.device), scale, dict(middle.told), list(middle.told), remark, seen)
+        agent = settings.agent(policy, work.device)
+        return Channel(agent, scale, dict(middle.told), list(middle.told), agent.remark(pictures[0], scale), seen)
     agent = settings.agent_for(pictures[0].shape[2] if pictures[0].ndim == 3 else 1, work.device)
     if agent.takes_mask:
         held = f"{job.name} holds {len(stack)} pictures"
@@ -215,7 +215,7 @@ def _channel(
     estimated = [quantity for quantity in wanted if quantity not in given]
     guess = agent.estimate(pictures, scale) if estimated else {}
     told = {quantity: float(given.get(quantity, guess.get(quantity, 0.0))) for quantity in wanted}
-    return Channel(agent, scale, told, estimated, remark, {})
+    return Channel(agent, scale, told, estimated, agent.remark(pictures[0], scale, told), {})
 
 
 def _results(

@@ -36,6 +36,7 @@ _POINTERS = {34665: "EXIF", 34853: "EXIF", 40965: "EXIF", 34412: "LSM", **dict.f
 """Tags with places in the file they came from, and what is lost with them."""
 _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _ORIENTATION, _ICC = 270, 282, 283, 296, 274, 34675
 _KEYWORDS = (_X_RESOLUTION, _Y_RESOLUTION, _UNIT)
+_CUT = "pages are damaged or cut off at the end of the file; an undamaged one is needed"
 _CLASSIC = 3_900_000_000
 """Bytes that a TIFF file with 32-bit places holds safely."""
 
@@ -171,15 +172,20 @@ class TiffStack(Stack):
         self._file = tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source)
         # Pages by themselves, with all their tags: as parts of series they have only the first one's.
         self._pages: list[Any] = [page for page in self._file.pages if not (page.is_reduced or page.is_mask)]
+        self.described = self._file.is_imagej or self._file.is_ome
+        several = len(self._pages) > 1 or self.described or self._pages[0].is_shaped
+        if several and not tiff.is_whole(self._file):
+            raise InputError(_CUT)
         for page in self._pages:
             check_size(page.imagewidth, page.imagelength, max_pixels)
             if page.imagedepth > 1:
                 raise InputError(f"it is a volume of {page.imagedepth} slices; save it with a page for every slice")
         self._places, self.shape = _places(source, self._pages)
+        if self._file.is_imagej and (self._file.imagej_metadata or {}).get("images", 1) > len(self._places):
+            raise InputError(_CUT)
         self.channels = tuple(place.channel for place in self._places)
         self.words = ", ".join(f"{axis} {length}" for axis, length in self.shape.items())
         self.formats = ("tiff",)
-        self.described = self._file.is_imagej or self._file.is_ome
         lost = {name for page in self._pages for tag, name in _POINTERS.items() if tag in page.tags}
         lost |= {"smaller copies (a pyramid)"} if any(page.subifds for page in self._pages) else set()
         lost |= {"previews and masks"} if len(self._pages) < len(self._file.pages) else set()
@@ -215,7 +221,8 @@ class TiffStack(Stack):
             count = int(np.prod(page.shape))
             array = np.empty(count, page.dtype.newbyteorder(self._file.byteorder))
             self._file.filehandle.seek(page.dataoffsets[0] + place.part * array.nbytes)
-            self._file.filehandle.readinto(array)
+            if self._file.filehandle.readinto(array) < array.nbytes:
+                raise InputError("the TIFF data are truncated; an undamaged file is needed")
             array = array.astype(page.dtype).reshape(page.shape)
             array = np.moveaxis(array, 0, -1) if page.planarconfig == 2 and array.ndim == 3 else array
             return tiff.as_picture(page, array[..., None] if array.ndim == 2 else array)

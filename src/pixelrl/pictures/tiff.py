@@ -55,6 +55,8 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
             raise InputError(f"it is a volume of {page.imagedepth} slices; a flat picture is needed")
         check_page(page, len(data))
         picture = read_page(page, lambda: data)
+        if not is_whole(file):
+            picture = replace(picture, partial=True, notes=(*picture.notes, _CUT))
         icc = page.tags.get(_ICC)
         keep_icc = icc is not None and int(page.photometric) != _CMYK
         return replace(
@@ -89,6 +91,19 @@ def _frames(file: tifffile.TiffFile) -> int:
     if len(file.pages) == 1 and (file.is_imagej or first.is_shaped):
         pages = int(np.prod(file.series[0].shape)) // int(np.prod(first.shape))
     return max(1, pages)
+
+
+_CUT = "further pages of the file are damaged or cut off, and left out"
+
+
+def is_whole(file: tifffile.TiffFile) -> bool:
+    """Whether the last page of a file says that it is the last: of a file that was cut off, later ones are missing."""
+    kind, handle, page = file.tiff, file.filehandle, file.pages[len(file.pages) - 1]
+    handle.seek(page.offset)
+    count = struct.unpack(kind.tagnoformat, handle.read(kind.tagnosize))[0]
+    handle.seek(page.offset + kind.tagnosize + count * kind.tagsize)
+    after = handle.read(kind.offsetsize)
+    return len(after) < kind.offsetsize or not any(after)
 
 
 def check_page(page: Any, size: int) -> None:

@@ -49,6 +49,7 @@ class Quantity:
         slider: the smallest and the largest value and the step of a slider, within the limits.
         default: the value where nobody gives one; None if it is estimated from the picture.
         nonzero: whether 0 is no value, though it lies between the limits.
+        falling: whether a larger number means less noise.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Quantity:
     slider: tuple[float, float, float]
     default: float | None = None
     nonzero: bool = False
+    falling: bool = False
 
     def parse(self, value: object) -> float:
         """The number that a person gave, of Python or numpy.
@@ -254,6 +256,7 @@ class Peak(Conditioning):
             1e-3,
             math.inf,
             (1.0, 300.0, 1.0),
+            falling=True,
         ),
     )
 
