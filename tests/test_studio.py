@@ -177,9 +177,14 @@ def box_edit(x0: int, y0: int, x1: int, y1: int, do: object = PROTECT, **rest: o
     return {"steps": "all", "region": {"box": [x0, y0, x1, y1]}, "do": do, **rest}
 
 
-@pytest.mark.parametrize("pixels", [noise(40, 52), noise(40, 52, 3), noise(40, 52, dtype="uint16")])
+@pytest.mark.parametrize(
+    "pixels",
+    [noise(40, 52), noise(40, 52, 3), noise(40, 52, dtype="uint16"), noise(40, 52, dtype="uint16") // 16],
+    ids=["8 bits", "colour", "16 bits", "12 bits"],
+)
 def test_a_session_from_edit_to_export(store: Store, agent: Agent, pixels: np.ndarray) -> None:
     session = begun(store, agent, pixels)
+    assert session.input_frame().max() == session.frame(0, plain=True).max() == 255
     plain = session.result()[1]
     edit(session, box_edit(5, 6, 25, 20))
     assert session.phase is Phase.PREVIEW

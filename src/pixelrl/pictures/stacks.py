@@ -127,10 +127,14 @@ def _open(source: Path | bytes, max_pixels: int) -> Stack | None:
     if plugin is None:
         return None
     image = plugin(io.BytesIO(source) if isinstance(source, bytes) else str(source))
-    if getattr(image, "n_frames", 1) > 1:
-        return Animation(image, source, max_pixels)
-    image.close()
-    return None
+    animation = None
+    try:
+        if getattr(image, "n_frames", 1) > 1:
+            animation = Animation(image, source, max_pixels)
+    finally:
+        if animation is None:
+            image.close()
+    return animation
 
 
 def _bytes(source: Path | bytes) -> bytes:
@@ -170,6 +174,14 @@ class TiffStack(Stack):
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
         self._source = source
         self._file = tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+        try:
+            self._look(max_pixels)
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self, max_pixels: int) -> None:
+        """Find out what the file holds."""
         # Pages by themselves, with all their tags: as parts of series they have only the first one's.
         self._pages: list[Any] = [page for page in self._file.pages if not (page.is_reduced or page.is_mask)]
         self.described = self._file.is_imagej or self._file.is_ome
@@ -180,7 +192,7 @@ class TiffStack(Stack):
             check_size(page.imagewidth, page.imagelength, max_pixels)
             if page.imagedepth > 1:
                 raise InputError(f"it is a volume of {page.imagedepth} slices; save it with a page for every slice")
-        self._places, self.shape = _places(source, self._pages)
+        self._places, self.shape = _places(self._source, self._pages)
         if self._file.is_imagej and (self._file.imagej_metadata or {}).get("images", 1) > len(self._places):
             raise InputError(_CUT)
         self.channels = tuple(place.channel for place in self._places)
