@@ -236,9 +236,11 @@ class Agent:
         """
         if not images:
             raise InputError("nothing can be estimated of no images; give at least one")
-        tensors = [unpack(image, _scale(white)).tensor.to(self.device) for image in images]
-        telling = [tensor for tensor in tensors if tensor.min() < tensor.max()] or tensors[:1]
-        values = [value for tensor in telling for value in self._conditions(tensor, {}, None)[0]]
+        unpacked = [unpack(image, _scale(white)) for image in images]
+        telling = [one for one in unpacked if one.tensor.min() < one.tensor.max()] or unpacked[:1]
+        values = [
+            value for one in telling for value in self._conditions(one.tensor.to(self.device), {}, None, one.opacity)[0]
+        ]
         return {name: median(value[name] for value in values) for name in values[0]}
 
     def remark(
