@@ -98,7 +98,7 @@ PHOTO = np.random.default_rng(0).random((40, 52)).astype(np.float32)
 
 
 def test_the_built_in_kinds_are_found_by_their_names() -> None:
-    assert list(CONDITIONINGS) == ["sigma", "peak", "strength", "noise-map"]
+    assert list(CONDITIONINGS) == ["sigma", "peak", "strength", "noise-map", "poisson-gaussian"]
     for name in CONDITIONINGS:
         assert find_conditioning(name).reference == name
     assert find_conditioning(None).reference is None

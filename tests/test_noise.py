@@ -21,9 +21,9 @@ from pixelrl.imaging.noise import (
     NORMAL_QUARTILE,
     anscombe,
     channel_sigmas,
-    estimate_peak,
     estimate_sigma,
 )
+from pixelrl.noise.poisson_gaussian import estimate_peak
 from pixelrl.tasks import GaussianDenoising, PoissonDenoising
 
 

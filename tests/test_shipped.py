@@ -110,4 +110,5 @@ def test_the_shipped_saliency_policy_attenuates_as_it_learned_to() -> None:
 
 
 def test_the_list_of_shipped_policies_is_complete() -> None:
-    assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in CLEANERS), *LOOKS, "saliency-edit"])
+    others = ("saliency-edit", "poisson-gaussian-gray", "denoise-photo")
+    assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in CLEANERS), *LOOKS, *others])

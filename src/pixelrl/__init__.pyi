@@ -1,8 +1,8 @@
 from .agent import Agent as Agent
-from .auto import Choice as Choice
-from .auto import choose as choose
 from .agent import Result as Result
 from .agent import load as load
+from .auto import Choice as Choice
+from .auto import choose as choose
 from .edits import Edit as Edit
 from .edits import load_edits as load_edits
 from .errors import InputError as InputError

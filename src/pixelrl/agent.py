@@ -20,7 +20,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
 from pixelrl.edits import DO_NOTHING, Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import from_space, to_space
+from pixelrl.imaging.color import kind_of_space, outcome_in_srgb, to_space
 from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
@@ -189,8 +189,8 @@ class Agent:
         tensor = unpacked.tensor.to(self.device)
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, region, planes = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
-        trajectory, final = self._played(tensor, values, planes, steps, tile, edits, watch, progress)
+        values, region, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
+        trajectory, final = self._played(tensor, values, planes, space, steps, tile, edits, watch, progress)
         remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
         return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
 
@@ -215,11 +215,11 @@ class Agent:
         unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, _, planes = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
+        values, _, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
         result, still = tensor.clone(), self._still(values)
         if not still.all():
-            result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress)
+            result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress, space)
         return unpacked.pack(result), mean
 
     def estimate(self, images: Sequence[AnyImage], white: Given | Scale = "auto") -> dict[str, float]:
@@ -297,15 +297,21 @@ class Agent:
         given: Mapping[str, object],
         mask: npt.NDArray[np.generic] | None,
         opacity: Float[Tensor, "b 1 h w"] | None,
-    ) -> tuple[list[dict[str, float]], Mask | None, Condition]:
-        """The condition of every image of a batch: as numbers, with the object, and as the policy sees it."""
+    ) -> tuple[list[dict[str, float]], Mask | None, Condition, str]:
+        """The condition of every image of a batch: as numbers, with the object, as the policy sees it, and the space of
+        values in which that holds."""
         self.policy_for(image.shape[1])
         if not self.takes_mask:  # an object may be half transparent, noise does not count there
             image = covered(image, None if opacity is None else opacity.to(image.device))
         seen = to_space(image, self.card.space)
         values = self.conditioning.values(seen, given)
         region = self._region(seen, mask)
-        return values, region, self.conditioning.condition(seen, values, region)
+        space = self.conditioning.space(image, values[0]) or self.card.space
+        return values, region, self.conditioning.condition(seen, values, region), space
+
+    def works_in(self, space: str) -> bool:
+        """Whether the agents work on values of such a space."""
+        return kind_of_space(space) in (self.card.space, self.conditioning.space_kind)
 
     def _still(self, values: Sequence[Mapping[str, float]]) -> Tensor:
         """For each image of a batch, whether what is told leaves nothing to do: bool ``(b,)``.
@@ -336,6 +342,7 @@ class Agent:
         image: Image,
         values: Sequence[Mapping[str, float]],
         condition: Condition,
+        space: str,
         steps: int | None,
         tile: int | None,
         edits: AnyEdits,
@@ -351,7 +358,7 @@ class Agent:
             share = part(progress, i, len(parts))
             policy = self._resting(image.shape[1]) if kind else None
             played, after = self._run(
-                image[chosen], condition[chosen], steps, tile, edits_of(edits), watch, share, policy
+                image[chosen], condition[chosen], steps, tile, edits_of(edits), watch, share, space, policy
             )
             final[chosen] = after
             if actions is None:
@@ -429,18 +436,20 @@ class Agent:
         edits: AnyEdits = (),
         watch: Watch | None = None,
         progress: Progress | None = None,
+        space: str | None = None,
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
 
         ``watch`` is called at every step. The b x c planes of a grey policy may come in several groups, one after the
-        other, each with all its steps. ``progress`` is called with the share that is done of all of them.
+        other, each with all its steps. ``progress`` is called with the share that is done of all of them. ``space`` is
+        that of the values in which the condition holds (`Conditioning.space`), the policy's own if it is left out.
 
         Raises:
             InputError: a number of channels that the policy cannot take.
             UsageError: steps or a tile that are no whole number or too small, or an edit that does not fit.
             ValueError: the condition has not four dimensions.
         """
-        return self._run(image, condition, steps, tile, edits_of(edits), watch, progress)
+        return self._run(image, condition, steps, tile, edits_of(edits), watch, progress, space)
 
     def _run(
         self,
@@ -451,6 +460,7 @@ class Agent:
         edits: Sequence[Edit],
         watch: Watch | None,
         progress: Progress | None,
+        space: str | None = None,
         instead: Policy | None = None,
     ) -> tuple[Trajectory, Image]:
         """`run`, perhaps with another policy of the same actions."""
@@ -460,7 +470,8 @@ class Agent:
         batch, channels, height, width = image.shape
         policy, trained = self.policy_for(channels)
         policy = policy if instead is None else instead
-        folded = to_space(image, self.card.space).reshape(-1, trained, height, width)
+        space = self.card.space if space is None else space
+        folded = to_space(image, space).reshape(-1, trained, height, width)
         conditions = condition.repeat_interleave(len(folded) // batch, 0)
         side = None if tile is None or max(height, width) <= tile else tile
         # Many small planes at a time, or one large one: as much memory either way.
@@ -475,8 +486,8 @@ class Agent:
         actions = torch.cat(maps, 1)
         if channels != trained:
             actions = actions.reshape(num_steps, batch, channels, height, width)
-        final = from_space(torch.cat(finals).view_as(image), self.card.space)
-        return Trajectory(image, actions, self.actions.names, self.card.space), final
+        final = outcome_in_srgb(torch.cat(finals).view_as(image), space, image)
+        return Trajectory(image, actions, self.actions.names, space), final
 
     def ensembled(
         self,
@@ -485,6 +496,7 @@ class Agent:
         steps: int | None = None,
         tile: int | None = TILE,
         progress: Progress | None = None,
+        space: str | None = None,
     ) -> Image:
         """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.")."""
         total = torch.zeros_like(image)
@@ -495,7 +507,7 @@ class Agent:
                     for x in (image, condition)
                 )
                 share = part(progress, 4 * mirrored + quarter_turns, 8)
-                _, final = self.run(turned, planes, steps, tile, progress=share)
+                _, final = self.run(turned, planes, steps, tile, progress=share, space=space)
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8

@@ -9,10 +9,13 @@ from typing import Any
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
 from pixelrl.noise.network import noise_maps
+from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
 from pixelrl.types import Image
 
+MANY_PHOTONS = 300.0
+"""The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``."""
 AGREED = 1.3
 """How far apart two estimates of white noise may be, as a ratio, to be taken for two readings of the same."""
 
@@ -67,3 +70,22 @@ def choose_for(image: Image, *, stored: bool) -> Choice:
         return photo
     finest = estimate_sigma(image)
     return Choice(gaussian, {"sigma": finest}, noise, "white noise of one level")
+
+
+def choose_by_peak(
+    image: Any, scale: Scale | float | None = None, peak: float | None = None
+) -> tuple[str, dict[str, float], float]:
+    """The policy for Poisson noise, its condition, and the peak: mean number of photons at white.
+
+    Args:
+        image: as for `choose`.
+        scale: as for `choose`.
+        peak: as told; estimated if left out.
+
+    Raises:
+        InputError: not an image, or with values that are not finite.
+    """
+    peak = estimate_peak(unpack(image, scale).tensor[:1]) if peak is None else peak
+    if peak < MANY_PHOTONS:
+        return "poisson-gray", {"peak": peak}, peak
+    return "poisson-gaussian-gray", {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}, peak

@@ -16,7 +16,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.policies import Policy, build_policy
-from pixelrl.policy_files import FORMAT, HEADER, Info, read_header
+from pixelrl.policy_files import FORMAT, HEADER, Info, read_header, weights_file
 from pixelrl.policy_files import find_policy as find_policy
 from pixelrl.policy_files import shipped_policies as shipped_policies
 from pixelrl.tasks import find_conditioning
@@ -139,7 +139,7 @@ def read_tensors(path: Path, content: str) -> tuple[dict[str, Tensor], Info]:
     """
     header = read_header(path, content)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(weights_file(path, header), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UsageError(f"{path} is not a {content} file of pixelrl, or is truncated: {error}") from error

@@ -73,4 +73,20 @@ def read_header(path: Path, content: str) -> Info:
         raise UsageError(f"{path} is a safetensors file, but not a {content} of pixelrl")
     if header.get("format") != FORMAT:
         raise UsageError(f"{path} has format {header.get('format')!r}; this version of pixelrl reads {FORMAT}")
-    return header
+    other = weights_file(path, header)
+    return header if other == path else {**read_header(other, content), **header}
+
+
+def weights_file(path: Path, header: Info) -> Path:
+    """The file that holds the weights: a policy file may name a shipped policy whose weights and all else it shares.
+
+    Raises:
+        UsageError: it names none, or itself.
+    """
+    name = header.get("weights_of")
+    if name is None:
+        return path
+    other = shipped_policies().get(str(name))
+    if other is None or str(name) == header.get("name"):
+        raise UsageError(f"{path} shares the weights of {name!r}, which is no other shipped policy")
+    return other

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor, check_steps, edits_of
-from pixelrl.imaging.color import from_space, to_space
+from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import number_of_tiles, tiled_forward, tiled_perceive
 from pixelrl.threads import one_thread_after_fork
@@ -109,7 +109,7 @@ class Trajectory:
         initial: the image at step 0, ``(b, c, h, w)``.
         actions: uint8 ``(t, b, g, h, w)``, indices into ``action_names``.
         action_names: the named operations, in order.
-        space: the RGB space on whose values the operations are carried out (`pixelrl.imaging.color.SPACES`). All
+        space: the space on whose values the operations are carried out (`pixelrl.imaging.color.to_space`). All
             images of a trajectory are given in sRGB.
     """
 
@@ -127,14 +127,14 @@ class Trajectory:
         """The image before the first step and after every step: T + 1 images, replayed without a network."""
         yield self.initial
         for step in self._replay():
-            yield from_space(step.after, self.space)
+            yield outcome_in_srgb(step.after, self.space, self.initial)
 
     def final(self) -> Image:
         """The image after the last step."""
         image = None
         for step in self._replay():
             image = step.after
-        return self.initial if image is None else from_space(image, self.space)
+        return self.initial if image is None else outcome_in_srgb(image, self.space, self.initial)
 
     def edited(self, edits: Sequence[Edit] | Edit | str | Path) -> Trajectory:
         """The episode with a person's edits in *replay*: all other choices stay as recorded, and no network is asked.

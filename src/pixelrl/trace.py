@@ -14,7 +14,7 @@ import torch
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import SPACES
+from pixelrl.imaging.color import kind_of_space
 from pixelrl.pictures.arrays import Array, array_to_tensor, tensor_to_array
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.display import orientation_exif, orientation_of, upright
@@ -38,7 +38,7 @@ class Trace:
         action_names: the named operations.
         policy: the name of the policy that chose them.
         condition: what it was told beside the picture, for instance ``{"sigma": 25.0}``; empty if nothing.
-        space: the RGB space on whose values the operations are carried out (`pixelrl.imaging.color.SPACES`).
+        space: the space on whose values the operations are carried out (`pixelrl.imaging.color.to_space`).
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None where the policy takes none.
         alpha: the picture's alpha channel, ``(h, w)`` in the dtype of ``pixels``, which no operation changes, or None.
         orientation: how the stored pixels are to be turned for display, as EXIF numbers it (1 to 8).
@@ -165,7 +165,7 @@ def load_trace(path: str | Path) -> Trace:
     whole = (
         str(pixels.dtype) in FULL
         and (scale is None or (math.isfinite(scale.white - scale.black) and scale.black < scale.white))
-        and space in SPACES
+        and _is_space(space)
         and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
         and (alpha is None or (alpha.dtype == pixels.dtype and alpha.shape == pixels.shape[:2]))
         and (profile is None or (profile.dtype == np.uint8 and profile.ndim == 1))
@@ -183,3 +183,11 @@ def load_trace(path: str | Path) -> Trace:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
     icc_profile = None if profile is None else profile.tobytes()
     return Trace(pixels, actions, names, policy, condition, space, mask, alpha, orientation, icc_profile, scale)
+
+
+def _is_space(space: str) -> bool:
+    try:
+        kind_of_space(space)
+    except UsageError:
+        return False
+    return True

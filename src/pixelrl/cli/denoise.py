@@ -9,7 +9,12 @@ from pixelrl.cli.options import Level, Settings, Work, picture_options, policies
 from pixelrl.cli.work import run
 from pixelrl.errors import UsageError
 
-POLICIES = {"gaussian": "denoise", "poisson": "poisson", "saltpepper": "saltpepper"}
+POLICIES = {
+    "gaussian": "denoise",
+    "poisson": "poisson",
+    "poisson-gaussian": "poisson-gaussian",
+    "saltpepper": "saltpepper",
+}
 """What the names of the policies for a kind of noise begin with."""
 PHOTO = "denoise-photo"
 """The policy whose strength can be told."""
@@ -50,6 +55,30 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[st
     help="Poisson noise: photons at white.",
 )
 @click.option(
+    "--gain",
+    metavar="N|auto",
+    callback=level(0, "the value of one photon"),
+    default="auto",
+    show_default=True,
+    help="Poisson-Gaussian noise: the value of one photon, as the picture counts.",
+)
+@click.option(
+    "--read",
+    metavar="N|auto",
+    callback=level(0, "a standard deviation"),
+    default="auto",
+    show_default=True,
+    help="Poisson-Gaussian noise: its standard deviation without light, as the picture counts.",
+)
+@click.option(
+    "--offset",
+    metavar="N|auto",
+    callback=level(-1e9, "a value"),
+    default="auto",
+    show_default=True,
+    help="Poisson-Gaussian noise: the value without light, as the picture counts.",
+)
+@click.option(
     "--strength",
     type=click.FloatRange(0, 2),
     help="How much of the noise to remove from photographs: 1 as much as is seen, less, or more.  [default: 1]",
@@ -68,6 +97,9 @@ def denoise(
     noise: str | None,
     sigma: Level,
     peak: Level,
+    gain: Level,
+    read: Level,
+    offset: Level,
     strength: float | None,
     policy: str | None,
     conditions: dict[str, Level],
@@ -84,9 +116,17 @@ def denoise(
     """
     if noise is not None and policy is not None:
         raise UsageError("--noise and --policy both say which policy to use; give one")
-    levels: dict[str, Level] = {"sigma": sigma, "peak": peak, **conditions}
+    sensor: dict[str, Level] = {"gain": gain, "read": read, "offset": offset}
+    levels: dict[str, Level] = {"sigma": sigma, "peak": peak, **sensor, **conditions}
+    if policy is None and any(value != "auto" for value in sensor.values()):
+        noise = noise or "poisson-gaussian"
     if strength is not None:
         levels["strength"] = strength
         policy = policy or (PHOTO if noise is None else None)
     by_noise = noise is None and policy is None and all(value == "auto" for value in levels.values())
-    return run(work, Settings(policies_for(policy, POLICIES[noise or "gaussian"]), levels, by_noise=by_noise))
+    return run(
+        work,
+        Settings(
+            policies_for(policy, POLICIES[noise or "gaussian"]), levels, by_noise=by_noise, by_peak=noise == "poisson"
+        ),
+    )

@@ -55,14 +55,15 @@ def work_on(
     if job.target != STANDARD:  # before the work, not after it
         make_folder(job.target.parent)
         check_writable(job.target, picture.with_dtype(depth), overwrite=work.overwrite, quality=work.quality)
-    order, scale = list(DEPTHS.values()), Scale.of(picture.pixels, work.white)
+    order, own_scale = list(DEPTHS.values()), Scale.of(picture.pixels, work.white)
+    scale = own_scale
     units: tuple[str, ...] = ()
     if order.index(depth) > order.index(own_depth):  # beforehand: results are rounded to the depth that came in
         units = tuple(filter(None, [scale.remark(own_depth)]))
         picture, scale = picture.with_dtype(depth, scale), Scale.full(depth)
     try:
         mask, said = _given_mask(settings, picture)
-        image, trace, mask, report, remark = _run(picture, work, settings, mask, edits, progress, scale)
+        image, trace, mask, report, remark = _run(picture, work, settings, mask, edits, progress, scale, own_scale)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
     result = picture.with_pixels(image).with_dtype(depth, scale)
@@ -107,9 +108,10 @@ def _run(
     edits: Sequence[Edit],
     progress: Callable[[float], object],
     scale: Scale,
+    units: Scale,
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report, str | None]:
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
-    from pixelrl.auto import choose
+    from pixelrl.auto import choose, choose_by_peak
     from pixelrl.edits import laid
     from pixelrl.pictures.display import orientation_of
     from pixelrl.threads import threads, worthwhile_threads
@@ -117,18 +119,23 @@ def _run(
     height, width = picture.pixels.shape[:2]
     edits = laid(edits, (height, width), orientation_of(picture.exif))
     given = {name: value for name, value in settings.levels.items() if value != "auto"}
-    trace, began, choice = None, time.perf_counter(), None
+    trace, began, choice, peak = None, time.perf_counter(), None, None
     with threads(work.threads or worthwhile_threads(height * width)):
+        tell: Mapping[str, float]
         if settings.by_noise:
             choice = choose(picture.pixels, scale)
-            agent, given = settings.agent(choice.policy, work.device), dict(choice.told)
+            agent, tell = settings.agent(choice.policy, work.device), choice.told
+        elif settings.by_peak:
+            policy, tell, peak = choose_by_peak(picture.pixels, scale, given.get("peak"))
+            agent = settings.agent(policy, work.device)
         else:
             agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
+            tell = agent.conditioning.in_shares(given, units)
         if agent.takes_mask and mask is None:
             mask = agent.find_object(picture.pixels, scale)
         if work.ensemble:
             image, told = agent.ensemble(
-                picture.pixels, steps=work.steps, mask=mask, condition=given, progress=progress, white=scale
+                picture.pixels, steps=work.steps, mask=mask, condition=tell, progress=progress, white=scale
             )
             remark = agent.remark(picture.pixels, scale, told)
         else:
@@ -137,23 +144,22 @@ def _run(
                 steps=work.steps,
                 edits=edits,
                 mask=mask,
-                condition=given,
+                condition=tell,
                 progress=progress,
                 white=scale,
             )
             image, told, remark = result.image, dict(result.condition), result.remark
             trace = None if work.trace is None else result.trace().of(picture)
     seconds = time.perf_counter() - began
+    if agent.conditioning.idle(told) and not given and remark is None:
+        remark = LEFT_ALONE
+    told = agent.conditioning.in_units(told, units) if peak is None else {"peak": peak}
+    usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
     report: Report = {
         "policy": agent.name,
         **told,
         "condition": told,
-        "estimated": [
-            quantity.name
-            for quantity in agent.conditioning.quantities
-            if choice is not None or quantity.name not in given
-            if quantity.default is None
-        ],
+        "estimated": [name for name in told if (choice is not None or name not in given) and name not in usual],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "ensemble": work.ensemble,
         "seconds": round(seconds, 3),
@@ -167,6 +173,8 @@ def _run(
         report["text"] = {"found": share >= LEAST_FOUND, "share": round(share, 5)}
     return image, trace, mask, report, remark
 
+
+LEFT_ALONE = "next to no noise seen, so the picture is left as it was"
 
 NOTICED, LEAST_FOUND = 24 / 255, 0.0001
 """A change as of a letter, of the range of values, and the share of pixels so changed from which on there was text.

@@ -100,6 +100,7 @@ class Settings:
         seeks_object: whether the policies must be such as edit saliency.
         by_noise: whether the noise that is seen in each picture says which policy it is given to, instead of
             ``policies``.
+        by_peak: whether the peak of Poisson noise, in the levels or as estimated, says which of ``policies`` is taken.
     """
 
     policies: tuple[str, str]
@@ -109,6 +110,7 @@ class Settings:
     seeks_text: bool = False
     seeks_object: bool = False
     by_noise: bool = False
+    by_peak: bool = False
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 

@@ -22,9 +22,15 @@ from pixelrl.policy_files import find_policy, read_header
 if TYPE_CHECKING:
     from pixelrl.edits import Edit
 
-_LEVELS = ("sigma", "peak", "strength")
+_LEVELS = ("sigma", "peak", "strength", "gain", "read", "offset")
 """What options can tell a policy."""
-_TAKES = {"sigma": ("sigma",), "peak": ("peak",), "strength": ("strength",), "noise-map": ("sigma", "strength")}
+_TAKES = {
+    "sigma": ("sigma",),
+    "peak": ("peak",),
+    "strength": ("strength",),
+    "noise-map": ("sigma", "strength"),
+    "poisson-gaussian": ("gain", "read", "offset"),
+}
 """The numbers that each built-in kind of condition has (`pixelrl.tasks.CONDITIONINGS`), known without PyTorch."""
 
 

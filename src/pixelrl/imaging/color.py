@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pixelrl.imaging.anscombe import NAME as ANSCOMBE
+from pixelrl.imaging.anscombe import Anscombe
+
 Pixels = Float[Tensor, "*b 3 h w"]
 
 LAB_SCALE = 100.0
@@ -34,17 +37,65 @@ _WHITE_D65 = (0.95047, 1.0, 1.08883)
 
 
 SPACES = ("srgb", "prophoto")
-"""The RGB spaces of the values that agents work on. Pictures are taken for sRGB."""
+"""The RGB spaces of the values that agents work on, by name. Pictures are taken for sRGB. Beside these there are the
+spaces of `pixelrl.imaging.anscombe.Anscombe`, written with their numbers."""
+
+
+def kind_of_space(space: str) -> str:
+    """One of `SPACES`, or `pixelrl.imaging.anscombe.NAME` of a space with numbers.
+
+    Raises:
+        UsageError: it is no space.
+    """
+    if space in SPACES:
+        return space
+    Anscombe.parse(space)
+    return ANSCOMBE
 
 
 def to_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
-    """sRGB values as values of one of `SPACES`."""
-    return srgb_to_prophoto(image) if space == "prophoto" else image
+    """sRGB values as values of a space.
+
+    Raises:
+        UsageError: it is no space.
+    """
+    kind = kind_of_space(space)
+    if kind == ANSCOMBE:
+        return Anscombe.parse(space).to(image)
+    return srgb_to_prophoto(image) if kind == "prophoto" else image
 
 
 def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
-    """The inverse of `to_space`, to 1e-6."""
-    return prophoto_to_srgb(image) if space == "prophoto" else image
+    """Values of a space as sRGB values: the inverse of `to_space`, to 1e-6.
+
+    Of an Anscombe space it is the inverse for values without noise.
+
+    Raises:
+        UsageError: it is no space.
+    """
+    kind = kind_of_space(space)
+    if kind == ANSCOMBE:
+        return Anscombe.parse(space).back(image)
+    return prophoto_to_srgb(image) if kind == "prophoto" else image
+
+
+def outcome_in_srgb(
+    image: Float[Tensor, "b c h w"], space: str, initial: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "b c h w"]:
+    """What became of a picture, by `from_space`; values that no operation has changed are its own, bit for bit.
+
+    That makes a difference for an Anscombe space: such values have their noise still, and its inverse is for others.
+
+    Args:
+        image: values of the space.
+        space: see `to_space`.
+        initial: the picture with which the episode began, in sRGB.
+
+    Raises:
+        UsageError: it is no space.
+    """
+    after = from_space(image, space)
+    return torch.where(image == to_space(initial, space), initial, after) if space not in SPACES else after
 
 
 def srgb_to_lab(image: Pixels) -> Pixels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import NormalDist
 
 import cv2
@@ -116,27 +115,6 @@ def covered(image: Image, opacity: Float[Tensor, "b 1 h w"] | None) -> Image:
     number = shown.sum((2, 3), keepdim=True)
     mean = (image * shown).sum((2, 3), keepdim=True) / number.clamp_min(1)
     return torch.where((shown > 0) | (number == 0), image, mean)
-
-
-PEAKS = (1.0, 10_000.0)
-"""Peaks that `estimate_peak` tells apart. Beyond the upper one the noise is below a grey level's rounding."""
-
-
-def estimate_peak(image: Image) -> float:
-    """The peak (photons at value 1) of Poisson noise.
-
-    Anscombe's transform ``2 sqrt(peak * y + 3/8)`` of Poisson noise has variance 1 at the right peak (Anscombe 1948),
-    and the more the larger the peak is taken: bisection on the level of the transformed image. All of it is looked at,
-    for in the dark the variance is smaller.
-    """
-    low, high = PEAKS
-    for _ in range(20):  # to a relative error of 1e-5
-        peak = math.sqrt(low * high)
-        if channel_sigmas(anscombe(image, peak), 1.0).mean() > 255:
-            high = peak
-        else:
-            low = peak
-    return math.sqrt(low * high)
 
 
 def anscombe(image: Image, peak: float) -> Image:

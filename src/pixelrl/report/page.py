@@ -155,8 +155,8 @@ def asked_again(
     """
     if agent.card.action_names != trace.action_names:
         raise UsageError(f"the policy {agent.name} has other operations than the trace")
-    if agent.card.space != trace.space:
-        raise UsageError(f"the policy {agent.name} works on values in {agent.card.space}, the trace in {trace.space}")
+    if not agent.works_in(trace.space):
+        raise UsageError(f"the policy {agent.name} works on other values than the trace, which has {trace.space}")
     trajectory = trace.trajectory()
     channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import from_space
+from pixelrl.imaging.color import outcome_in_srgb
 from pixelrl.imaging.metrics import to_8_bit
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.formats import Picture
@@ -36,6 +37,11 @@ class Recorded:
 
     trace: Trace
     frames: Frames
+
+    @functools.cached_property
+    def initial(self) -> Image:
+        """The picture with which it began, in sRGB."""
+        return self.trace.trajectory().initial
 
 
 class Screen:
@@ -95,17 +101,14 @@ class Screen:
             images = self._frames(plain).images
             if not 0 <= step < len(images):
                 raise UsageError(f"step = {step} must be 0 to {len(images) - 1}")
-            planes = self._seen(self._cut(images[step], box))[0].byte().numpy()
+            planes = to_8_bit(self._in_srgb(images[step], box))[0].byte().numpy()
         return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
-    def _seen(self, image: Image) -> Image:
-        """As 8 bits on the screen."""
-        return to_8_bit(from_space(image, self.space))
-
-    @property
-    def space(self) -> str:
-        """The RGB space of the values in all frames."""
-        return "srgb" if self.recorded is None else self.recorded.trace.space
+    def _in_srgb(self, image: Image, box: Box | None = None) -> Image:
+        """Part of an image of the frames in sRGB."""
+        assert self.recorded is not None
+        initial = self._cut(self.recorded.initial, box)
+        return outcome_in_srgb(self._cut(image, box), self.recorded.trace.space, initial)
 
     def input_frame(self) -> Bytes:
         """The picture itself, as `frame` gives it, before there is a run."""
@@ -143,7 +146,7 @@ class Screen:
         with self.lock:
             frames, plain = self.shown(), self._frames(True)
             values = [
-                [round(255 * v, 2) for v in from_space(image[..., y : y + 1, x : x + 1], self.space).flatten().tolist()]
+                [round(255 * v, 2) for v in self._in_srgb(image, Box(x, y, x + 1, y + 1)).flatten().tolist()]
                 for image in frames.images
             ]
             actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (frames, plain))
@@ -187,7 +190,7 @@ class Screen:
         shown = self.preview.frames
         for a, b in zip(shown.images[1:], exact.images[1:], strict=True):
             if a is not b and not torch.equal(a, b):
-                different |= (self._seen(a) != self._seen(b)).any(1)[0].numpy()
+                different |= (to_8_bit(self._in_srgb(a)) != to_8_bit(self._in_srgb(b))).any(1)[0].numpy()
         different |= (shown.actions != exact.actions).flatten(0, 2).any(0).numpy()
         box = bounds(different)
         if box is not None:

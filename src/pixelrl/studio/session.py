@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pixelrl.agent import Agent, object_mask
 from pixelrl.edits import Edit, within
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import from_space
+from pixelrl.imaging.color import outcome_in_srgb
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
@@ -375,4 +375,4 @@ class Session(Screen):
         return trace, self._pixels(trace, frames)
 
     def _pixels(self, trace: Trace, frames: Frames) -> Array:
-        return trace.packed(from_space(frames.images[-1], self.space))
+        return trace.packed(outcome_in_srgb(frames.images[-1], trace.space, trace.trajectory().initial))

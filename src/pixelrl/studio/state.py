@@ -91,8 +91,9 @@ def offer(folder: Folder) -> Json:
 
 
 def _control(agent: Agent) -> Json | None:
-    """The control of what a policy may be told, in the words of its conditioning; None if there is nothing to give."""
-    if not agent.conditioning.quantities:
+    """The control of what a policy may be told, in the words of its conditioning; None if there is nothing to give,
+    or what is given is counted in the picture's own units: it is estimated."""
+    if not agent.conditioning.quantities or agent.conditioning.quantities[0].of_values:
         return None
     quantity = agent.conditioning.quantities[0]
     return {

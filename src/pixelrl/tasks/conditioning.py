@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Literal, final
 
@@ -22,10 +22,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.imaging.noise import estimate_peak, estimate_sigma
+from pixelrl.imaging.anscombe import NAME as ANSCOMBE
+from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import object_planes, salient_object
 from pixelrl.noise.model import NEXT_TO_NONE, fit
 from pixelrl.noise.network import noise_maps
+from pixelrl.noise.poisson_gaussian import (
+    MOST_PHOTONS,
+    PoissonGaussian,
+    estimate_peak,
+    estimate_poisson_gaussian,
+)
+from pixelrl.pictures.scale import Scale
 from pixelrl.plugins import resolve_class
 from pixelrl.types import Condition, Image
 
@@ -50,6 +58,8 @@ class Quantity:
         default: the value where nobody gives one; None if it is estimated from the picture.
         nonzero: whether 0 is no value, though it lies between the limits.
         falling: whether a larger number means less noise.
+        of_values: whether it is a share of white that files and people count in the picture's own units: a "value" of
+            the picture, a "difference" of two, or "" for neither.
     """
 
     name: str
@@ -62,6 +72,7 @@ class Quantity:
     default: float | None = None
     nonzero: bool = False
     falling: bool = False
+    of_values: Literal["", "value", "difference"] = ""
 
     def parse(self, value: object) -> float:
         """The number that a person gave, of Python or numpy.
@@ -95,6 +106,8 @@ class Conditioning(ABC):
     """k, the number of planes that `encode` gives."""
     takes_mask: bool = False
     """Whether it also takes the mask of an object in the picture."""
+    space_kind: str | None = None
+    """The kind of its spaces (`pixelrl.imaging.color.kind_of_space`), if `space` gives any."""
 
     @property
     def reference(self) -> str | None:
@@ -130,6 +143,15 @@ class Conditioning(ABC):
         """Whether these values say that nothing is to be done, so that the image stays as it is: here never."""
         return False
 
+    def space(self, image: Image, values: Mapping[str, float]) -> str | None:
+        """The space of values in which the agents work (`pixelrl.imaging.color.to_space`); None for the policy's own.
+
+        Args:
+            image: ``(b, c, h, w)``, in sRGB.
+            values: of every quantity.
+        """
+        return None
+
     def find_object(self, image: Image) -> Bool[Tensor, "h w"]:
         """The mask for one image ``(1, c, h, w)`` if nobody gives one; only for kinds that take a mask.
 
@@ -156,6 +178,22 @@ class Conditioning(ABC):
         if len(fixed) == len(self.quantities):
             return [dict(fixed) for _ in image]
         return [self.estimate(image[i : i + 1]) | fixed for i in range(len(image))]
+
+    def in_shares(self, numbers: Mapping[str, float], scale: Scale) -> dict[str, float]:
+        """Numbers in a picture's own units as shares of its white, where they count its values; others as they are."""
+        return self._converted(numbers, 1 / (scale.white - scale.black), -scale.black / (scale.white - scale.black))
+
+    def in_units(self, numbers: Mapping[str, float], scale: Scale) -> dict[str, float]:
+        """The inverse of `in_shares`."""
+        return self._converted(numbers, scale.white - scale.black, scale.black)
+
+    def _converted(self, numbers: Mapping[str, float], factor: float, start: float) -> dict[str, float]:
+        kinds = {quantity.name: quantity.of_values for quantity in self.quantities}
+        add = {"value": start, "difference": 0.0}
+        return {
+            name: factor * number + add[kind] if (kind := kinds.get(name)) else number
+            for name, number in numbers.items()
+        }
 
     def condition(
         self,
@@ -265,8 +303,12 @@ class Peak(Conditioning):
         return constant(image, [(0.5 / values["peak"]).sqrt()])
 
     def estimate(self, image: Image) -> dict[str, float]:
-        """By `pixelrl.imaging.noise.estimate_peak`."""
+        """By `pixelrl.noise.poisson_gaussian.estimate_peak`."""
         return {"peak": estimate_peak(image)}
+
+    def idle(self, values: Mapping[str, float]) -> bool:
+        """With so many photons that there is no noise."""
+        return values["peak"] >= MOST_PHOTONS
 
 
 @final
@@ -350,10 +392,86 @@ class NoiseMap(Conditioning):
         return {"strength": 1.0, "sigma": 0.0 if level < NEXT_TO_NONE else level}
 
 
+@final
+class PhotonNoise(Conditioning):
+    """The noise of photons and of reading them out; the agents work on values in which it has one level.
+
+    All numbers are shares of white, the value 1 of images. All images of a batch are taken for the same noise.
+    """
+
+    name = "poisson-gaussian"
+    space_kind = ANSCOMBE
+    quantities = (
+        Quantity(
+            "gain",
+            "gain",
+            "The value of one photon; 0 for noise that does not depend on the brightness.",
+            "a share of white",
+            0.0,
+            1e3,
+            (0.0, 0.2, 0.001),
+            of_values="difference",
+        ),
+        Quantity(
+            "read",
+            "read noise",
+            "Standard deviation of the noise without light.",
+            "a share of white",
+            0.0,
+            1e3,
+            (0.0, 0.1, 0.001),
+            of_values="difference",
+        ),
+        Quantity(
+            "offset",
+            "offset",
+            "The value without light.",
+            "a share of white",
+            -1e3,
+            1e3,
+            (0.0, 0.2, 0.001),
+            of_values="value",
+        ),
+    )
+
+    def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
+        """The level of the noise in the space's values, as a share of their range."""
+        told = _noise({name: column[0].item() for name, column in values.items()})
+        if told.gain == told.read == 0:
+            return constant(image, [image.new_zeros(len(image))])
+        space = told.space(image)
+        return constant(image, [image.new_full((len(image),), 1 / (space.high - space.low))])
+
+    def space(self, image: Image, values: Mapping[str, float]) -> str | None:
+        """That of `pixelrl.noise.poisson_gaussian.PoissonGaussian.space`; None without noise."""
+        return None if self.idle(values) else str(_noise(values).space(image))
+
+    def idle(self, values: Mapping[str, float]) -> bool:
+        """Without noise."""
+        return values["gain"] == values["read"] == 0
+
+    def values(self, image: Image, given: Mapping[str, object]) -> list[dict[str, float]]:
+        """As told, and the rest by `pixelrl.noise.poisson_gaussian.estimate_poisson_gaussian`, for all images alike."""
+        fixed = {
+            quantity.name: quantity.parse(given[quantity.name])
+            for quantity in self.quantities
+            if not is_auto(given.get(quantity.name, "auto"))
+        }
+        if len(fixed) < len(self.quantities):
+            fixed = asdict(estimate_poisson_gaussian(image, **fixed))
+        return [dict(fixed) for _ in image]
+
+
+def _noise(values: Mapping[str, float]) -> PoissonGaussian:
+    return PoissonGaussian(values["gain"], values["read"], values["offset"])
+
+
 LITTLE = 0.5
 """Grey levels below which the noise that is seen has no pattern worth following."""
 
-CONDITIONINGS: dict[str, type[Conditioning]] = {kind.name: kind for kind in (Sigma, Peak, Strength, NoiseMap)}
+CONDITIONINGS: dict[str, type[Conditioning]] = {
+    kind.name: kind for kind in (Sigma, Peak, Strength, NoiseMap, PhotonNoise)
+}
 """The built-in kinds by the name that policy files have for them."""
 
 
