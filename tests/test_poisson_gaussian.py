@@ -11,6 +11,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 import torch
 from click.testing import CliRunner
 from PIL import Image as PillowImage
@@ -281,6 +282,33 @@ def test_the_command_estimates_and_takes_numbers_as_the_file_counts(tmp_path: Pa
     again, report = denoised(tmp_path, wide, "--gain", "2570", "--offset", "6425")
     assert (report["gain"], report["offset"]) == (pytest.approx(2570), pytest.approx(6425))
     assert psnr(again / 257, result).item() > 45
+
+
+def test_told_nothing_the_command_sees_photons(tmp_path: Path) -> None:
+    clean = 0.8 * scene(128)
+    image = as_file(noisy(clean, 8 / 255, 0, 20 / 255))
+    result, report = denoised(tmp_path, image)
+    assert (report["policy"], report["gain"]) == (NAME, pytest.approx(8, rel=0.15))
+    assert report["estimated"] == ["gain", "read", "offset"]
+    before = psnr(torch.from_numpy(image)[None, None] / 255 - 20 / 255, clean).item()
+    assert psnr(result - 20 / 255, clean).item() > before + 7
+
+
+@pytest.mark.parametrize("options", [(), ("--gain", "40"), ("--noise", "poisson"), ("--noise", "poisson-gaussian")])
+def test_stacks_have_their_noise_in_common(tmp_path: Path, options: tuple[str, ...]) -> None:
+    planes = [noisy(scene(96), 40 / 4095, seed=seed)[0, 0].clamp(0, 1) for seed in range(3)]
+    counts = (4095 * torch.stack(planes)).round().numpy().astype(np.uint16)
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    tifffile.imwrite(source, counts, photometric="minisblack")
+    command = ["denoise", str(source), "-o", str(target), "--json", "--white", "4095", *options]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
+    report = json.loads(result.stdout)
+    if options == ("--noise", "poisson"):
+        assert (report["policy"], report["peak"]) == ("poisson-gray", pytest.approx(4095 / 40, rel=0.2))
+    else:
+        assert (report["policy"], report["gain"]) == (NAME, pytest.approx(40, rel=0.2))
+    after = torch.from_numpy(tifffile.imread(target).astype(np.float32) / 4095)[:, None]
+    assert psnr(after, scene(96).expand(3, -1, -1, -1)).min() > psnr(planes[0][None, None], scene(96)).item() + 6
 
 
 def test_the_command_takes_the_policy_for_the_peak(tmp_path: Path) -> None:

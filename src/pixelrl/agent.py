@@ -222,7 +222,9 @@ class Agent:
             result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress, space)
         return unpacked.pack(result), mean
 
-    def estimate(self, images: Sequence[AnyImage], white: Given | Scale = "auto") -> dict[str, float]:
+    def estimate(
+        self, images: Sequence[AnyImage], white: Given | Scale = "auto", condition: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
         """What would be told of images that have their noise in common, such as planes of a stack.
 
         It is the median of what is estimated from each; single-coloured ones, which have no noise, do not count.
@@ -230,16 +232,19 @@ class Agent:
         Args:
             images: as `__call__` takes them.
             white: likewise, for all of them.
+            condition: the numbers that are known already.
 
         Raises:
             InputError: none, not images, or with values that are not finite.
         """
         if not images:
             raise InputError("nothing can be estimated of no images; give at least one")
-        unpacked = [unpack(image, _scale(white)) for image in images]
+        unpacked, known = [unpack(image, _scale(white)) for image in images], dict(condition or {})
         telling = [one for one in unpacked if one.tensor.min() < one.tensor.max()] or unpacked[:1]
         values = [
-            value for one in telling for value in self._conditions(one.tensor.to(self.device), {}, None, one.opacity)[0]
+            value
+            for one in telling
+            for value in self._conditions(one.tensor.to(self.device), known, None, one.opacity)[0]
         ]
         return {name: median(value[name] for value in values) for name in values[0]}
 

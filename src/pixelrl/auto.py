@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
 from pixelrl.noise.network import noise_maps
-from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak
+from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
 from pixelrl.types import Image
@@ -56,13 +56,17 @@ def choose_for(image: Image, *, stored: bool) -> Choice:
     """The policy for ``(1, c, h, w)``; ``stored`` says that its values were clipped and rounded to 8 bits.
 
     Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
-    ``denoise-photo``. White noise of one level is Gaussian.
+    ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness of a grey picture
+    is that of the photons that a sensor counts: ``poisson-gaussian-gray``.
     """
     sigma, correlation = noise_maps(image)
     noise = fit(image, sigma, correlation.item())
     gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
     if noise.rms < NEXT_TO_NONE:
         return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")
+    photons = photon_noise(image) if image.shape[1] == 1 else None
+    if photons is not None:
+        return Choice("poisson-gaussian-gray", asdict(photons), noise, "noise of photons, white and by the brightness")
     photo = Choice(
         "denoise-photo", {"sigma": noise.rms, "strength": 1.0}, noise, "noise as cameras and their files make it"
     )

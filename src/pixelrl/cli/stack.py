@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mode
+from statistics import median, mode
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,11 @@ class Channel:
     estimated: list[str]
     remark: str | None
     seen: Report
+
+    @property
+    def in_units(self) -> dict[str, float]:
+        """What the policy is told, as the pictures count."""
+        return self.agent.conditioning.in_units(self.told, self.scale)
 
 
 def stack_of(job: Job, data: bytes | None, work: Work, settings: Settings) -> Stack | None:
@@ -150,8 +155,8 @@ def work_on_stack(
         "input": str(job.source),
         "output": str(job.target),
         "policy": one.agent.name,
-        **(one.told if len(known) == 1 else {}),
-        "condition": one.told if len(known) == 1 else {},
+        **(one.in_units if len(known) == 1 else {}),
+        "condition": one.in_units if len(known) == 1 else {},
         **(one.seen if len(known) == 1 else {}),
         "estimated": one.estimated,
         "steps": one.agent.card.num_steps if work.steps is None else work.steps,
@@ -160,7 +165,8 @@ def work_on_stack(
         "held": stack.words,
         "axes": stack.shape,
         "channels": [
-            {"name": name, "policy": own.agent.name, "condition": own.told, **own.seen} for name, own in known.items()
+            {"name": name, "policy": own.agent.name, "condition": own.in_units, **own.seen}
+            for name, own in known.items()
         ],
         "seconds": round(time.perf_counter() - began, 3),
         "trace": None,
@@ -194,14 +200,14 @@ def _channel(
     job: Job, stack: Stack, work: Work, settings: Settings, pictures: Sequence[Pixels], scale: Scale
 ) -> Channel:
     """What the pictures of a channel have in common, told by these."""
-    from pixelrl.auto import choose
+    from pixelrl.auto import choose, choose_by_peak
 
     if settings.by_noise:
         choices = [choose(pixels, scale) for pixels in pictures if pixels.min() < pixels.max()]
         choices = choices or [choose(pictures[0], scale)]
-        choices = [choice for choice in choices if choice.told["sigma"]] or choices  # a clean one is no reason to stop
+        choices = [choice for choice in choices if any(choice.told.values())] or choices  # a clean one does not stop it
         policy = mode(choice.policy for choice in choices)
-        chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.told["sigma"])
+        chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
         middle = chosen[len(chosen) // 2]
         seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
         agent = settings.agent(policy, work.device)
@@ -210,10 +216,16 @@ def _channel(
     if agent.takes_mask:
         held = f"{job.name} holds {len(stack)} pictures"
         raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
-    given = {quantity: value for quantity, value in settings.levels.items() if value != "auto"}
+    given = {quantity: float(value) for quantity, value in settings.levels.items() if value != "auto"}
+    if settings.by_peak:
+        peak = median(choose_by_peak(pixels, scale, given.get("peak"))[2] for pixels in pictures)
+        policy, by_peak, _ = choose_by_peak(pictures[0], scale, peak)
+        agent, estimated = settings.agent(policy, work.device), [] if "peak" in given else list(by_peak)
+        return Channel(agent, scale, by_peak, estimated, agent.remark(pictures[0], scale, by_peak), {"peak": peak})
+    given = agent.conditioning.in_shares(given, scale)
     wanted = [quantity.name for quantity in agent.conditioning.quantities]
     estimated = [quantity for quantity in wanted if quantity not in given]
-    guess = agent.estimate(pictures, scale) if estimated else {}
+    guess = agent.estimate(pictures, scale, given) if estimated else {}
     told = {quantity: float(given.get(quantity, guess.get(quantity, 0.0))) for quantity in wanted}
     return Channel(agent, scale, told, estimated, agent.remark(pictures[0], scale, told), {})
 
