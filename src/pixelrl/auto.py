@@ -56,8 +56,8 @@ def choose_for(image: Image, *, stored: bool) -> Choice:
     """The policy for ``(1, c, h, w)``; ``stored`` says that its values were clipped and rounded to 8 bits.
 
     Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
-    ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness of a grey picture
-    is that of the photons that a sensor counts: ``poisson-gaussian-gray``.
+    ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness, in a grey
+    picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``.
     """
     sigma, correlation = noise_maps(image)
     noise = fit(image, sigma, correlation.item())
