@@ -56,6 +56,16 @@ def loss_of(network: NoiseNetwork, batch: Examples) -> tuple[Tensor, Tensor]:
     return likelihood, ((batch.alike.float() - correlation).square() * there).mean()
 
 
+def _cover(image: Tensor, target: Tensor, generator: torch.Generator) -> None:
+    """Paint over a part of one in six, as borders and masks do: what is there shows no noise."""
+    chance, share, value, side = torch.rand(4, generator=generator).tolist()
+    if chance > 1 / 6:
+        return
+    turned = [torch.rot90(x, int(4 * side), (1, 2)) for x in (image, target)]
+    for x in turned:  # views of what was given
+        x[:, :, : int(0.75 * share * SIDE)] = round(4 * value) / 4
+
+
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
@@ -73,7 +83,10 @@ def main(folders: tuple[Path, ...], output: Path, number: int, epochs: int, seed
     task, began, made = CameraDenoising(), time.monotonic(), []
     for i in range(number // AT_ONCE):
         start = task.begin(crops.sample(host), generator)
-        made.append(Examples.of(start.image, start.image - start.target))
+        image, target = start.image.clone(), start.target.clone()
+        for one, other in zip(image, target, strict=True):
+            _cover(one, other, host)
+        made.append(Examples.of(image, image - target))
         if (i + 1) % 100 == 0:
             print(f"{AT_ONCE * (i + 1)} examples, {(time.monotonic() - began) / 60:.1f} min", flush=True)
     examples = Examples(*(torch.cat(parts) for parts in zip(*made, strict=True)))

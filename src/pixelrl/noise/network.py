@@ -87,8 +87,10 @@ def features(image: Image) -> Blocks:
     finest = shapes.square() / energies[0].clamp_min(1e-9)
     finest = finest.view(len(image), 3, 3, *finest.shape[-2:]).mean(2)
     logs = ((torch.cat(energies, 1) + FLOOR**2).log() - math.log(FLOOR**2)) / 8 - 0.5
-    flat = logs.flatten(2)
-    whole = torch.quantile(flat, torch.tensor(_QUANTILES).to(flat), 2).permute(1, 2, 0).flatten(1)
+    # Areas of one value, painted or clipped, show no noise that may be elsewhere.
+    dead = energies[0].amax(1, keepdim=True) < (FLOOR / 4) ** 2
+    flat = torch.where(dead & ~dead.all((2, 3), keepdim=True), math.nan, logs).flatten(2)
+    whole = torch.nanquantile(flat, torch.tensor(_QUANTILES).to(flat), 2).permute(1, 2, 0).flatten(1)
     mean = F.avg_pool2d(image, BLOCK)
     clipped = torch.stack([(image <= 0).any(1).float(), (image >= 1).any(1).float()], 1)
     everywhere = whole[:, :, None, None].expand(-1, -1, *logs.shape[-2:])
