@@ -13,6 +13,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
 from pixelrl.imaging.camera import LUMA, SHOT, Draw, blurred, jpeg, photographed, resized
+from pixelrl.noise.network import noise_maps
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.types import Image
@@ -43,7 +44,7 @@ class CameraDenoising(Task):
     but some of the Gaussian ones are clipped and rounded to 8 bits. One in eight is grey, with three equal channels.
 
     The policy is told the level of the noise at every pixel and in every channel: the root mean square of the noise
-    around it, or sigma itself where noise is Gaussian.
+    around it, or sigma itself where noise is Gaussian; for half of the crops what `pixelrl.noise.network` sees.
 
     Args:
         num_steps: T.
@@ -157,11 +158,13 @@ def _grey(taken: Taken, draw: Draw) -> Taken:
 
 
 def _episode(taken: list[Taken], like: Image, draw: Draw | None = None) -> Episode:
-    """What the policy is told is the measured level, in training sometimes a little off, for estimates are."""
+    """What the policy is told is the measured level; in training often the one that is seen, which may be off."""
     levels = []
     for each in taken:
         if each.sigma is not None and (draw is None or each.sigma == 0 or draw.chance(0.6)):
             level = torch.full_like(each.image, each.sigma)
+        elif draw is not None and draw.chance(0.5):
+            level = noise_maps(each.image[None])[0][0]
         else:
             level = local_level(each.image - each.target)
         if draw is not None:
