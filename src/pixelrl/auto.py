@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pixelrl.imaging.noise import estimate_sigma
-from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
-from pixelrl.noise.network import noise_maps
+from jaxtyping import Float
+from torch import Tensor
+
+from pixelrl.imaging.noise import covered, estimate_sigma
+from pixelrl.noise.estimate import noise_of
+from pixelrl.noise.model import NEXT_TO_NONE, UNEVEN, NoiseModel
 from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
@@ -16,8 +19,6 @@ from pixelrl.types import Image
 
 MANY_PHOTONS = 300.0
 """The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``."""
-AGREED = 1.3
-"""How far apart two estimates of white noise may be, as a ratio, to be taken for two readings of the same."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,17 @@ def choose(image: Any, scale: Scale | float | None = None) -> Choice:
     """
     unpacked = unpack(image, scale)
     stored = unpacked.pixels is not None and unpacked.pixels.dtype.name == "uint8"
-    return choose_for(unpacked.tensor[:1], stored=stored)
+    return choose_for(unpacked.tensor[:1], unpacked.opacity, stored=stored)
 
 
-def choose_for(image: Image, *, stored: bool) -> Choice:
+def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *, stored: bool) -> Choice:
     """The policy for ``(1, c, h, w)``; ``stored`` says that its values were clipped and rounded to 8 bits.
 
     Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
     ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness, in a grey
     picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``.
     """
-    sigma, correlation = noise_maps(image)
-    noise = fit(image, sigma, correlation.item())
+    noise = noise_of(image, opacity)
     gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
     if noise.rms < NEXT_TO_NONE:
         return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")
@@ -70,10 +70,10 @@ def choose_for(image: Image, *, stored: bool) -> Choice:
     photo = Choice(
         "denoise-photo", {"sigma": noise.rms, "strength": 1.0}, noise, "noise as cameras and their files make it"
     )
-    if not noise.white or noise.signal_dependent:
+    levels = [channel.rms for channel in noise.channels]
+    if not noise.white or noise.signal_dependent or max(levels) > UNEVEN * min(levels):
         return photo
-    finest = estimate_sigma(image)
-    return Choice(gaussian, {"sigma": finest}, noise, "white noise of one level")
+    return Choice(gaussian, {"sigma": estimate_sigma(covered(image, opacity))}, noise, "white noise of one level")
 
 
 def choose_by_peak(
