@@ -44,7 +44,8 @@ class CameraDenoising(Task):
     but some of the Gaussian ones are clipped and rounded to 8 bits. One in eight is grey, with three equal channels.
 
     The policy is told the level of the noise at every pixel and in every channel: the root mean square of the noise
-    around it, or sigma itself where noise is Gaussian; for half of the crops what `pixelrl.noise.network` sees.
+    around it, or sigma itself where noise is Gaussian; for half of the crops, and for clean ones, too, which may
+    have textures like noise, what `pixelrl.noise.network` sees.
 
     Args:
         num_steps: T.
@@ -161,9 +162,9 @@ def _episode(taken: list[Taken], like: Image, draw: Draw | None = None) -> Episo
     """What the policy is told is the measured level; in training often the one that is seen, which may be off."""
     levels = []
     for each in taken:
-        if each.sigma is not None and (draw is None or each.sigma == 0 or draw.chance(0.6)):
+        if each.sigma is not None and (draw is None or draw.chance(0.6)):
             level = torch.full_like(each.image, each.sigma)
-        elif draw is not None and draw.chance(0.5):
+        elif draw is not None and (each.sigma == 0 or draw.chance(0.5)):
             level = noise_maps(each.image[None])[0][0]
         else:
             level = local_level(each.image - each.target)
