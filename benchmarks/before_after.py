@@ -58,7 +58,7 @@ CROPS = {
     "rocket": Crop("rocket", (200, 120)),
     "galaxies": Crop("hubble_deep_field", (300, 300)),
     "coins": Crop("coins", (60, 60)),
-    "astronaut": Crop("astronaut", (180, 30), 0.0015),
+    "astronaut": Crop("astronaut", (180, 30), 0.003),
     "coffee": Crop("coffee", (150, 60), 0.005),
     "wine": Crop("Wine_by_Jakkub_Mede", (100, 100), 0.008, 85),
     "cat": Crop("chelsea", (90, 60), 0.001),

@@ -61,7 +61,7 @@ def digest(files: Iterable[Path]) -> str:
 def command_digest() -> str:
     """Of everything that decides what the command does when it is told nothing: policies, estimates, their choice."""
     package = Path(pixelrl.__file__).parent
-    files = [package / "imaging" / "noise.py", package / "auto.py", package / "cli" / "denoise.py"]
-    for folder, pattern in (("noise", "*"), ("tasks", "*.py"), ("weights", "denoise*"), ("weights", "poisson*")):
+    files = [package / "auto.py", package / "imaging" / "noise.py", package / "tasks" / "conditioning.py"]
+    for folder, pattern in (("noise", "*.*"), ("weights", "denoise*"), ("weights", "poisson*")):
         files += sorted((package / folder).glob(pattern))
-    return digest(file for file in files if file.is_file())
+    return digest(files)

@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[1]
 FLOAT, STORED = (15, 25, 50), (2, 5, 15, 25, 50)
 CLIPPED = (10, 25, 55)
 MEANS, BIAS_SIGMA = {"dark": 0.03, "bright": 0.97}, 25
+EVERY_PHOTO, EVERY_BSD = 3, 4
+"""Of the photographs of `clipped` and `bias`, and of BSDS500's, every such one is taken: the others cost time."""
 NEARLY = 60.0
 """PSNR in dB that a picture which comes back bit for bit counts as in a mean, and the most that any other counts."""
 Values = Mapping[str, Any]
@@ -113,6 +115,7 @@ def of_photos(files: list[Path]) -> Iterator[Entry]:
             name = f"{'grey' if grey else 'colour'}, {word}"
             yield Entry("clean", name, files, partial(untouched, options=options), grey)
     shipped = [name for name in ("denoise-color", "denoise-photo") if name in pixelrl.shipped_policies()]
+    files = files[::EVERY_PHOTO]
     for sigma in CLIPPED:
         yield Entry("clipped", f"told nothing, {sigma}", files, partial(clipped, sigma=sigma, options=()))
         for policy in shipped:
@@ -120,12 +123,12 @@ def of_photos(files: list[Path]) -> Iterator[Entry]:
             yield Entry("clipped", f"{policy} told sigma, {sigma}", files, partial(clipped, sigma=sigma, options=told))
     for name, mean in MEANS.items():
         for word, options in (("told nothing", ()), ("told sigma", ("--sigma", str(BIAS_SIGMA)))):
-            yield Entry("bias", f"{name}, {word}", files[:8], partial(bias, mean=mean, options=options))
+            yield Entry("bias", f"{name}, {word}", files, partial(bias, mean=mean, options=options))
 
 
 def of_bsd(data: Path, limit: int | None) -> Iterator[Entry]:
     for kind in ("color", "gray"):
-        files = [path for path, _ in list_pictures([data / kind / "test"]).files[:limit]]
+        files = [path for path, _ in list_pictures([data / kind / "test"]).files[::EVERY_BSD]][:limit]
         for stored_as, levels in (("8-bit", STORED), ("float", FLOAT)):
             for sigma in levels:
                 run = partial(white, sigma=sigma, eight_bits=stored_as == "8-bit")
@@ -145,6 +148,11 @@ def render(results: Results) -> str:
 def _mean(row: Row, name: str) -> float:
     """Of PSNR: equal pictures count as `NEARLY`, and none counts more."""
     return fmean(NEARLY if values[name] is None else min(values[name], NEARLY) for values in row["values"].values())
+
+
+def _count(rows: dict[str, Row]) -> str:
+    counts = sorted({len(row["values"]) for row in rows.values()})
+    return f"{' or '.join(map(str, counts))} pictures"
 
 
 def _clean(rows: dict[str, Row]) -> str:
@@ -167,7 +175,7 @@ def _clipped(rows: dict[str, Row]) -> str:
             row = rows.get(f"{family}, {sigma}")
             cells.append("-" if row is None else f"{_mean(row, column_name):.2f}")
         lines.append(["the noisy picture" if column_name == "noisy" else family, *cells])
-    return table(["", *(f"sigma {sigma}" for sigma in CLIPPED)], lines)
+    return table([_count(rows), *(f"sigma {sigma}" for sigma in CLIPPED)], lines)
 
 
 def _bias(rows: dict[str, Row]) -> str:
@@ -177,7 +185,9 @@ def _bias(rows: dict[str, Row]) -> str:
         moved = [f"{fmean(each[key] for each in values):+.2f}" for key in ("noisy bias", "bias")]
         worst = max((each["bias"] for each in values), key=abs)
         lines.append([name, *moved, f"{worst:+.2f}", f"{_mean(row, 'noisy'):.2f}", f"{_mean(row, 'psnr'):.2f}"])
-    return table(["", "bias of the noisy picture", "of the result", "the worst", "noisy, dB", "result, dB"], lines)
+    return table(
+        [_count(rows), "bias of the noisy picture", "of the result", "the worst", "noisy, dB", "result, dB"], lines
+    )
 
 
 def _white(rows: dict[str, Row]) -> str:
@@ -190,8 +200,8 @@ def _white(rows: dict[str, Row]) -> str:
 
 
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Row]], str]]] = {
-    "clean": ("Clean photographs", _clean),
-    "white": ("White Gaussian noise of BSD68 and CBSD68", _white),
+    "clean": ("Clean photographs: how near to them the result is", _clean),
+    "white": ("White Gaussian noise, photographs of BSD68 and CBSD68", _white),
     "clipped": ("Noise that was clipped and rounded to 8 bits, colour", _clipped),
     "bias": (f"Dark and bright pictures of mean 0.03 and 0.97, clipped noise of sigma {BIAS_SIGMA}", _bias),
 }
