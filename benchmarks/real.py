@@ -33,9 +33,9 @@ from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
 
 ROOT = Path(__file__).parents[1]
-TOLD = (5, 8, 10, 12, 15, 20, 25, 30, 40)
+TOLD = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)
 """Levels that a policy and BM3D are told, in grey levels."""
-STRENGTHS = (3, 4, 5, 6, 7, 10, 15, 20, 25, 30)
+STRENGTHS = (3, 4, 5, 6, 7, 10, 15, 20, 30, 40)
 """The parameter h of OpenCV's non-local means; 3 is its default."""
 PEAKS = (15, 30, 60, 120)
 """Photons at white that Anscombe's transform before BM3D is told."""
