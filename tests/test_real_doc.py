@@ -54,6 +54,13 @@ def test_the_tables_are_what_the_measurements_say(
     assert between.strip() == benchmarks(name).render(measured).strip()
 
 
+def test_the_readme_and_the_table_say_the_same() -> None:
+    rows = json.loads((DOCS / "real.json").read_text(encoding="utf-8"))["cc15"]
+    mean = np.mean([values["psnr"] for values in rows["pixelrl denoise, told nothing"]["values"].values()])
+    line = next(x for x in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "told nothing" in x)
+    assert f"**{mean:.2f}**" in line
+
+
 def test_pairs_and_their_scores(benchmarks: Callable[[str], ModuleType], pair: Path) -> None:
     real = benchmarks("real")
     assert not real.SETS["w2s-choices"].pairs(pair)
