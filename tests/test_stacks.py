@@ -148,8 +148,9 @@ def test_pages_in_colour(run, tmp_path, planar) -> None:
     assert code == 0
     assert json.loads(out)["policy"] == "denoise-color"
     with tifffile.TiffFile(tmp_path / "b.tif") as after:
-        pages = [page.asarray() for page in after.pages]
-    for page, old in zip(pages, came, strict=True):
+        assert after.series[0].axes == ("ZSYX" if planar else "ZYXS")
+        pages = after.asarray()
+    for page, old in zip(np.moveaxis(pages, 1, -1) if planar else pages, came, strict=True):
         assert page.dtype == np.uint8
         assert psnr(page, 255, COLOURS) > psnr(old, 255, COLOURS) + 4
 

@@ -184,7 +184,7 @@ def test_noise_weaker_than_in_training_is_never_made_worse(poisson: pixelrl.Agen
     came = (np.random.default_rng(0).poisson(CLEAN * peak) / peak).astype(np.float32)
     result = poisson(came, peak=peak)
     assert psnr(result.image) >= psnr(came)
-    assert f"peak {peak:g} is beyond the 5 to 200 of the training" in str(result.remark)
+    assert f"peak {peak:.0f} is beyond the 5 to 200 of the training" in str(result.remark)
     left = peak > 2000
     assert np.array_equal(result.image, came) == left
     assert ("left as it is" in str(result.remark)) == left

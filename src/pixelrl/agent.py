@@ -334,7 +334,8 @@ class Agent:
             if limits is None or limits[0] <= value <= limits[1] or self.conditioning.idle(values):
                 continue
             weak = value > FAR * limits[1] if quantity.falling else value < limits[0] / FAR
-            words = f"{quantity.name} {value:g} is beyond the {limits[0]:g} to {limits[1]:g} of the training"
+            number = f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+            words = f"{quantity.name} {number} is beyond the {limits[0]:g} to {limits[1]:g} of the training"
             found.append((f"{words}: so weak a noise is left as it is" if weak else words, weak))
         return found
 

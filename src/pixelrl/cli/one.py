@@ -253,7 +253,7 @@ def sentence(report: Report) -> str:
         return f"{report['input']}: {report['output']} exists, left alone"
     estimated, words = report["estimated"], ""
     assert isinstance(estimated, list)
-    if "pictures" in report:
+    if report.get("pictures", 1) != 1:
         words += f", {report['pictures']} pictures ({report['held']})"
     channels = report.get("channels") or [report]
     assert isinstance(channels, list)

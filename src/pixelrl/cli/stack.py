@@ -211,7 +211,8 @@ def _channel(
         middle = chosen[len(chosen) // 2]
         seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
         agent = settings.agent(policy, work.device)
-        return Channel(agent, scale, dict(middle.told), list(middle.told), agent.remark(pictures[0], scale), seen)
+        told = {name: float(value) for name, value in middle.told.items()}
+        return Channel(agent, scale, told, list(told), agent.remark(pictures[0], scale, told), seen)
     agent = settings.agent_for(pictures[0].shape[2] if pictures[0].ndim == 3 else 1, work.device)
     if agent.takes_mask:
         held = f"{job.name} holds {len(stack)} pictures"

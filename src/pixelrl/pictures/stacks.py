@@ -269,7 +269,10 @@ class TiffStack(Stack):
     def _write(self, writer: tifffile.TiffWriter, page: Any, picture: Picture, *, first: bool) -> None:
         array = channels(picture)
         layout: dict[str, Any] = {"photometric": "rgb" if picture.pixels.ndim == 3 else "minisblack"}
-        layout["planarconfig"] = "contig" if array.ndim == 3 else None
+        if array.ndim == 3:
+            planar = page.planarconfig == 2
+            array = np.moveaxis(array, -1, 0) if planar else array
+            layout["planarconfig"] = "separate" if planar else "contig"
         layout["extrasamples"] = None if picture.alpha is None else ["unassalpha"]
         self._page(writer, page, array, layout, first=first)
 
@@ -356,6 +359,8 @@ def _places(source: Path | bytes, pages: Sequence[Any]) -> tuple[list[_Place], d
             places.append(_Place(number, None, channels.get((number, None), "") or kind))
     if len(series) > 1:
         shape = {"page": len(places)}
+    elif _is_several(pages[0]):
+        shape.setdefault("C", pages[0].samplesperpixel)
     return places, shape
 
 

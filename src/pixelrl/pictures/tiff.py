@@ -121,7 +121,9 @@ def read_page(page: Any, data: Callable[[], bytes], number: int = 0) -> Picture:
     bits, samples, photometric = page.bitspersample, page.samplesperpixel, int(page.photometric)
     dtype = str(page.dtype)
     if dtype not in ("bool", "uint8", "uint16", "float16", "float32", "float64"):
-        raise InputError(f"samples of {bits} bits ({dtype}) are not supported; 8 or 16 bits or float32 are needed")
+        raise InputError(
+            f"samples of {bits} bits ({dtype}) are not supported; 8 or 16 bits without sign, or floats, are needed"
+        )
     plain = photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB) and bits in (8, 16, 32, 64)
     ours = plain and page.compression in _UNCOMPRESSED_OR_DEFLATED and page.predictor in (1, 2)
     if not ours and bits <= 8:
