@@ -114,6 +114,28 @@ def test_the_level_is_told_once_per_channel(run, tmp_path, monkeypatch) -> None:
     assert told == [{"sigma": 20.0}] * 4
 
 
+def test_photons_of_each_channel(run, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    came = np.stack([[rng.poisson(CLEAN * peak) for peak in (40, 900)] for _ in range(2)]).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", came, imagej=True, metadata={"axes": "TCYX"})
+    code, out, _ = run("denoise", tmp_path / "a.tif", "-o", tmp_path / "b.tif", "--noise", "poisson", "--json")
+    assert code == 0
+    few, many = json.loads(out)["channels"]
+    assert few["condition"]["peak"] < 100  # photons are counted, so the peak is white, whichever that is
+    assert many["condition"]["peak"] > 4 * few["condition"]["peak"]
+    after = tifffile.imread(tmp_path / "b.tif")
+    for c, peak in enumerate((40, 900)):
+        each_better(came[:, c], after[:, c], peak, 3 if peak == 40 else 0)
+    options = ("--gain", 1, "--read", 0, "--offset", 0)
+    code, out, _ = run("denoise", tmp_path / "a.tif", "-o", tmp_path / "c.tif", "--json", *options)
+    assert code == 0
+    report = json.loads(out)
+    assert report["estimated"] == []
+    for channel in report["channels"]:
+        assert channel["condition"] == pytest.approx({"gain": 1, "read": 0, "offset": 0}, abs=1e-6)
+    each_better(came[:, 1], tifffile.imread(tmp_path / "c.tif")[:, 1], 900, 0)
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"truncate": True}, {"metadata": None}, {"metadata": {"axes": "TYX"}}, {"bigtiff": True}, {"byteorder": ">"}],

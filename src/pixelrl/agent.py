@@ -331,7 +331,7 @@ class Agent:
         found = []
         for quantity in self.conditioning.quantities:
             limits, value = self.card.trained(quantity.name), values[quantity.name]
-            if limits is None or limits[0] <= value <= limits[1] or self.conditioning.idle(values):
+            if limits is None or limits[0] <= value <= limits[1] or value == 0:
                 continue
             weak = value > FAR * limits[1] if quantity.falling else value < limits[0] / FAR
             number = f"{value:.4g}" if value < 1000 else f"{value:.0f}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXIT_FAULT, EXIT_USAGE, EXIT_INPUTS, EXIT_INTERRUPTED = 1, 2, 3, 130
 
+LEFT_ALONE = "next to no noise seen, so the picture is left as it was"
+
 STANDARD = Path("-")
 """As a name: standard input or output."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pixelrl.cli.common import STANDARD
+from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, write_standard_output
 from pixelrl.cli.places import Job
@@ -173,8 +173,6 @@ def _run(
         report["text"] = {"found": share >= LEAST_FOUND, "share": round(share, 5)}
     return image, trace, mask, report, remark
 
-
-LEFT_ALONE = "next to no noise seen, so the picture is left as it was"
 
 NOTICED, LEAST_FOUND = 24 / 255, 0.0001
 """A change as of a letter, of the range of values, and the share of pixels so changed from which on there was text.

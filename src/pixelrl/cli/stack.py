@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pixelrl.cli.common import STANDARD
+from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, write_standard_output
 from pixelrl.cli.places import Job
@@ -41,7 +41,8 @@ class Channel:
     Attributes:
         agent: who works on them.
         scale: which values are black and white.
-        told: what the policy is told, by name.
+        tell: what the policy is told, by name.
+        told: the same as people know it, in the units of the file.
         estimated: the names of those numbers that nobody gave.
         remark: what there is to say of the pictures, or None.
         seen: the noise that was seen, where it decided who the agent is, and why.
@@ -49,15 +50,11 @@ class Channel:
 
     agent: Agent
     scale: Scale
+    tell: dict[str, float]
     told: dict[str, float]
     estimated: list[str]
     remark: str | None
     seen: Report
-
-    @property
-    def in_units(self) -> dict[str, float]:
-        """What the policy is told, as the pictures count."""
-        return self.agent.conditioning.in_units(self.told, self.scale)
 
 
 def stack_of(job: Job, data: bytes | None, work: Work, settings: Settings) -> Stack | None:
@@ -155,18 +152,17 @@ def work_on_stack(
         "input": str(job.source),
         "output": str(job.target),
         "policy": one.agent.name,
-        **(one.in_units if len(known) == 1 else {}),
-        "condition": one.in_units if len(known) == 1 else {},
+        **(one.told if len(known) == 1 else {}),
+        "condition": one.told if len(known) == 1 else {},
         **(one.seen if len(known) == 1 else {}),
-        "estimated": one.estimated,
+        "estimated": list(dict.fromkeys(name for own in known.values() for name in own.estimated)),
         "steps": one.agent.card.num_steps if work.steps is None else work.steps,
         "ensemble": work.ensemble,
         "pictures": len(stack),
         "held": stack.words,
         "axes": stack.shape,
         "channels": [
-            {"name": name, "policy": own.agent.name, "condition": own.in_units, **own.seen}
-            for name, own in known.items()
+            {"name": name, "policy": own.agent.name, "condition": own.told, **own.seen} for name, own in known.items()
         ],
         "seconds": round(time.perf_counter() - began, 3),
         "trace": None,
@@ -200,35 +196,46 @@ def _channel(
     job: Job, stack: Stack, work: Work, settings: Settings, pictures: Sequence[Pixels], scale: Scale
 ) -> Channel:
     """What the pictures of a channel have in common, told by these."""
-    from pixelrl.auto import choose, choose_by_peak
-
+    given = {quantity: value for quantity, value in settings.levels.items() if value != "auto"}
+    seen: Report = {}
+    peak = None
     if settings.by_noise:
-        choices = [choose(pixels, scale) for pixels in pictures if pixels.min() < pixels.max()]
-        choices = choices or [choose(pictures[0], scale)]
-        choices = [choice for choice in choices if any(choice.told.values())] or choices  # a clean one does not stop it
-        policy = mode(choice.policy for choice in choices)
-        chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
-        middle = chosen[len(chosen) // 2]
-        seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
+        agent, tell, seen = _by_noise(work, settings, pictures, scale)
+    elif settings.by_peak:
+        from pixelrl.auto import choose_by_peak
+
+        peaks = [given["peak"]] if "peak" in given else [choose_by_peak(pixels, scale)[2] for pixels in pictures]
+        policy, tell, peak = choose_by_peak(pictures[0], scale, median(peaks))
         agent = settings.agent(policy, work.device)
-        told = {name: float(value) for name, value in middle.told.items()}
-        return Channel(agent, scale, told, list(told), agent.remark(pictures[0], scale, told), seen)
-    agent = settings.agent_for(pictures[0].shape[2] if pictures[0].ndim == 3 else 1, work.device)
-    if agent.takes_mask:
-        held = f"{job.name} holds {len(stack)} pictures"
-        raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
-    given = {quantity: float(value) for quantity, value in settings.levels.items() if value != "auto"}
-    if settings.by_peak:
-        peak = median(choose_by_peak(pixels, scale, given.get("peak"))[2] for pixels in pictures)
-        policy, by_peak, _ = choose_by_peak(pictures[0], scale, peak)
-        agent, estimated = settings.agent(policy, work.device), [] if "peak" in given else list(by_peak)
-        return Channel(agent, scale, by_peak, estimated, agent.remark(pictures[0], scale, by_peak), {"peak": peak})
-    given = agent.conditioning.in_shares(given, scale)
-    wanted = [quantity.name for quantity in agent.conditioning.quantities]
-    estimated = [quantity for quantity in wanted if quantity not in given]
-    guess = agent.estimate(pictures, scale, given) if estimated else {}
-    told = {quantity: float(given.get(quantity, guess.get(quantity, 0.0))) for quantity in wanted}
-    return Channel(agent, scale, told, estimated, agent.remark(pictures[0], scale, told), {})
+    else:
+        agent = settings.agent_for(pictures[0].shape[2] if pictures[0].ndim == 3 else 1, work.device)
+        if agent.takes_mask:
+            held = f"{job.name} holds {len(stack)} pictures"
+            raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
+        tell = agent.estimate(pictures, scale, agent.conditioning.in_shares(given, scale))
+    remark = agent.remark(pictures[0], scale, tell)
+    if remark is None and not given and agent.conditioning.idle(tell):
+        remark = LEFT_ALONE
+    told = agent.conditioning.in_units(tell, scale) if peak is None else {"peak": peak}
+    usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
+    estimated = [name for name in told if name not in given and name not in usual]
+    return Channel(agent, scale, tell, told, estimated, remark, seen)
+
+
+def _by_noise(
+    work: Work, settings: Settings, pictures: Sequence[Pixels], scale: Scale
+) -> tuple[Agent, dict[str, float], Report]:
+    """Who works on these pictures by the noise that most of them show, what the policy is told, and what was seen."""
+    from pixelrl.auto import choose
+
+    telling = [pixels for pixels in pictures if pixels.min() < pixels.max()] or list(pictures[:1])
+    choices = [choose(pixels, scale) for pixels in telling]
+    choices = [choice for choice in choices if any(choice.told.values())] or choices  # clean ones say nothing
+    policy = mode(choice.policy for choice in choices)
+    chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
+    middle = chosen[len(chosen) // 2]
+    seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
+    return settings.agent(policy, work.device), dict(middle.told), seen
 
 
 def _results(
@@ -261,12 +268,12 @@ def _results(
         with threads(work.threads or worthwhile_threads(height * width)):
             if work.ensemble:
                 image, _ = one.agent.ensemble(
-                    picture.pixels, steps=work.steps, condition=one.told, progress=tell, white=scale
+                    picture.pixels, steps=work.steps, condition=one.tell, progress=tell, white=scale
                 )
             else:
                 own = laid(edits, (height, width), orientation_of(picture.exif))
                 result = one.agent(
-                    picture.pixels, steps=work.steps, edits=own, condition=one.told, progress=tell, white=scale
+                    picture.pixels, steps=work.steps, edits=own, condition=one.tell, progress=tell, white=scale
                 )
                 image = result.image
         yield picture.with_pixels(image).with_dtype(depth, scale)
