@@ -15,8 +15,10 @@ from torch import Tensor
 
 import pixelrl
 from conftest import Run
+from pixelrl.auto import choose_for
 from pixelrl.noise.model import ChannelNoise, NoiseModel, fit
 from pixelrl.noise.spectrum import spectrum
+from pixelrl.tasks.conditioning import NoiseMap
 
 
 def ramp(channels: int = 1) -> Tensor:
@@ -159,6 +161,40 @@ def test_policies_are_told_of_what_is_seen(batch: bool, generator: torch.Generat
     result = agent(image.expand(2, -1, -1, -1) if batch else image, steps=0)
     assert [one["sigma"] for one in result.conditions] == pytest.approx([10] * (1 + batch), rel=0.1)
     assert torch.equal(result.image[:1], image)
+
+
+def test_a_border_and_what_is_transparent_change_nothing_of_what_a_policy_is_told(generator: torch.Generator) -> None:
+    noisy = torch.nn.functional.avg_pool2d(white_noise(40, generator), 2, 1)
+    framed = torch.nn.functional.pad(noisy, (160, 160, 160, 160), value=1.0)
+    alone, inside = choose_for(noisy, stored=True), choose_for(framed, stored=True)
+    assert alone.policy == inside.policy == "denoise-photo"
+    assert inside.told["sigma"] == pytest.approx(alone.told["sigma"], rel=0.15)
+    kind = NoiseMap()
+    planes = [kind.condition(image, one.told) for image, one in ((noisy, alone), (framed, inside))]
+    middle = planes[1][..., 190:-190, 190:-190].mean()
+    assert middle.item() == pytest.approx(planes[0][..., 30:-30, 30:-30].mean().item(), rel=0.1)
+    assert kind.estimate(framed)["sigma"] == pytest.approx(inside.told["sigma"])
+    wild = torch.where(framed == 1, torch.rand(framed.shape, generator=generator), framed)
+    opacity = (framed != 1).any(1, keepdim=True).float()
+    assert choose_for(wild, stored=True, opacity=opacity).told["sigma"] == pytest.approx(alone.told["sigma"], rel=0.15)
+
+
+def test_garbage_under_transparency_changes_nothing_of_a_picture(
+    run: Run, tmp_path: Path, generator: torch.Generator
+) -> None:
+    noisy, wild = white_noise(15, generator), torch.rand(1, 3, 192, 256, generator=generator)
+    alpha = torch.ones(1, 1, 192, 256)
+    alpha[..., :128] = 0
+    image = torch.cat([torch.where(alpha == 0, wild, noisy), alpha], 1)
+    pixels = (255 * image[0]).round().byte().permute(1, 2, 0).numpy()
+    PillowImage.fromarray(pixels).save(tmp_path / "a.png")
+    told = ("denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--policy", "denoise-color", "--json")
+    code, out, _ = run(*told, "--steps", 1)
+    assert code == 0
+    assert json.loads(out)["sigma"] == pytest.approx(15, rel=0.1)
+    result = np.asarray(PillowImage.open(tmp_path / "b.png"))
+    assert (result[..., 3] == pixels[..., 3]).all()
+    assert (result[:, 128:, :3] != pixels[:, 128:, :3]).any()
 
 
 def test_white_noise_has_a_flat_spectrum(generator: torch.Generator) -> None:

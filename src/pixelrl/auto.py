@@ -15,6 +15,7 @@ from pixelrl.noise.model import NEXT_TO_NONE, UNEVEN, NoiseModel
 from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
+from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.types import Image
 
 MANY_PHOTONS = 300.0
@@ -60,6 +61,7 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *,
     ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness, in a grey
     picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``.
     """
+    image = covered(image, opacity)
     noise = noise_of(image, opacity)
     gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
     if noise.rms < NEXT_TO_NONE:
@@ -67,13 +69,11 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *,
     photons = photon_noise(image) if image.shape[1] == 1 else None
     if photons is not None:
         return Choice("poisson-gaussian-gray", asdict(photons), noise, "noise of photons, white and by the brightness")
-    photo = Choice(
-        "denoise-photo", {"sigma": noise.rms, "strength": 1.0}, noise, "noise as cameras and their files make it"
-    )
     levels = [channel.rms for channel in noise.channels]
     if not noise.white or noise.signal_dependent or max(levels) > UNEVEN * min(levels):
-        return photo
-    return Choice(gaussian, {"sigma": estimate_sigma(covered(image, opacity))}, noise, "white noise of one level")
+        words = "noise as cameras and their files make it"
+        return Choice("denoise-photo", NoiseMap().estimate(image), noise, words)
+    return Choice(gaussian, {"sigma": estimate_sigma(image)}, noise, "white noise of one level")
 
 
 def choose_by_peak(

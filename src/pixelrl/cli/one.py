@@ -113,6 +113,7 @@ def _run(
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
     from pixelrl.auto import choose, choose_by_peak
     from pixelrl.edits import laid
+    from pixelrl.pictures.channels import join_alpha, split_alpha
     from pixelrl.pictures.display import orientation_of
     from pixelrl.threads import threads, worthwhile_threads
 
@@ -120,13 +121,14 @@ def _run(
     edits = laid(edits, (height, width), orientation_of(picture.exif))
     given = {name: value for name, value in settings.levels.items() if value != "auto"}
     trace, began, choice, peak = None, time.perf_counter(), None, None
+    pixels = picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
     with threads(work.threads or worthwhile_threads(height * width)):
         tell: Mapping[str, float]
         if settings.by_noise:
-            choice = choose(picture.pixels, scale)
+            choice = choose(pixels, scale)
             agent, tell = settings.agent(choice.policy, work.device), choice.told
         elif settings.by_peak:
-            policy, tell, peak = choose_by_peak(picture.pixels, scale, given.get("peak"))
+            policy, tell, peak = choose_by_peak(pixels, scale, given.get("peak"))
             agent = settings.agent(policy, work.device)
         else:
             agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
@@ -135,12 +137,12 @@ def _run(
             mask = agent.find_object(picture.pixels, scale)
         if work.ensemble:
             image, told = agent.ensemble(
-                picture.pixels, steps=work.steps, mask=mask, condition=tell, progress=progress, white=scale
+                pixels, steps=work.steps, mask=mask, condition=tell, progress=progress, white=scale
             )
             remark = agent.remark(picture.pixels, scale, told)
         else:
             result = agent(
-                picture.pixels,
+                pixels,
                 steps=work.steps,
                 edits=edits,
                 mask=mask,
@@ -150,6 +152,8 @@ def _run(
             )
             image, told, remark = result.image, dict(result.condition), result.remark
             trace = None if work.trace is None else result.trace().of(picture)
+    if picture.alpha is not None:
+        image, _ = split_alpha(image)
     seconds = time.perf_counter() - began
     if agent.conditioning.idle(told) and not given and remark is None:
         remark = LEFT_ALONE

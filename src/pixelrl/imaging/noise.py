@@ -105,16 +105,14 @@ def _constant(plane: _Plane) -> npt.NDArray[np.bool_]:
 
 
 def covered(image: Image, opacity: Float[Tensor, "b 1 h w"] | None) -> Image:
-    """The image with one colour, the mean of the rest, where it is transparent: nobody sees the noise that is there.
+    """The image, black where it is transparent: nobody sees the noise that is there, and in black areas there is none.
 
-    `channel_sigmas` leaves areas of one value out. An image that is wholly transparent, or nowhere, stays as it is.
+    An image that is wholly transparent stays as it is.
     """
     if opacity is None:
         return image
-    shown = (opacity > 0).to(image)
-    number = shown.sum((2, 3), keepdim=True)
-    mean = (image * shown).sum((2, 3), keepdim=True) / number.clamp_min(1)
-    return torch.where((shown > 0) | (number == 0), image, mean)
+    shown = opacity > 0
+    return torch.where(shown | ~shown.flatten(1).any(1)[:, None, None, None], image, 0.0)
 
 
 def anscombe(image: Image, peak: float) -> Image:

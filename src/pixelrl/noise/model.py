@@ -193,6 +193,14 @@ def fit(
     return NoiseModel(tuple(channels), float(correlation), 1 - seen.float().mean().item())
 
 
+def overall(image: Image, sigma: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 1 1"]:
+    """The root mean square of a map of levels, where noise can be seen: a border makes a picture no cleaner."""
+    seen = ~clipped(image)
+    seen |= ~seen.any(dim=3, keepdim=True).any(dim=2, keepdim=True).any(dim=1, keepdim=True)
+    weight = seen.to(sigma)
+    return ((sigma.square() * weight).sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True)).sqrt()
+
+
 def clipped(image: Image) -> Bool[Tensor, "b c h w"]:
     """Where half or more of the surrounding 7x7 pixels are quite black, or quite white."""
     extremes = ((image == 0).float(), (image == 1).float())

@@ -25,7 +25,7 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.anscombe import NAME as ANSCOMBE
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import object_planes, salient_object
-from pixelrl.noise.model import NEXT_TO_NONE, fit
+from pixelrl.noise.model import NEXT_TO_NONE, fit, overall
 from pixelrl.noise.network import noise_maps
 from pixelrl.noise.poisson_gaussian import (
     MOST_PHOTONS,
@@ -377,19 +377,20 @@ class NoiseMap(Conditioning):
     def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
         """The levels as a share of the range of values, times the strength."""
         told = (values["sigma"] / 255 * values["strength"]).to(image)[:, None, None, None]
-        levels = noise_maps(image)[0].expand(-1, self.num_planes, -1, -1)
-        overall = levels.square().mean((1, 2, 3), keepdim=True).sqrt()
-        return told * torch.where(overall < LITTLE / 255, 1.0, levels / overall.clamp_min(1e-6))
+        levels = noise_maps(image)[0]
+        level = overall(image, levels)
+        levels = levels.expand(-1, self.num_planes, -1, -1)
+        return told * torch.where(level < LITTLE / 255, 1.0, levels / level.clamp_min(1e-6))
 
     def idle(self, values: Mapping[str, float]) -> bool:
         """Without noise, or where none of it is to be removed."""
         return values["sigma"] * values["strength"] == 0
 
     def estimate(self, image: Image) -> dict[str, float]:
-        """The level of the noise model (`pixelrl.noise.model`), 0 if that is next to none, and strength 1."""
+        """The root mean square of the map where noise can be seen, 0 if there is next to none, and strength 1."""
         levels, correlation = noise_maps(image)
-        level = fit(image, levels, correlation.item()).rms
-        return {"strength": 1.0, "sigma": 0.0 if level < NEXT_TO_NONE else level}
+        none = fit(image, levels, correlation.item()).rms < NEXT_TO_NONE
+        return {"strength": 1.0, "sigma": 0.0 if none else 255 * overall(image, levels).item()}
 
 
 @final
