@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
@@ -146,7 +147,7 @@ def test_noise_that_is_transparent_does_not_count(generator: torch.Generator) ->
     model = pixelrl.estimate_noise(torch.cat([noisy, alpha], 1))
     assert model.rms == pytest.approx(10, rel=0.2)
     assert model.clipped == pytest.approx(0.5, abs=0.05)
-    assert pixelrl.estimate_noise(noisy).rms > 2 * model.rms
+    assert pixelrl.estimate_noise(noisy).rms > 1.4 * model.rms
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -164,7 +165,7 @@ def test_policies_are_told_of_what_is_seen(batch: bool, generator: torch.Generat
 
 
 def test_a_border_and_what_is_transparent_change_nothing_of_what_a_policy_is_told(generator: torch.Generator) -> None:
-    noisy = torch.nn.functional.avg_pool2d(white_noise(40, generator), 2, 1)
+    noisy = torch.nn.functional.avg_pool2d(white_noise(60, generator), 3, 1)
     framed = torch.nn.functional.pad(noisy, (160, 160, 160, 160), value=1.0)
     alone, inside = choose_for(noisy, stored=True), choose_for(framed, stored=True)
     assert alone.policy == inside.policy == "denoise-photo"
@@ -248,6 +249,17 @@ def test_the_command_names_what_fails_and_goes_on(run: Run, pictures: Path) -> N
     assert "none.png: there is no such file" in err
     assert run("noise", pictures / "bad.png")[0] == 3
     assert run("noise", "-", pictures / "grey.png")[0] == 2
+
+
+def test_of_a_stack_the_first_picture_is_looked_at_and_that_is_said(
+    run: Run, tmp_path: Path, generator: torch.Generator
+) -> None:
+    planes = [white_noise(sigma, generator, 1)[0, 0].numpy() * 255 for sigma in (15, 40)]
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack(planes).round().astype(np.uint8), metadata={"axes": "TYX"})
+    code, out, err = run("noise", tmp_path / "stack.tif", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["rms"] == pytest.approx(15, rel=0.2)
+    assert "the first of 2 pictures" in json.loads(out)["notes"][0]
 
 
 def test_the_command_draws(run: Run, pictures: Path, tmp_path: Path) -> None:

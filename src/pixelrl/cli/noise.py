@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pixelrl.noise.model import NoiseModel
+    from pixelrl.pictures.files import Picture
 
 
 @click.command()
@@ -108,14 +109,13 @@ def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_jso
     Raises:
         InputError: the picture cannot be read, or is none.
     """
-    from pixelrl.cli.one import read, standard_input
     from pixelrl.noise.estimate import noise_of
     from pixelrl.pictures.arrays import unpack
     from pixelrl.pictures.channels import join_alpha
     from pixelrl.pictures.scale import Scale
     from pixelrl.threads import threads, worthwhile_threads
 
-    picture, _ = read(job, standard_input(job))
+    picture, of_several = _first(job)
     scale = Scale.of(picture.pixels, white)
     remark = scale.remark(str(picture.pixels.dtype))
     height, width = picture.pixels.shape[:2]
@@ -130,13 +130,38 @@ def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_jso
             from pixelrl.noise.spectrum import spectrum
 
             _draw(job, model, spectrum(unpacked.tensor, unpacked.opacity))
-    notes = [*([] if remark is None else [remark]), *picture.notes]
+    notes = list(dict.fromkeys(filter(None, (of_several, remark, *picture.notes))))
     if as_json:
         report = {"input": str(job.source), **model.as_dict(), "plot": str(job.target) if drawn else None}
         say(json.dumps({**report, "notes": notes}))
     else:
         place = f" -> {job.target}" if drawn else ""
         say(f"{job.name}{place}: {model.words()}{''.join(f'; {note}' for note in notes)}")
+
+
+def _first(job: Job) -> tuple[Picture, str | None]:
+    """The picture, or the first one of a stack and words that say so.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from pixelrl.cli.one import read, standard_input
+    from pixelrl.pictures.files import READABLE
+    from pixelrl.pictures.stacks import open_stack
+
+    data = standard_input(job)
+    known = job.source.suffix.lower() in READABLE and os.path.isfile(job.source)
+    if data is None and not known:  # `read` knows what is wrong
+        return read(job, data)[0], None
+    try:
+        stack = open_stack(job.source if data is None else data)
+        if stack is None:
+            return read(job, data)[0], None
+        with stack:
+            several = f"this is the first of {len(stack)} pictures ({stack.words})" if len(stack) > 1 else None
+            return stack.picture(0), several
+    except InputError as error:
+        raise error if str(error).startswith(job.name) else InputError(f"{job.name}: {error}") from error
 
 
 def _draw(job: Job, model: NoiseModel, waves: tuple[Tensor, Tensor] | None) -> None:
