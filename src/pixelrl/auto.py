@@ -89,7 +89,8 @@ def choose_by_peak(
     Raises:
         InputError: not an image, or with values that are not finite.
     """
-    peak = estimate_peak(unpack(image, scale).tensor[:1]) if peak is None else peak
+    unpacked = unpack(image, scale)
+    peak = estimate_peak(covered(unpacked.tensor, unpacked.opacity)[:1]) if peak is None else peak
     if peak < MANY_PHOTONS:
         return "poisson-gray", {"peak": peak}, peak
     return "poisson-gaussian-gray", {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}, peak
