@@ -154,6 +154,22 @@ def test_what_is_known_is_kept_and_helps_with_the_rest() -> None:
     assert estimate_poisson_gaussian(image, 0.5, 0.25, 0.125) == PoissonGaussian(0.5, 0.25, 0.125)
 
 
+@pytest.mark.parametrize("dark", [True, False])
+def test_gaussian_noise_that_a_file_has_clipped_is_seen_whole(dark: bool) -> None:
+    clean = 0.06 * scene() if dark else 1 - 0.06 * scene()
+    image = torch.from_numpy(as_file(noisy(clean, 0, 25 / 255)))[None, None] / 255
+    found = estimate_poisson_gaussian(image)
+    assert found.deviation(clean.mean().item()) == pytest.approx(25 / 255, rel=0.1)
+    assert photon_noise(image) is None
+    after = pixelrl.load(NAME)(image).image
+    assert abs((image - clean).mean().item()) > 6 / 255
+    assert abs((after - clean).mean().item()) < 1.2 / 255
+    # With the noise told, less is left.
+    after = pixelrl.load(NAME)(image, condition={"gain": 0, "read": 25 / 255, "offset": 0}).image
+    assert abs((after - clean).mean().item()) < 0.5 / 255
+    assert psnr(after, clean).item() > 39
+
+
 @pytest.mark.parametrize("peak", [3.0, 30.0, 300.0, 3000.0])
 def test_peaks_are_estimated(peak: float) -> None:
     assert estimate_peak(noisy(scene(512), 1 / peak)) == pytest.approx(peak, rel=0.15)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from pixelrl.imaging.anscombe import Anscombe, stabilized
 from pixelrl.types import Image
 
 _Array = npt.NDArray[np.float64]
+_NORMAL = NormalDist()
 
 BLOCK = 8
 """Side in pixels of the blocks that are looked at."""
@@ -46,6 +48,8 @@ DEPENDENT = 1.3
 WHITE, FLAT = 0.15, 0.3
 """The correlation of neighbouring pixels up to which noise counts as white, and the share of the blocks in which that
 is measured, those that are flattest."""
+VALLEY = 0.7
+"""How many values around that of half a photon there may be, for each around that of one, where photons are counted."""
 MOST_PHOTONS = 1e6
 """A peak of Poisson noise that nobody sees: its level is a quarter of a grey level at white."""
 _SHORTEST_GAIN = 1e-4
@@ -190,7 +194,10 @@ def _bins(image: Image) -> tuple[_Array, _Array, _Array]:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     coarse, *fine = _haar(planes)
     structure = torch.stack([per_block(band.square()) for band in (*fine[:2], *_haar(coarse)[1:])]).sum(0)
-    dark, bright = (per_block((planes == end).double()) for end in (0, 1))
+    ends = planes.aminmax()  # what lies beyond black and white says that nothing was clipped there
+    dark, bright = (
+        per_block(((planes == end) & (planes == last)).double()) for end, last in zip((0, 1), ends, strict=True)
+    )
     fineness = per_block(fine[2].square())
     kept = (dark < HIDDEN) & (bright < HIDDEN) & (structure + fineness > 0)  # no areas of one value, such as borders
     blocks = (per_block(planes), fineness, dark, bright, structure)
@@ -204,18 +211,45 @@ def _bins(image: Image) -> tuple[_Array, _Array, _Array]:
             seen = (values[chosen].mean() for values in (mean, variance, black, white))
             found.append((*seen, len(chosen)))
     bins = np.array(found, float).reshape(-1, 5)
-    for end in (3, 2):
-        whole = bins[:, end] <= CLIPPED
-        if whole.sum() > len(bins) / 4 and not (end == 2 and _of_photons(*bins.T)):
-            bins = bins[whole]
+    bins = _not_clipped(bins, 3)
+    if len(bins) and _black_is_no_photons(planes, bins):
+        bins[:, 2:4] = 0  # nothing to undo: what is clipped at white is not that of Gaussian noise, either
+    bins = _not_clipped(bins, 2)
+    means, variances, black, white, counts = bins.T
+    return means, variances / (_left_by_clipping(black) * _left_by_clipping(white)), counts
+
+
+def _not_clipped(bins: _Array, end: int) -> _Array:
+    """The bins of which next to nothing is clipped at this end, if those are a quarter of them; else all."""
+    whole = bins[:, end] <= CLIPPED
+    return bins[whole] if whole.sum() > len(bins) / 4 else bins
+
+
+def _black_is_no_photons(planes: Image, bins: _Array) -> bool:
+    """Whether black is not where values end, but where there is no photon.
+
+    Then the variance is a multiple of the mean, and there are few values between those of no photon and of one.
+    """
     means, variances, _, _, counts = bins.T
-    return means, variances, counts
+    gain, _ = _line(means, variances, counts, None, (0.0, 0.0))
+    fits = np.median(np.abs(variances - gain * means) - OUTLIER * gain * means) <= 0
+    between, one = (
+        int(((planes > (middle - 0.25) * gain) & (planes < (middle + 0.25) * gain)).sum()) for middle in (0.5, 1)
+    )
+    return bool(fits and between < VALLEY * one)
 
 
-def _of_photons(means: _Array, variances: _Array, black: _Array, white: _Array, counts: _Array) -> bool:
-    """Whether black is not where values end, but where there are no photons: the variance is a multiple of the mean."""
-    slope, _ = _line(means, variances, counts, None, (0.0, 0.0))
-    return bool(np.median(np.abs(variances - slope * means) - OUTLIER * slope * means) <= 0)
+def _left_by_clipping(share: _Array) -> _Array:
+    """What is left of the variance of Gaussian noise of which this share is clipped at one end."""
+    left = []
+    for part in share.clip(0, HIDDEN):
+        if part == 0:
+            left.append(1.0)
+            continue
+        at = _NORMAL.inv_cdf(1 - part)
+        mean, square = at * (1 - part) + _NORMAL.pdf(at), (at**2 + 1) * (1 - part) + at * _NORMAL.pdf(at)
+        left.append(square - mean**2)
+    return np.array(left)
 
 
 def _line(
