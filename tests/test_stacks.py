@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -377,10 +380,24 @@ def test_every_frame_of_an_animation(run, tmp_path, came, target) -> None:
             assert psnr(np.asarray(after.convert("RGB")), 255, clean) > psnr(frame, 255, clean) + 3
 
 
+def test_stacks_and_animations_through_pipes(tmp_path) -> None:
+    images = [PillowImage.fromarray(frame) for frame in frames()]
+    images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], lossless=True)
+    tifffile.imwrite(tmp_path / "a.tif", stack((2, 1), 255, (25,), "uint8")[:, 0], photometric="minisblack")
+    for name in ("a.webp", "a.tif"):
+        command = [sys.executable, "-m", "pixelrl", "denoise", "-", "-o", "-", "--sigma", "25"]
+        done = subprocess.run(command, input=(tmp_path / name).read_bytes(), capture_output=True, check=False)
+        assert done.returncode == 0
+        assert b"frames)" in done.stderr or b"(page 2)" in done.stderr
+        with PillowImage.open(io.BytesIO(done.stdout)) as after:
+            assert after.format == {"a.webp": "WEBP", "a.tif": "TIFF"}[name]
+            assert after.n_frames == {"a.webp": 3, "a.tif": 2}[name]
+
+
 def test_an_animation_is_never_cut_to_its_first_frame(run, tmp_path) -> None:
     images = [PillowImage.fromarray(frame) for frame in frames()]
     images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:])
-    for name, words in (("b.jpg", "give a name that ends in .webp or .png"), ("b.gif", "the suffix '.gif'")):
+    for name, words in (("b.jpg", "give a name that ends in .png or .webp"), ("b.gif", "the suffix '.gif'")):
         code, _, err = run(*GAUSSIAN, tmp_path / "a.gif", "-o", tmp_path / name)
         assert code == 2
         assert words in err

@@ -107,7 +107,8 @@ def denoise(
     """Remove noise from pictures.
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
-    standard input. Bit depth, alpha, ICC profile and EXIF data are kept.
+    standard input. Bit depth, alpha, ICC profile and EXIF data are kept. Of a stack or an animation, every picture is
+    worked on.
 
     With nothing else said, the noise that is seen in each picture decides what it is given to: denoise-photo where
     neighbours share the noise or its level depends on the brightness, as in photographs from cameras, and the policies

@@ -92,10 +92,7 @@ def _kind(job: Job, work: Work, stack: Stack) -> str | None:
     """The format of the result."""
     from pixelrl.pictures.files import format_by_suffix
 
-    if job.target != STANDARD:
-        return format_by_suffix(job.target)
-    own = format_by_suffix(job.source)
-    return work.kind or (own if own in stack.formats else stack.formats[-1])
+    return work.kind or stack.formats[0] if job.target == STANDARD else format_by_suffix(job.target)
 
 
 def work_on_stack(

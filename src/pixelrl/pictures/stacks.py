@@ -48,7 +48,8 @@ class Stack(AbstractContextManager["Stack"], ABC):
         words: what it is called, with its axes: "T 3, Z 5, C 2".
         shape: the length of each axis but those of a picture, by the axis' letter.
         channels: for each picture, the name of its channel; pictures of one channel share their noise.
-        formats: the formats, keys of `pixelrl.pictures.files.FORMATS`, in which all of it can be written.
+        formats: the formats, keys of `pixelrl.pictures.files.FORMATS`, in which all of it can be written; first that of
+            the file, or the one that comes nearest.
         notes: what of the file is not written again, a sentence each.
         described: whether the file says more of its pictures than a file of one picture can.
     """
@@ -173,6 +174,7 @@ class TiffStack(Stack):
 
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
         self._source = source
+        self._whole: bytes | None = None
         self._file = tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source)
         try:
             self._look(max_pixels)
@@ -209,6 +211,12 @@ class TiffStack(Stack):
         """Close the file."""
         self._file.close()
 
+    def _bytes(self) -> bytes:
+        """All of the file, for decoders that do not read pages one by one."""
+        if self._whole is None:
+            self._whole = _bytes(self._source)
+        return self._whole
+
     def picture(self, number: int) -> Picture:
         """See `Stack.picture`."""
         place = self._places[number]
@@ -228,7 +236,7 @@ class TiffStack(Stack):
     def _read(self, page: Any, place: _Place) -> Picture:
         tiff.check_page(page, self._file.filehandle.size)
         if place.part is None:
-            return tiff.read_page(page, lambda: _bytes(self._source), page.index)
+            return tiff.read_page(page, self._bytes, page.index)
         if not _is_several(page):  # all behind the only page
             count = int(np.prod(page.shape))
             array = np.empty(count, page.dtype.newbyteorder(self._file.byteorder))
@@ -413,7 +421,7 @@ class Animation(Stack):
         self.shape = {"frame": int(getattr(image, "n_frames", 1))}
         self.words = f"{self.shape['frame']} frames"
         self.channels = ("",) * self.shape["frame"]
-        self.formats = ("webp", "png")
+        self.formats = ("webp", "png") if image.format == "WEBP" else ("png", "webp")
         self._lossy = image.format == "WEBP" and is_lossy_webp(_bytes(source))
         self._loops = image.info.get("loop")
         if image.format == "GIF":  # which counts how often it is played again
