@@ -61,6 +61,17 @@ def test_the_readme_and_the_table_say_the_same() -> None:
     assert f"**{mean:.2f}**" in line
 
 
+def test_every_crop_is_shown_and_said(benchmarks: Callable[[str], ModuleType]) -> None:
+    page = (DOCS / "before-after.md").read_text(encoding="utf-8")
+    crops = benchmarks("before_after").CROPS
+    assert len(crops) == 12
+    assert {path.stem for path in (DOCS / "before-after").iterdir()} == set(crops)
+    for name in crops:
+        assert f"(before-after/{name}.jpg)" in page.split(f"<!-- {name} -->")[1].split(f"<!-- end of {name} -->")[0]
+        words = page.split(f"<!-- end of {name} -->")[1].split("\n**")[0].split("\n##")[0].strip()
+        assert len(words) > 20, f"nothing is said of {name}"
+
+
 def test_pairs_and_their_scores(benchmarks: Callable[[str], ModuleType], pair: Path) -> None:
     real = benchmarks("real")
     assert not real.SETS["w2s-choices"].pairs(pair)
