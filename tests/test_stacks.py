@@ -180,6 +180,23 @@ def test_pages_in_colour(run, tmp_path, planar) -> None:
         assert psnr(page, 255, COLOURS) > psnr(old, 255, COLOURS) + 4
 
 
+def test_pages_with_alpha_keep_it_and_what_nobody_sees_does_not_count(run, tmp_path) -> None:
+    noise = np.random.default_rng(0).normal(0, 10 / 255, (2, *COLOURS.shape))
+    came = np.rint(np.clip(COLOURS + noise, 0, 1) * 255).astype(np.uint8)
+    alpha = np.full(came.shape[:3], 255, np.uint8)
+    alpha[:, :, :30] = 0
+    came[:, :, :30] = np.random.default_rng(1).integers(0, 256, came[:, :, :30].shape)
+    both = np.concatenate([came, alpha[..., None]], -1)
+    tifffile.imwrite(tmp_path / "a.tif", both, photometric="rgb", extrasamples=["unassalpha"])
+    code, out, _ = run(*GAUSSIAN, tmp_path / "a.tif", "-o", tmp_path / "b.tif", "--json")
+    assert code == 0
+    assert json.loads(out)["sigma"] == pytest.approx(10, rel=0.4)
+    after = tifffile.imread(tmp_path / "b.tif")
+    assert np.array_equal(after[..., 3], alpha)
+    for new, old in zip(after[:, :, 30:, :3], came[:, :, 30:], strict=True):
+        assert psnr(new, 255, COLOURS[:, 30:]) > psnr(old, 255, COLOURS[:, 30:]) + 1
+
+
 def test_channels_within_a_page_are_channels(run, tmp_path) -> None:
     came = stack((2,), 255, (15, 40), "uint8")
     tifffile.imwrite(

@@ -182,11 +182,20 @@ def _channels(job: Job, stack: Stack, work: Work, settings: Settings) -> dict[st
     for name in dict.fromkeys(stack.channels):
         numbers = np.flatnonzero([channel == name for channel in stack.channels])
         sample = numbers[np.linspace(0, len(numbers) - 1, min(SAMPLE, len(numbers))).round().astype(int)]
-        pictures = [_picture(job, stack, int(number)).pixels for number in sample]
-        planes = [np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None] for pixels in pictures]
+        pictures = [_picture(job, stack, int(number)) for number in sample]
+        colours = [picture.pixels for picture in pictures]
+        planes = [np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None] for pixels in colours]
         scale = scale_of((plane for group in planes for plane in group), work.white)
-        known[name] = _channel(job, stack, work, settings, pictures, scale)
+        telling = [picture for picture in pictures if picture.pixels.min() < picture.pixels.max()] or pictures[:1]
+        known[name] = _channel(job, stack, work, settings, [_whole(picture) for picture in telling], scale)
     return known
+
+
+def _whole(picture: Picture) -> Pixels:
+    """Colours and alpha, for noise that nobody sees does not count."""
+    from pixelrl.pictures.channels import join_alpha
+
+    return picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
 
 
 def _channel(
@@ -205,7 +214,7 @@ def _channel(
         policy, tell, peak = choose_by_peak(pictures[0], scale, median(peaks))
         agent = settings.agent(policy, work.device)
     else:
-        agent = settings.agent_for(pictures[0].shape[2] if pictures[0].ndim == 3 else 1, work.device)
+        agent = settings.agent_for(3 if pictures[0].ndim == 3 and pictures[0].shape[2] > 2 else 1, work.device)
         if agent.takes_mask:
             held = f"{job.name} holds {len(stack)} pictures"
             raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
@@ -225,8 +234,7 @@ def _by_noise(
     """Who works on these pictures by the noise that most of them show, what the policy is told, and what was seen."""
     from pixelrl.auto import choose
 
-    telling = [pixels for pixels in pictures if pixels.min() < pixels.max()] or list(pictures[:1])
-    choices = [choose(pixels, scale) for pixels in telling]
+    choices = [choose(pixels, scale) for pixels in pictures]
     choices = [choice for choice in choices if any(choice.told.values())] or choices  # clean ones say nothing
     policy = mode(choice.policy for choice in choices)
     chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
@@ -247,6 +255,7 @@ def _results(
 ) -> Iterator[Picture]:
     """One result after the other; ``notes`` collects what is to be said of their pictures."""
     from pixelrl.edits import laid
+    from pixelrl.pictures.channels import split_alpha
     from pixelrl.pictures.display import orientation_of
     from pixelrl.pictures.scale import Scale
     from pixelrl.threads import threads, worthwhile_threads
@@ -265,12 +274,13 @@ def _results(
         with threads(work.threads or worthwhile_threads(height * width)):
             if work.ensemble:
                 image, _ = one.agent.ensemble(
-                    picture.pixels, steps=work.steps, condition=one.tell, progress=tell, white=scale
+                    _whole(picture), steps=work.steps, condition=one.tell, progress=tell, white=scale
                 )
             else:
                 own = laid(edits, (height, width), orientation_of(picture.exif))
                 result = one.agent(
-                    picture.pixels, steps=work.steps, edits=own, condition=one.tell, progress=tell, white=scale
+                    _whole(picture), steps=work.steps, edits=own, condition=one.tell, progress=tell, white=scale
                 )
                 image = result.image
+        image = image if picture.alpha is None else split_alpha(image)[0]
         yield picture.with_pixels(image).with_dtype(depth, scale)
