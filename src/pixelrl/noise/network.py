@@ -29,7 +29,7 @@ WINDOW = 5.0
 BLOCK, SCALES = 8, 4
 """Side in pixels of the blocks that have an answer each, and the number of scales, each half as fine as the last."""
 UNSEEN, SHARED, SEEN = 2.0, (0.15, 0.35), (0.6, 1.2)
-"""Grey levels of noise that the network does not see in photographs, and from which correlation and level on it is added.
+"""Grey levels of noise that is not seen in photographs, and the correlation and the level from which on it is added.
 
 Real cameras' noise is coarser than the synthetic noise that the network has learned, and part of it looks like texture:
 in photographs whose noise is known (PolyU) it sees 0.63 of the level at the median, less where the noise is weak.
