@@ -20,6 +20,8 @@ from pixelrl.types import Image
 
 MANY_PHOTONS = 300.0
 """The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``."""
+MUCH = 40.0
+"""Grey levels of white noise from which on 8 bits clip so much that the policy that has seen it is ahead, in colour."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,12 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *,
     if not noise.white or noise.signal_dependent or max(levels) > UNEVEN * min(levels):
         words = "noise as cameras and their files make it"
         return Choice("denoise-photo", NoiseMap().estimate(image), noise, words)
-    return Choice(gaussian, {"sigma": estimate_sigma(image)}, noise, "white noise of one level")
+    sigma = estimate_sigma(image)
+    if stored and sigma > MUCH and image.shape[1] == 3:
+        return Choice(
+            "denoise-photo", NoiseMap().estimate(image) | {"sigma": sigma}, noise, "much white noise, clipped"
+        )
+    return Choice(gaussian, {"sigma": sigma}, noise, "white noise of one level")
 
 
 def choose_by_peak(

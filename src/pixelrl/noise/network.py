@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pixelrl.imaging.noise import channel_sigmas
 from pixelrl.types import Image
 
 WEIGHTS = Path(__file__).parent / "network.safetensors"
@@ -33,6 +34,11 @@ UNSEEN, SHARED, SEEN = 2.0, (0.15, 0.35), (0.6, 1.2)
 
 Real cameras' noise is coarser than the synthetic noise that the network has learned, and part of it looks like texture:
 in photographs whose noise is known (PolyU) it sees 0.63 of the level at the median, less where the noise is weak.
+"""
+FINE, COARSE = (3.0, 12.0), (0.2, 0.4)
+"""How many times the level of the finest details noise has at most, at two correlations of neighbours.
+
+Fine textures of clean pictures, which the network may take for noise, have more.
 """
 _QUANTILES = (0.05, 0.2, 0.5)
 """Of the blocks of the whole picture, in each kind of detail."""
@@ -147,6 +153,11 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
     overall = variance.mean((1, 2, 3)).sqrt()
     unseen = _rise(shared, *SHARED) * _rise(255 * overall, *SEEN) * (UNSEEN / 255) ** 2
     variance = variance + unseen[:, None, None, None]
+    # What hardly shows in the finest details is texture, unless neighbours share it: then it cannot be told from that.
+    finest = channel_sigmas(image).square().mean(1).sqrt().to(variance)
+    most = finest * (FINE[0] + (FINE[1] - FINE[0]) * _rise(shared, *COARSE)) + 1
+    excess = torch.where(shared < COARSE[1], 255 * variance.mean((1, 2, 3)).sqrt() / most, 1.0).clamp_min(1)
+    variance = variance / excess.square()[:, None, None, None]
     fine = F.interpolate(variance, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
     return _blurred(fine, WINDOW).clamp_min(0).sqrt(), shared
 
