@@ -281,7 +281,7 @@ def test_standard_streams_where_they_make_no_sense(
         (("-", folder / "a.png", "-o", tmp_path / "out"), "give it alone"),
         ((folder, "-o", "-"), "standard output holds one picture"),
         ((folder / "a.png", "-o", "-", "--json"), "--json"),
-        ((folder / "a.png", "-o", "x.png", "--condition", "gain=2.5"), "--condition gain=2.5 cannot be used: policy"),
+        ((folder / "a.png", "-o", "x.png", "--condition", "bias=2.5"), "--condition bias=2.5 cannot be used: policy"),
         ((folder / "a.png", "-o", "x.png", "--trace", "-"), "--trace -: this cannot be written to standard output"),
         ((folder / "a.png", "-o", "x.png", "--edits", "-"), "--edits -: this is not read from standard input"),
     ]:

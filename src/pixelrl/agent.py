@@ -330,6 +330,8 @@ class Agent:
         """What is to be said of numbers beyond the training, each with whether the noise is so weak that it is left."""
         found = []
         for quantity in self.conditioning.quantities:
+            if quantity.default is not None:  # no level of noise, but what a person wants
+                continue
             limits, value = self.card.trained(quantity.name), values[quantity.name]
             if limits is None or limits[0] <= value <= limits[1] or value == 0:
                 continue
