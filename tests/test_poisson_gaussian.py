@@ -312,7 +312,8 @@ def test_told_nothing_the_command_sees_photons(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--gain", "40"), ("--noise", "poisson"), ("--noise", "poisson-gaussian")])
 def test_stacks_have_their_noise_in_common(tmp_path: Path, options: tuple[str, ...]) -> None:
-    planes = [noisy(scene(96), 40 / 4095, seed=seed)[0, 0].clamp(0, 1) for seed in range(3)]
+    clean = 0.7 * scene(96)
+    planes = [noisy(clean, 40 / 4095, seed=seed)[0, 0].clamp(0, 1) for seed in range(3)]
     counts = (4095 * torch.stack(planes)).round().numpy().astype(np.uint16)
     source, target = tmp_path / "in.tif", tmp_path / "out.tif"
     tifffile.imwrite(source, counts, photometric="minisblack")
@@ -324,13 +325,14 @@ def test_stacks_have_their_noise_in_common(tmp_path: Path, options: tuple[str, .
     else:
         assert (report["policy"], report["gain"]) == (NAME, pytest.approx(40, rel=0.2))
     after = torch.from_numpy(tifffile.imread(target).astype(np.float32) / 4095)[:, None]
-    assert psnr(after, scene(96).expand(3, -1, -1, -1)).min() > psnr(planes[0][None, None], scene(96)).item() + 6
+    assert psnr(after, clean.expand(3, -1, -1, -1)).min() > psnr(planes[0][None, None], clean).item() + 6
 
 
 def test_the_command_takes_the_policy_for_the_peak(tmp_path: Path) -> None:
-    clean = scene(128)
-    for peak, policy in ((30, "poisson-gray"), (3000, NAME)):
+    for peak, bright, policy in ((60, 0.5, "poisson-gray"), (3000, 1, NAME), (30, 1, NAME)):
+        clean = bright * scene(128)
         image = as_file(noisy(clean, 1 / peak))
+        assert ((image == 255).mean() > 0.01) == (peak == 30)  # clipped
         for options in ((), ("--peak", str(peak))):
             result, report = denoised(tmp_path, image, "--noise", "poisson", *options)
             assert report["policy"] == policy

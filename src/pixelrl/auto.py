@@ -18,8 +18,9 @@ from pixelrl.pictures.scale import Scale
 from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.types import Image
 
-MANY_PHOTONS = 300.0
-"""The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``."""
+MANY_PHOTONS, CLIPPED = 300.0, 0.01
+"""The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``; and
+the share of values that a file has clipped at white, which its inverse heeds, from which on it is so at every peak."""
 MUCH = 40.0
 """Grey levels of white noise from which on 8 bits clip so much that the policy that has seen it is ahead, in colour."""
 
@@ -97,7 +98,9 @@ def choose_by_peak(
         InputError: not an image, or with values that are not finite.
     """
     unpacked = unpack(image, scale)
-    peak = estimate_peak(covered(unpacked.tensor, unpacked.opacity)[:1]) if peak is None else peak
-    if peak < MANY_PHOTONS:
+    seen = covered(unpacked.tensor, unpacked.opacity)[:1]
+    peak = estimate_peak(seen) if peak is None else peak
+    clipped = bool(seen.max() == 1) and (seen == 1).float().mean().item() > CLIPPED
+    if peak < MANY_PHOTONS and not clipped:
         return "poisson-gray", {"peak": peak}, peak
     return "poisson-gaussian-gray", {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}, peak

@@ -41,7 +41,7 @@ OUTLIER = 0.1
 LARGEST_SIGMA = 20 / 255
 """The level that the noise is given in values of 0 to 1; less where the picture needs more room. What it is hardly
 matters, so long as all values lie within 0 and 1, where policies were trained."""
-NEGLIGIBLE = 0.4 / 255
+NEGLIGIBLE = 0.8 / 255
 """The level, of the range of stabilised values, below which there is nothing to remove."""
 DEPENDENT = 1.3
 """How many times the level in the dark the level in the bright parts must be for noise to count as that of photons."""

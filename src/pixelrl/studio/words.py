@@ -16,6 +16,9 @@ _WORDS = {
     "denoise-photo": Words("Clean a photograph", "Removes the noise that cameras and their files leave."),
     "denoise": Words("Remove noise", "Smooths the grain of high sensitivities; edges and detail stay."),
     "poisson": Words("Remove noise of low light", "Smooths grain that is stronger where the picture is brighter."),
+    "poisson-gaussian": Words(
+        "Remove noise of sensors", "For microscopes and raw data: smooths the noise of photons and of reading them out."
+    ),
     "saltpepper": Words(
         "Remove specks", "Fills black and white specks, as of defective pixels, from what surrounds them."
     ),
