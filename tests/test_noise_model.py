@@ -139,6 +139,16 @@ def test_the_noise_of_what_people_hold(generator: torch.Generator) -> None:
         pixelrl.estimate_noise(array, white=-1)
 
 
+def test_noise_in_one_channel_is_seen_there(generator: torch.Generator) -> None:
+    noisy = white_noise(2, generator)
+    noisy[:, 2] = white_noise(30, generator)[:, 2]
+    levels = [channel.rms for channel in pixelrl.estimate_noise(noisy).channels]
+    assert levels == pytest.approx([2, 2, 30], rel=0.3)
+    choice = choose_for(noisy, stored=True)
+    assert choice.policy == "denoise-color"  # told the root mean square it does better than one that is told a map
+    assert choice.told["sigma"] == pytest.approx(30 / 3**0.5, rel=0.1)
+
+
 def test_noise_that_is_transparent_does_not_count(generator: torch.Generator) -> None:
     noisy, wild = white_noise(10, generator), white_noise(60, generator)
     noisy[..., :128] = wild[..., :128]

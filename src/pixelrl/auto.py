@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelrl.imaging.noise import covered, estimate_sigma
 from pixelrl.noise.estimate import noise_of
-from pixelrl.noise.model import NEXT_TO_NONE, UNEVEN, NoiseModel
+from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel
 from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
@@ -72,8 +72,7 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *,
     photons = photon_noise(image) if image.shape[1] == 1 else None
     if photons is not None:
         return Choice("poisson-gaussian-gray", asdict(photons), noise, "noise of photons, white and by the brightness")
-    levels = [channel.rms for channel in noise.channels]
-    if not noise.white or noise.signal_dependent or max(levels) > UNEVEN * min(levels):
+    if not noise.white or noise.signal_dependent:
         words = "noise as cameras and their files make it"
         return Choice("denoise-photo", NoiseMap().estimate(image), noise, words)
     sigma = estimate_sigma(image)

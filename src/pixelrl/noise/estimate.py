@@ -8,12 +8,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.errors import InputError
-from pixelrl.imaging.noise import covered
-from pixelrl.noise.model import NoiseModel, fit
+from pixelrl.imaging.noise import channel_sigmas, covered
+from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
 from pixelrl.noise.network import noise_maps
 from pixelrl.pictures.arrays import AnyImage, unpack
 from pixelrl.pictures.scale import Scale, given_white
 from pixelrl.types import Image
+
+APART = 2.0
+"""The ratio of the levels of white noise in two channels from which on its finest details say how strong it is in each:
+the network hardly tells channels apart."""
 
 
 def estimate_noise(image: AnyImage, white: float | Literal["auto"] | Scale = "auto") -> NoiseModel:
@@ -35,5 +39,12 @@ def estimate_noise(image: AnyImage, white: float | Literal["auto"] | Scale = "au
 
 def noise_of(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None) -> NoiseModel:
     """The same of ``(1, c, h, w)``, c being 1 or 3; opacity is 0 to 1."""
-    sigma, correlation = noise_maps(covered(image, opacity))
-    return fit(image, sigma, correlation.item(), opacity)
+    image = covered(image, opacity)
+    sigma, correlation = noise_maps(image)
+    model = fit(image, sigma, correlation.item(), opacity)
+    if len(model.channels) == 1 or not model.white or model.rms < NEXT_TO_NONE:
+        return model
+    finest, seen = channel_sigmas(image)[0], sigma.new_tensor([channel.rms for channel in model.channels])
+    if finest.max() < APART * finest.clamp_min(NEXT_TO_NONE).min():
+        return model
+    return fit(image, sigma * (finest.to(seen) / seen.clamp_min(1e-3))[:, None, None], correlation.item(), opacity)
