@@ -330,12 +330,10 @@ class Agent:
         """What is to be said of numbers beyond the training, each with whether the noise is so weak that it is left."""
         found = []
         for quantity in self.conditioning.quantities:
-            if quantity.default is not None:  # no level of noise, but what a person wants
-                continue
-            limits, value = self.card.trained(quantity.name), values[quantity.name]
+            limits, value = self.card.trained(quantity.name) if quantity.noise else None, values[quantity.name]
             if limits is None or limits[0] <= value <= limits[1] or value == 0:
                 continue
-            weak = value > FAR * limits[1] if quantity.falling else value < limits[0] / FAR
+            weak = value > FAR * limits[1] if quantity.noise == "falls" else value < limits[0] / FAR
             number = f"{value:.4g}" if value < 1000 else f"{value:.0f}"
             words = f"{quantity.name} {number} is beyond the {limits[0]:g} to {limits[1]:g} of the training"
             found.append((f"{words}: so weak a noise is left as it is" if weak else words, weak))

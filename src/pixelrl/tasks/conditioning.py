@@ -57,7 +57,7 @@ class Quantity:
         slider: the smallest and the largest value and the step of a slider, within the limits.
         default: the value where nobody gives one; None if it is estimated from the picture.
         nonzero: whether 0 is no value, though it lies between the limits.
-        falling: whether a larger number means less noise.
+        noise: whether a level of noise "rises" or "falls" as the number does; None for what is no such level.
         of_values: whether it is a share of white that files and people count in the picture's own units: a "value" of
             the picture, a "difference" of two, or "" for neither.
     """
@@ -71,7 +71,7 @@ class Quantity:
     slider: tuple[float, float, float]
     default: float | None = None
     nonzero: bool = False
-    falling: bool = False
+    noise: Literal["rises", "falls"] | None = None
     of_values: Literal["", "value", "difference"] = ""
 
     def parse(self, value: object) -> float:
@@ -264,6 +264,7 @@ class Sigma(Conditioning):
             0.0,
             math.inf,
             (0.0, 60.0, 0.5),
+            noise="rises",
         ),
     )
 
@@ -294,7 +295,7 @@ class Peak(Conditioning):
             1e-3,
             math.inf,
             (1.0, 300.0, 1.0),
-            falling=True,
+            noise="falls",
         ),
     )
 
@@ -370,6 +371,7 @@ class NoiseMap(Conditioning):
             0.0,
             math.inf,
             (0.0, 60.0, 0.5),
+            noise="rises",
         ),
     )
     num_planes = 3
