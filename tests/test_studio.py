@@ -528,7 +528,7 @@ def test_a_whole_visit(address: str) -> None:
     assert tab.id == first
     assert len(tab.edits) == 1
     assert tab.send("/api/forget", id=first).status_code == 400  # it is open
-    job = tab.post("/api/run", policy="denoise-color", level="auto")["job"]
+    job = tab.post("/api/run", policy="enhance-local-xpro", level="auto")["job"]
     while (state := tab.state(job))["outcome"] is None:
         time.sleep(0.05)
     assert "3 channels" in state["outcome"]["error"]
