@@ -311,7 +311,8 @@ class Agent:
         seen = to_space(image, self.card.space)
         values = self.conditioning.values(seen, given)
         region = self._region(seen, mask)
-        space = self.conditioning.space(image, values[0]) or self.card.space
+        alike = all(one == values[0] for one in values)  # a batch has one space
+        space = (self.conditioning.space(image, values[0]) if alike else None) or self.card.space
         return values, region, self.conditioning.condition(seen, values, region), space
 
     def works_in(self, space: str) -> bool:

@@ -21,8 +21,6 @@ from pixelrl.types import Image
 MANY_PHOTONS, CLIPPED = 300.0, 0.01
 """The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``; and
 the share of values that a file has clipped at white, which its inverse heeds, from which on it is so at every peak."""
-MUCH = 40.0
-"""Grey levels of white noise from which on 8 bits clip so much that the policy that has seen it is ahead, in colour."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +74,6 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *,
         words = "noise as cameras and their files make it"
         return Choice("denoise-photo", NoiseMap().estimate(image), noise, words)
     sigma = estimate_sigma(image)
-    if stored and sigma > MUCH and image.shape[1] == 3:
-        return Choice(
-            "denoise-photo", NoiseMap().estimate(image) | {"sigma": sigma}, noise, "much white noise, clipped"
-        )
     return Choice(gaussian, {"sigma": sigma}, noise, "white noise of one level")
 
 

@@ -94,6 +94,17 @@ class PoissonGaussian:
         return Anscombe(gain, self.read, self.offset, low, max(high, low + 1 / LARGEST_SIGMA), black, white)
 
 
+def clipped_space(sigma: float) -> Anscombe:
+    """The values of an image whose white noise of this level was clipped at 0 and 1.
+
+    They are the image's own but for a thousandth; what counts is their way back, which gives the mean that the values
+    had before they were clipped.
+    """
+    gain = _SHORTEST_GAIN * sigma
+    low, high = stabilized(gain, sigma, 0.0, torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
+    return Anscombe(gain, sigma, 0.0, low, high, 0.0, 1.0)
+
+
 def estimate_poisson_gaussian(
     image: Image, gain: float | None = None, read: float | None = None, offset: float | None = None
 ) -> PoissonGaussian:

@@ -30,6 +30,7 @@ from pixelrl.noise.network import noise_maps
 from pixelrl.noise.poisson_gaussian import (
     MOST_PHOTONS,
     PoissonGaussian,
+    clipped_space,
     estimate_peak,
     estimate_poisson_gaussian,
 )
@@ -252,9 +253,14 @@ class Nothing(Conditioning):
 
 @final
 class Sigma(Conditioning):
-    """The level of Gaussian noise."""
+    """The level of Gaussian noise.
+
+    Where a file has clipped noise at black and white, the agents work on values whose way back undoes what that does to
+    the mean (Foi, "Clipped noisy images", 2009): dark places would stay too bright.
+    """
 
     name = "sigma"
+    space_kind = ANSCOMBE
     quantities = (
         Quantity(
             "sigma",
@@ -269,8 +275,18 @@ class Sigma(Conditioning):
     )
 
     def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
-        """Sigma as a share of the range of values."""
+        """Sigma as a share of the range of values, which is that of the image in all of its spaces."""
         return constant(image, [values["sigma"] / 255])
+
+    def space(self, image: Image, values: Mapping[str, float]) -> str | None:
+        """That for clipped noise, where the image has such; None elsewhere."""
+        sigma = values["sigma"]
+        clipped = ((image == 0) | (image == 1)).float().mean().item() > CLIPPED
+        if not (sigma and clipped) or image.amin() < 0 or image.amax() > 1:
+            return None
+        if estimate_sigma(image) < SEEN * sigma:  # of noise that is not there, nothing was clipped
+            return None
+        return str(clipped_space(sigma / 255))
 
     def idle(self, values: Mapping[str, float]) -> bool:
         """Without noise."""
@@ -279,6 +295,11 @@ class Sigma(Conditioning):
     def estimate(self, image: Image) -> dict[str, float]:
         """By `pixelrl.imaging.noise.estimate_sigma`."""
         return {"sigma": estimate_sigma(image)}
+
+
+CLIPPED, SEEN = 0.005, 0.6
+"""The share of values that are quite black or white from which on noise counts as clipped, and the share of the told
+level that must be seen."""
 
 
 @final
