@@ -189,11 +189,11 @@ def render(results: Results) -> str:
     """The tables, from what was measured and the published rows alone."""
     parts = []
     for color, what in ((True, "Photographs, colour"), (False, "Widefield fluorescence, grey")):
-        keys = [key for key, each in SETS.items() if each.color is color and key in results]
+        keys = [key for key, each in SETS.items() if each.color is color and NOISY in results.get(key, {})]
         if keys:
             heads = [f"{SETS[key].title} ({len(results[key][NOISY]['values'])})" for key in keys]
             parts += [f"### {what}", table(["", *heads], _rows(results, keys, color)), _tried(results, keys)]
-    if "cc15" in results:
+    if NOISY in results.get("cc15", {}):
         parts += ["### Every picture of CC15", _each(results, "cc15")]
     return "\n\n".join(parts)
 
@@ -251,9 +251,21 @@ def _tried(results: Results, keys: list[str]) -> str:
         tried = [f"{family} {', '.join(f'{x:g}' for x in each)}" for family, each in found.items() if each]
         if tried:
             lines.append(f"- {SETS[key].title}, levels that were tried: {'; '.join(tried)}.")
+        lines += [_part(results, key, name) for name in results[key] if whole(results, key, name) is None]
     makers = {(family_of(name), row["made_by"]) for key in keys for name, row in results[key].items() if name != NOISY}
     lines += [f"- {name}: {made_by}." for name, made_by in sorted(makers)]
     return "\n".join(lines)
+
+
+def _part(results: Results, key: str, name: str) -> str:
+    """What can be said of a row that lacks pictures: its mean beside those of others on the same pictures."""
+    some = column(results[key][name], "psnr")
+    others = [
+        f"{other} {fmean(column(results[key][other], 'psnr')[p] for p in some):.2f}"
+        for other in (NOISY, AUTOMATIC)
+        if whole(results, key, other) is not None
+    ]
+    return f"- {SETS[key].title}, {name} on {len(some)} of them alone: {fmean(some.values()):.2f}; {', '.join(others)}."
 
 
 def family_of(name: str) -> str:

@@ -131,6 +131,7 @@ def test_means_of_parts_and_bounds(benchmarks: Callable[[str], ModuleType]) -> N
     assert "| denoise-color, the best sigma for all (bound) | 30.00 (15) |" in text
     assert "| denoise-color, the best sigma for each picture (bound) | 32.00 |" in text
     assert "CBM3D, the best" not in text  # it was not measured on the whole set
+    assert "CC15, CBM3D, 15 on 1 of them alone: 40.00; the noisy picture 20.00." in text
     assert "| *published: MCWNNM (its authors' files)* | *36.88* |" in text
 
 
