@@ -23,16 +23,22 @@ def mix(old: str, new: str, share: float, target: Path) -> None:
 
     Raises:
         UsageError: no such policies, or not two of one kind with the same operations.
+
+    NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`).
     """
     (one, card), (other, newer) = (load_policy(find_policy(name)) for name in (old, new))
-    if (card.kind, card.arguments, card.action_names) != (newer.kind, newer.arguments, newer.action_names):
+    planes = {"condition_planes": newer.arguments.get("condition_planes", 1)}
+    if (card.kind, card.arguments | planes, card.action_names) != (
+        newer.kind,
+        newer.arguments | planes,
+        newer.action_names,
+    ):
         raise UsageError(f"{old} and {new} are not of one kind with the same operations; their weights cannot be mixed")
     weights = one.state_dict()
-    for name, theirs in other.state_dict().items():
-        weights[name] = weights[name].lerp(theirs, share)
-    one.load_state_dict(weights)
+    mixture = {name: other.adapted(name, weights[name]).lerp(mine, share) for name, mine in other.state_dict().items()}
+    other.load_state_dict(mixture)
     kept = {key: newer.training[key] for key in ("recipe", "iterations", "minutes") if key in newer.training}
-    save_policy(target, one, replace(newer, training={**kept, "mixed": {"with": card.name, "share": share}}))
+    save_policy(target, other, replace(newer, training={**kept, "mixed": {"with": card.name, "share": share}}))
 
 
 @click.command(help=__doc__)
