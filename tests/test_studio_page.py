@@ -239,7 +239,7 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
     page = start()
     opened(page, picture(tmp_path / "photo.png"))
     tasks = page.locator("#policy option").all_inner_texts()
-    assert tasks[:2] == ["Remove noise", "Remove noise, each colour by itself"]
+    assert tasks[:3] == ["Clean a photograph", "Remove noise", "Remove noise, each colour by itself"]
     assert {"Remove text", "Remove specks", "Look: watercolour", "Draw the eye"} < set(tasks)
     policies = call(base.partition("/?")[0], "GET", "/api/policies").json()
     assert all(policy["about"].endswith(".") for policy in policies)
@@ -261,7 +261,13 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
     Image.open(tmp_path / "photo.png").convert("L").save(grey)
     opened(page, grey)
     tasks = page.locator("#policy option:not([disabled])").all_inner_texts()
-    assert tasks == ["Remove noise", "Remove noise of low light", "Remove specks", "Remove text"]
+    assert tasks == [
+        "Remove noise",
+        "Remove noise of low light",
+        "Remove noise of sensors",
+        "Remove specks",
+        "Remove text",
+    ]
 
 
 def test_a_level_belongs_to_its_task(start: Start, tmp_path: Path) -> None:
