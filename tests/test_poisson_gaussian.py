@@ -226,9 +226,10 @@ def test_files_keep_units_and_traces_everything(tmp_path: Path) -> None:
     # Asked again, the policy chooses as it did.
     for t, answer in enumerate(asked_again(trace, agent, lambda logits: logits.argmax(1))):
         assert np.array_equal(answer[0].numpy(), trace.actions[t])
-    # The network was given with its own conditioning, and refuses such traces.
-    with pytest.raises(UsageError, match="works on other values"):
-        next(asked_again(trace, pixelrl.load("denoise-gray"), lambda logits: logits))
+    # Other policies of the same operations refuse such traces.
+    for other, fault in (("poisson-gray", "works on other values"), ("denoise-gray", "does not say which sigma")):
+        with pytest.raises(UsageError, match=fault):
+            next(asked_again(trace, pixelrl.load(other), lambda logits: logits))
     save_trace(tmp_path / "bad.npz", replace(trace, space="anscombe(gain=0)"))
     with pytest.raises(UsageError, match="damaged"):
         load_trace(tmp_path / "bad.npz")
