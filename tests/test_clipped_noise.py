@@ -32,7 +32,7 @@ def test_the_way_back_is_unbiased(sigma: float, mean: float) -> None:
     assert back == pytest.approx(mean, abs=0.5 / 255)
 
 
-@pytest.mark.parametrize("policy", ["denoise-gray", "denoise-color"])
+@pytest.mark.parametrize("policy", ["denoise-gray", "denoise-color", "denoise-photo"])
 @pytest.mark.parametrize("mean", [0.03, 0.97])
 def test_dark_and_bright_pictures_keep_their_mean(policy: str, mean: float) -> None:
     channels = 1 if policy == "denoise-gray" else 3

@@ -374,6 +374,7 @@ class NoiseMap(Conditioning):
     """
 
     name = "noise-map"
+    space_kind = ANSCOMBE
     quantities = (
         Quantity(
             "strength",
@@ -407,6 +408,11 @@ class NoiseMap(Conditioning):
         level = overall(image, levels)
         levels = levels.expand(-1, self.num_planes, -1, -1)
         return told * torch.where(level < LITTLE / 255, 1.0, levels / level.clamp_min(1e-6))
+
+    def space(self, image: Image, values: Mapping[str, float]) -> str | None:
+        """That of `Sigma` where the noise is white; what clipping does to noise that neighbours share is not known."""
+        white = bool(noise_maps(image)[1].amax() <= SHARED[0])
+        return Sigma().space(image, values) if white else None
 
     def idle(self, values: Mapping[str, float]) -> bool:
         """Without noise, or where none of it is to be removed."""
