@@ -144,7 +144,7 @@ def test_noise_in_one_channel_is_seen_there(generator: torch.Generator) -> None:
     noisy[:, 2] = white_noise(30, generator)[:, 2]
     levels = [channel.rms for channel in pixelrl.estimate_noise(noisy).channels]
     assert levels == pytest.approx([2, 2, 30], rel=0.3)
-    choice = choose_for(noisy, stored=True)
+    choice = choose_for(noisy)
     assert choice.policy == "denoise-color"  # told the root mean square it does better than one that is told a map
     assert choice.told["sigma"] == pytest.approx(30 / 3**0.5, rel=0.1)
 
@@ -177,7 +177,7 @@ def test_policies_are_told_of_what_is_seen(batch: bool, generator: torch.Generat
 def test_a_border_and_what_is_transparent_change_nothing_of_what_a_policy_is_told(generator: torch.Generator) -> None:
     noisy = torch.nn.functional.avg_pool2d(white_noise(60, generator), 3, 1)
     framed = torch.nn.functional.pad(noisy, (160, 160, 160, 160), value=1.0)
-    alone, inside = choose_for(noisy, stored=True), choose_for(framed, stored=True)
+    alone, inside = choose_for(noisy), choose_for(framed)
     assert alone.policy == inside.policy == "denoise-photo"
     assert inside.told["sigma"] == pytest.approx(alone.told["sigma"], rel=0.15)
     kind = NoiseMap()
@@ -187,7 +187,7 @@ def test_a_border_and_what_is_transparent_change_nothing_of_what_a_policy_is_tol
     assert kind.estimate(framed)["sigma"] == pytest.approx(inside.told["sigma"])
     wild = torch.where(framed == 1, torch.rand(framed.shape, generator=generator), framed)
     opacity = (framed != 1).any(1, keepdim=True).float()
-    assert choose_for(wild, stored=True, opacity=opacity).told["sigma"] == pytest.approx(alone.told["sigma"], rel=0.15)
+    assert choose_for(wild, opacity=opacity).told["sigma"] == pytest.approx(alone.told["sigma"], rel=0.15)
 
 
 def test_garbage_under_transparency_changes_nothing_of_a_picture(

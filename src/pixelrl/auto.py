@@ -51,12 +51,11 @@ def choose(image: Any, scale: Scale | float | None = None) -> Choice:
         InputError: not an image, or with values that are not finite.
     """
     unpacked = unpack(image, scale)
-    stored = unpacked.pixels is not None and unpacked.pixels.dtype.name == "uint8"
-    return choose_for(unpacked.tensor[:1], unpacked.opacity, stored=stored)
+    return choose_for(unpacked.tensor[:1], unpacked.opacity)
 
 
-def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None, *, stored: bool) -> Choice:
-    """The policy for ``(1, c, h, w)``; ``stored`` says that its values were clipped and rounded to 8 bits.
+def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None) -> Choice:
+    """The policy for ``(1, c, h, w)``.
 
     Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
     ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness, in a grey

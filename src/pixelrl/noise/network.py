@@ -151,18 +151,18 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
     if image.shape[1] == 1:
         variance = variance.mean(1, keepdim=True)
     overall = variance.mean((1, 2, 3)).sqrt()
-    unseen = _rise(shared, *SHARED) * _rise(255 * overall, *SEEN) * (UNSEEN / 255) ** 2
+    unseen = rise(shared, *SHARED) * rise(255 * overall, *SEEN) * (UNSEEN / 255) ** 2
     variance = variance + unseen[:, None, None, None]
     # What hardly shows in the finest details is texture, unless neighbours share it: then it cannot be told from that.
     finest = channel_sigmas(image).square().mean(1).sqrt().to(variance)
-    most = finest * (FINE[0] + (FINE[1] - FINE[0]) * _rise(shared, *COARSE)) + 1
+    most = finest * (FINE[0] + (FINE[1] - FINE[0]) * rise(shared, *COARSE)) + 1
     excess = torch.where(shared < COARSE[1], 255 * variance.mean((1, 2, 3)).sqrt() / most, 1.0).clamp_min(1)
     variance = variance / excess.square()[:, None, None, None]
     fine = F.interpolate(variance, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
     return _blurred(fine, WINDOW).clamp_min(0).sqrt(), shared
 
 
-def _rise(values: Tensor, low: float, high: float) -> Tensor:
+def rise(values: Tensor, low: float, high: float) -> Tensor:
     """From 0 below the one to 1 above the other, straight between."""
     return ((values - low) / (high - low)).clamp(0, 1)
 

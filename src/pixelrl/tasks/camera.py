@@ -13,15 +13,13 @@ from torch import Tensor
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
 from pixelrl.imaging.camera import LUMA, SHOT, Draw, blurred, jpeg, photographed, resized
-from pixelrl.noise.network import noise_maps
+from pixelrl.noise.network import WINDOW, noise_maps
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.types import Image
 
 Pixels = Float[Tensor, "3 h w"]
 
-WINDOW = 5.0
-"""Standard deviation in pixels of the Gaussian window over which the noise is measured that the policy is told."""
 NO_NOISE = 0.5 / 255
 """Root mean square below which a picture counts as clean."""
 

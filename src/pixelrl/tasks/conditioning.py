@@ -26,7 +26,7 @@ from pixelrl.imaging.anscombe import NAME as ANSCOMBE
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import object_planes, salient_object
 from pixelrl.noise.model import NEXT_TO_NONE, fit, overall
-from pixelrl.noise.network import noise_maps
+from pixelrl.noise.network import noise_maps, rise
 from pixelrl.noise.poisson_gaussian import (
     MOST_PHOTONS,
     PoissonGaussian,
@@ -171,14 +171,18 @@ class Conditioning(ABC):
         Raises:
             UsageError: a value that is not one.
         """
-        fixed = {
+        fixed = self._parsed(given)
+        if len(fixed) == len(self.quantities):
+            return [dict(fixed) for _ in image]
+        return [self.estimate(image[i : i + 1]) | fixed for i in range(len(image))]
+
+    def _parsed(self, given: Mapping[str, object]) -> dict[str, float]:
+        """What was given, but for what is to be estimated; raises UsageError for a value that is not one."""
+        return {
             quantity.name: quantity.parse(given[quantity.name])
             for quantity in self.quantities
             if not is_auto(given.get(quantity.name, "auto"))
         }
-        if len(fixed) == len(self.quantities):
-            return [dict(fixed) for _ in image]
-        return [self.estimate(image[i : i + 1]) | fixed for i in range(len(image))]
 
     def in_shares(self, numbers: Mapping[str, float], scale: Scale) -> dict[str, float]:
         """Numbers in a picture's own units as shares of its white, where they count its values; others as they are."""
@@ -402,7 +406,7 @@ class NoiseMap(Conditioning):
     def encode(self, image: Image, values: Values, mask: Bool[Tensor, "b 1 h w"] | None) -> Condition:
         """The levels as a share of the range of values, times the strength."""
         levels, correlation = noise_maps(image)
-        coarse = COARSER * ((correlation.double() - SHARED[0]) / (SHARED[1] - SHARED[0])).clamp(0, 1)
+        coarse = COARSER * rise(correlation.double(), *SHARED)
         sigma = values["sigma"] + coarse.to(values["sigma"]) * (values["sigma"] > 0)
         told = (sigma / 255 * values["strength"]).to(image)[:, None, None, None]
         level = overall(image, levels)
@@ -411,8 +415,10 @@ class NoiseMap(Conditioning):
 
     def space(self, image: Image, values: Mapping[str, float]) -> str | None:
         """That of `Sigma` where the noise is white; what clipping does to noise that neighbours share is not known."""
-        white = bool(noise_maps(image)[1].amax() <= SHARED[0])
-        return Sigma().space(image, values) if white else None
+        space = Sigma().space(image, values)
+        if space is None:  # most often so, and then the network need not look again
+            return None
+        return space if noise_maps(image)[1].amax() <= SHARED[0] else None
 
     def idle(self, values: Mapping[str, float]) -> bool:
         """Without noise, or where none of it is to be removed."""
@@ -485,11 +491,7 @@ class PhotonNoise(Conditioning):
 
     def values(self, image: Image, given: Mapping[str, object]) -> list[dict[str, float]]:
         """As told, and the rest by `pixelrl.noise.poisson_gaussian.estimate_poisson_gaussian`, for all images alike."""
-        fixed = {
-            quantity.name: quantity.parse(given[quantity.name])
-            for quantity in self.quantities
-            if not is_auto(given.get(quantity.name, "auto"))
-        }
+        fixed = self._parsed(given)
         if len(fixed) < len(self.quantities):
             fixed = asdict(estimate_poisson_gaussian(image, **fixed))
         return [dict(fixed) for _ in image]
