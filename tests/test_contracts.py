@@ -314,3 +314,21 @@ def test_a_policy_survives_its_file(kind: str, more: dict[str, object], randomis
 def test_a_policy_refuses_what_it_does_not_take(kind: str, arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=rf"policy '{kind}' cannot be built from"):
         small(kind, **arguments)
+
+
+@torch.no_grad()
+def test_a_policy_can_be_told_how_plain_its_maps_shall_be(policy: Policy) -> None:
+    """The maps follow if it is legible, and nothing changes if it is not."""
+    image, condition = pictures(3), condition_for(policy, SIDE, SIDE)
+    memory, degrees = policy.perceive(image, condition), torch.linspace(0, 1, BATCH)
+    each = policy.told(memory, degrees)
+    for i, degree in enumerate(degrees.tolist()):
+        assert torch.equal(policy.told(memory, degree)[i], each[i])
+    price = policy.price(degrees)
+    assert price.shape == degrees.shape
+    assert price[0] == 0
+    assert policy.legible == bool(price[1] > 0)
+    assert 0 <= policy.default_legibility <= policy.legible
+    assert policy.legible or each is memory
+    estimate, told = policy.estimate(memory, image), policy.estimate(each, image)
+    assert (estimate is None and told is None) or torch.equal(estimate, told)

@@ -323,3 +323,24 @@ def test_the_generator_decides() -> None:
 
     assert rewards(1) == rewards(1)
     assert rewards(1) != rewards(2)
+
+
+class Legible(Table):
+    """It keeps what it was told of legibility."""
+
+    legible = True
+
+    def told(self, memory: Tensor, legibility: float | Tensor) -> Tensor:
+        self.heard = legibility
+        return memory
+
+
+def test_every_image_of_a_batch_gets_a_legibility_of_its_own() -> None:
+    policy = Legible((0.0, 0.0, 0.0))
+    learner = Learner(policy.train(), Levels(1), settings())
+    list(learner.updates(ten(400, 1, 1, 1), torch.Generator().manual_seed(0)))
+    drawn = policy.heard
+    assert isinstance(drawn, Tensor)
+    assert drawn.shape == (400,)
+    assert (drawn.min(), drawn.max()) == (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.05)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.policies import Lookahead
+from pixelrl.policies.wrapped import Still
 from pixelrl.rollout import Actor, Decision, Trajectory, episode, greedy, rollout
 from pixelrl.training.sampling import sampler
 from pixelrl.types import Image, Outcomes
@@ -165,3 +166,21 @@ def test_progress_tells_every_tile_and_step(policy: Lookahead, tile: int | None)
 
     with pytest.raises(KeyboardInterrupt):
         rollout(policy, ActionSet(PAPER_NINE), image, torch.zeros(1, 1, 1, 1), 3, tile, progress=stop)
+
+
+class Told(Still):
+    """It keeps what it was told of legibility."""
+
+    legible, default_legibility, condition_planes = True, 0.5, 1
+
+    def told(self, memory: Tensor, legibility: float | Tensor) -> Tensor:
+        self.heard = legibility
+        return memory
+
+
+@pytest.mark.parametrize(("given", "heard"), [(None, 0.5), (0.0, 0.0), (0.75, 0.75)])
+@pytest.mark.parametrize("tile", [None, 16])
+def test_a_legible_policy_is_told(given: float | None, heard: float, tile: int | None) -> None:
+    policy = Told(3, action=1, num_agents=1).eval()
+    rollout(policy, STEPS, noise(1, 1, 20, 20), torch.zeros(1, 1, 1, 1), 1, tile, legibility=given)
+    assert policy.heard == heard

@@ -192,6 +192,7 @@ def rollout(
     edits: Sequence[Edit] = (),
     watch: Watch | None = None,
     progress: Progress | None = None,
+    legibility: float | None = None,
 ) -> tuple[Trajectory, Image]:
     """Run a policy greedily on an image and return the trajectory and the final image.
 
@@ -206,6 +207,8 @@ def rollout(
         edits: a person's edits, *live*: the policy sees what comes of them, and reacts.
         watch: called at every step.
         progress: called with the share that is done.
+        legibility: what a legible policy is told, from 0 (the best quality) to 1 (the plainest maps); None for its
+            default. Other policies take no notice.
 
     Raises:
         UsageError: an edit that does not fit.
@@ -219,6 +222,7 @@ def rollout(
         count()
     else:
         memory = tiled_perceive(policy, image, condition, tile, count)
+    memory = policy.told(memory, policy.default_legibility if legibility is None else legibility)
     actor = Actor(policy, editor.alternatives if edits else greedy, memory, tile, count)
 
     def act(t: int, image: Image, outcomes: Outcomes) -> Decision:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -45,6 +46,10 @@ class Policy(nn.Module, ABC):
     """How many planes of a condition the network takes, if any (`pixelrl.tasks.Conditioning.num_planes`)."""
     num_agents: int = 1
     """g, the agents per pixel: 1, or as many as the image has channels."""
+    legible: bool = False
+    """Whether the policy can be told how plain its maps of actions shall be (`told`)."""
+    default_legibility: float = 0.0
+    """What a legible policy is told when nobody says: from 0, the best quality, to 1, the plainest maps."""
 
     @abstractmethod
     def perceive(self, image: Image, condition: Condition) -> Memory:
@@ -58,6 +63,25 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every action of every agent. ``outcomes`` are the images after each action."""
+
+    def told(self, memory: Memory, legibility: float | Float[Tensor, " b"]) -> Memory:
+        """The memory of step 0, in which the policy also remembers how plain its maps shall be.
+
+        A policy that is not `legible` returns the memory as it is.
+
+        Args:
+            memory: as `perceive` returned it.
+            legibility: from 0 (the best quality) to 1 (the plainest maps), for all images or for each.
+        """
+        return memory
+
+    def price(self, legibility: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """What it costs an agent in training if all its neighbours act otherwise, by what the policy was told.
+
+        A share of the neighbours costs that share of it. The unit is that of the task's reward times
+        `Episode.reward_scale`; at legibility 0 the price is 0. It is always 0 for a policy that is not `legible`.
+        """
+        return torch.zeros_like(legibility)
 
     def adapted(self, name: str, weight: Tensor) -> Tensor:
         """A weight of another policy of this kind, in this one's shape if it can be brought to it, to start from.

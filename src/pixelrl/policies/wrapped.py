@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import final
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.types import Condition, Image, Outcomes
@@ -24,6 +26,7 @@ class InGrey(Policy):
         self.stride, self.alignment, self.reach = policy.stride, policy.alignment, policy.reach
         self.takes_condition, self.condition_planes = policy.takes_condition, policy.condition_planes
         self.reward_kernel, self.num_agents = None, 1
+        self.legible, self.default_legibility = policy.legible, policy.default_legibility
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""
@@ -36,6 +39,14 @@ class InGrey(Policy):
         return PolicyOutput(
             logits.mean(2, keepdim=True), None if value is None else value.mean(1, keepdim=True), memory
         )
+
+    def told(self, memory: Memory, legibility: float | Float[Tensor, " b"]) -> Memory:
+        """What the policy remembers of it."""
+        return self.policy.told(memory, legibility)
+
+    def price(self, legibility: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """The policy's own price."""
+        return self.policy.price(legibility)
 
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The mean of the three channels' estimates."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
@@ -66,9 +67,13 @@ class Learner:
     def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
         """Play one episode with sampled actions, and yield a loss every ``t_max`` steps.
 
+        A legible policy is told another legibility for every image, drawn at random.
+
         The caller backpropagates each loss (and may change the weights) before asking for the next.
         """
         memory = self.policy.perceive(start.image, start.condition)
+        if self.policy.legible:
+            memory = self.policy.told(memory, self._draw(len(start.image), generator))
         actor = Actor(self.policy, sampler(generator, self.processes), memory)
         steps: list[Step] = []
         for t, step in enumerate(episode(start.image, self.actions, actor, self.task.num_steps)):
@@ -79,6 +84,12 @@ class Learner:
                 yield loss, logged
                 # The weights have changed: nothing of the graph before this point may be used again.
                 steps, actor.memory = [], actor.memory.detach()
+
+    def _draw(self, images: int, generator: torch.Generator) -> Float[Tensor, " b"]:
+        """A legibility for every image, evenly distributed from 0 to 1."""
+        # As in `sampler`, every process draws for the whole batch.
+        whole = torch.rand(self.processes.world * images, generator=generator, device=generator.device)
+        return self.processes.mine(whole)
 
     def _bootstrap(self, last: Step, actor: Actor) -> AgentMap:
         """V of the state after the last step, a constant."""
