@@ -14,8 +14,10 @@ import pixelrl
 from pixelrl.actions import PAPER_NINE
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
+from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
 from pixelrl.evaluate import evaluate
+from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import MODELS
 from pixelrl.importers import import_chainer
@@ -87,6 +89,20 @@ def test_batches_of_tensors(agent: Agent, generator: torch.Generator) -> None:
     assert torch.equal(one.image, result.image[1:, 2:])
     with pytest.raises(ValueError, match="one image"):
         result.trace()
+
+
+def test_a_result_says_how_plain_its_maps_are(agent: Agent) -> None:
+    """Of every image; one operation everywhere, by a person's edits, needs no bits."""
+    result = agent(np.random.default_rng(1).random((2, 1, 20, 24), np.float32), sigma=25)
+    maps = result.trajectory.actions
+    assert result.bits_per_pixel == tuple(bits_per_pixel(maps).tolist())
+    assert len(result.bits_per_pixel) == 2
+    assert min(result.bits_per_pixel) > 0
+    assert result.agreement == tuple(tuple(image) for image in agreement(maps).T.tolist())
+    assert [len(image) for image in result.agreement] == [len(maps)] * 2
+    plain = result.edited(Edit(force="do nothing"))
+    assert plain.bits_per_pixel == (0, 0)
+    assert plain.agreement == ((1,) * len(maps),) * 2
 
 
 def test_floats_are_not_clipped_and_integers_are(agent: Agent) -> None:

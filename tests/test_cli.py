@@ -301,6 +301,14 @@ def test_train_stop_resume_and_use(run: Run, photos: Path, tmp_path: Path) -> No
     assert f"{content['mean']['psnr']:.3f}" in out
     mean = sum(p["psnr"] for p in content["pictures"]) / 2
     assert content["mean"]["psnr"] == pytest.approx(mean)
+    bits = sum(p["bits_per_pixel"] for p in content["pictures"]) / 2
+    assert content["mean"]["bits_per_pixel"] == pytest.approx(bits)
+    assert out.splitlines()[-1].split()[-1] == f"{bits:.2f}"
+    first, other = (p["agreement"] for p in content["pictures"])
+    assert content["mean"]["agreement"] == pytest.approx([(a + b) / 2 for a, b in zip(first, other, strict=True)])
+    code, out, _ = run("evaluate", made, "--data", photos, "--sigma", 15, "--limit", 1, "--ensemble")
+    assert code == 0
+    assert out.splitlines()[-1].split()[-1] == "-"  # the mean of eight results has no maps
 
 
 def test_a_run_remembers_its_recipe(run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -327,7 +327,7 @@ def test_a_task_of_ones_own_is_trained_logged_and_evaluated(photos: Path, tmp_pa
     trainer = Trainer(recipe_from_dict(content, "the test"), tmp_path / "run", torch.device("cpu"))
     assert trainer.run()
     header = (tmp_path / "run" / "log.csv").read_text().splitlines()[0].split(",")
-    assert header[-2:] == ["absolute_error", "absolute_error_estimate"]
+    assert header[-3:] == ["bits", "absolute_error", "absolute_error_estimate"]
     assert "psnr" not in header
     _, card = load_policy(tmp_path / "run" / "policy.safetensors")
     assert card.condition == f"{__name__}:GainRead"
@@ -336,7 +336,8 @@ def test_a_task_of_ones_own_is_trained_logged_and_evaluated(photos: Path, tmp_pa
     assert [score.metric for score in scores] == ["absolute_error"] * 2
     assert scores[0].before == pytest.approx(2 * (2 / np.pi) ** 0.5, rel=0.1)  # of Gaussian noise of deviation 2
     assert list(scores[0].as_dict()) == [
-        "name", "absolute_error_input", "absolute_error", "ssim", "absolute_error_estimate", "seconds"
+        "name", "absolute_error_input", "absolute_error", "ssim", "absolute_error_estimate", "seconds",
+        "bits_per_pixel", "agreement",
     ]  # fmt: skip
     with pytest.raises(UsageError, match="must be told gain-read, which this task does not have"):
         list(evaluate(agent, photos, GaussianDenoising(), 25.0))

@@ -26,7 +26,7 @@ from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli import main
 from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.metrics import psnr
+from pixelrl.imaging.metrics import agreement, psnr, step_bits
 from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.report import planes as explain_planes
 from pixelrl.report.animation import draw, frames
@@ -237,6 +237,9 @@ def test_the_page_holds_what_happened(randomise, channels: int, policy_channels:
     assert (chosen == percent.max(1, keepdims=True)).all()
     assert page.plane(view["unsure"]).shape == (STEPS, HEIGHT, WIDTH)
     assert data["agreement"] == 1
+    maps = torch.from_numpy(trace.actions)[:, None]
+    assert data["bits"] == pytest.approx(step_bits(maps)[:, 0].tolist())
+    assert data["alike"] == pytest.approx(agreement(maps)[:, 0].tolist())
     assert data["doubt"] == ""
     np.testing.assert_allclose(images_in(page)[0], 255 * array_to_tensor(trace.pixels)[0].numpy(), atol=0.051)
     if with_reference:

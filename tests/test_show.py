@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,7 +14,7 @@ from pixelrl.actions import ACTIONS, PAPER_NINE
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import psnr
 from pixelrl.pictures.arrays import Array, array_to_tensor
-from pixelrl.report.strip import action_map_image, caption, majority, shares, strip, telling_window
+from pixelrl.report.strip import action_map_image, caption, majority, plainness, shares, strip, telling_window
 from pixelrl.trace import Trace
 
 NAMES = ("do nothing", "box", "median")
@@ -60,6 +62,27 @@ def test_shares_sum_to_one_and_exist_for_no_steps() -> None:
     trace = make_trace(13, 17, 4, names=PAPER_NINE)
     np.testing.assert_allclose(shares(trace).sum(1), np.ones(4), rtol=1e-12)
     assert shares(make_trace(13, 17, 0)).shape == (0, 3)
+
+
+def test_how_plain_maps_are() -> None:
+    trace = make_trace(30, 40, 3, c=3, g=3)
+    trace.actions[1] = 2
+    bits, alike = plainness(trace)
+    assert bits == pytest.approx([3 * np.log2(3), 0, 3 * np.log2(3)], rel=0.02)  # three agents, three actions each
+    assert alike == pytest.approx([1 / 3, 1, 1 / 3], abs=0.03)
+    assert plainness(make_trace(3, 3, 0)) == ([], [])
+
+
+def test_the_sheet_says_how_plain_the_maps_are() -> None:
+    """In its heading and below each step: sheets of maps that differ in nothing else do not look alike."""
+    plain = make_trace(12, 12, 1)
+    plain.actions[0, 0] = np.arange(12) < 6
+    shuffled = replace(plain, actions=np.random.default_rng(1).permuted(plain.actions.ravel()).reshape(1, 1, 12, 12))
+    first, other = (np.asarray(strip(trace)).astype(int) for trace in (plain, shuffled))
+    assert shares(plain).tolist() == shares(shuffled).tolist()
+    rows = np.flatnonzero((first != other).any((1, 2)))
+    assert rows[0] < 94  # the heading
+    assert rows[-1] > len(first) - 44 - 2 * 30  # the last two lines of the table
 
 
 def test_majority_of_a_map_counted_by_hand() -> None:

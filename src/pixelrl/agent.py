@@ -21,6 +21,7 @@ from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
 from pixelrl.edits import DO_NOTHING, Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import kind_of_space, outcome_in_srgb, to_space
+from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.pictures.masks import pillow_mask
@@ -76,6 +77,19 @@ class Result(Generic[AnyImage]):
         if any(one != self.conditions[0] for one in self.conditions):
             raise ValueError("the images of this batch have conditions of their own; see Result.conditions")
         return self.conditions[0]
+
+    @property
+    def bits_per_pixel(self) -> tuple[float, ...]:
+        """For each image of the batch, the bits it takes to write down what a pixel does if its neighbours are known.
+
+        0: one operation for the whole picture at each step. See `pixelrl.imaging.metrics.bits_per_pixel`.
+        """
+        return tuple(bits_per_pixel(self.trajectory.actions).tolist())
+
+    @property
+    def agreement(self) -> tuple[tuple[float, ...], ...]:
+        """For each image of the batch, the share of neighbouring pixels that do the same, at every step."""
+        return tuple(tuple(image) for image in agreement(self.trajectory.actions).T.tolist())
 
     def edited(self, edits: AnyEdits) -> Result[AnyImage]:
         """What comes of a person's edits in *replay*, with the image given back as it came in.

@@ -13,7 +13,7 @@ import torch
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space, to_space
-from pixelrl.imaging.metrics import ssim
+from pixelrl.imaging.metrics import ActionMaps, agreement, bits_per_pixel, ssim
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.listing import list_pictures
@@ -31,6 +31,7 @@ class Outcome:
         final: the result, ``(1, c, h, w)`` in the task's space, neither clipped nor rounded.
         estimate: the policy's own estimate before any action, likewise; None if it forms none.
         seconds: for the whole episode, network and filters.
+        actions: the maps of actions, ``(t, 1, g, h, w)``; None of the mean of several runs.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Outcome:
     final: Image
     estimate: Image | None
     seconds: float
+    actions: ActionMaps | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Score:
         ssim: of the result and the target (`pixelrl.imaging.metrics.ssim`).
         estimate: the metric of the policy's own estimate before any action; None if it forms none.
         seconds: for the whole episode, network and filters.
+        bits_per_pixel: of the maps of actions (`pixelrl.imaging.metrics.bits_per_pixel`); None of the mean of several
+            runs, which has no maps.
+        agreement: the share of neighbours that do the same, at each step (`pixelrl.imaging.metrics.agreement`);
+            likewise.
     """
 
     name: str
@@ -61,6 +67,8 @@ class Score:
     ssim: float
     estimate: float | None
     seconds: float
+    bits_per_pixel: float | None = None
+    agreement: tuple[float, ...] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """For files: the metric's own name is part of the keys, ``psnr_input``, ``psnr``, ``psnr_estimate``."""
@@ -71,6 +79,8 @@ class Score:
             "ssim": self.ssim,
             f"{self.metric}_estimate": self.estimate,
             "seconds": self.seconds,
+            "bits_per_pixel": self.bits_per_pixel,
+            "agreement": None if self.agreement is None else list(self.agreement),
         }
 
 
@@ -162,7 +172,12 @@ def play(agent: Agent, task: Task, starts: Iterable[tuple[str, Episode]], ensemb
         image, condition = from_space(start.image, task.space).to(agent.device), start.condition.to(agent.device)
         _synchronise(agent.device)
         began = time.perf_counter()
-        final = agent.ensembled(image, condition) if ensemble else agent.run(image, condition)[1]
+        actions = None
+        if ensemble:
+            final = agent.ensembled(image, condition)
+        else:
+            trajectory, final = agent.run(image, condition)
+            actions = trajectory.actions
         _synchronise(agent.device)
         seconds = time.perf_counter() - began
         with torch.no_grad():
@@ -170,12 +185,12 @@ def play(agent: Agent, task: Task, starts: Iterable[tuple[str, Episode]], ensemb
             estimate = agent.policy.estimate(agent.policy.perceive(seen, condition), seen)
         if estimate is not None:
             estimate = to_space(from_space(estimate.cpu(), agent.card.space), task.space)
-        yield Outcome(name, start, to_space(final.cpu(), task.space), estimate, seconds)
+        yield Outcome(name, start, to_space(final.cpu(), task.space), estimate, seconds, actions)
 
 
 def scored(task: Task, outcome: Outcome) -> Score:
     """The measures of an outcome by a task's metric."""
-    start, estimate = outcome.start, outcome.estimate
+    start, estimate, actions = outcome.start, outcome.estimate, outcome.actions
     shown, target = (from_space(image, task.space) for image in (outcome.final, start.target))
     return Score(
         outcome.name,
@@ -185,6 +200,8 @@ def scored(task: Task, outcome: Outcome) -> Score:
         ssim(shown, target).item(),
         None if estimate is None else task.metric(estimate, start).item(),
         outcome.seconds,
+        None if actions is None else bits_per_pixel(actions).item(),
+        None if actions is None else tuple(agreement(actions)[:, 0].tolist()),
     )
 
 

@@ -167,7 +167,8 @@ def evaluate(
     """Measure a POLICY (a shipped name or a file) by the paper's protocol.
 
     Noise is neither clipped nor quantised; every pixel takes its most likely action; for PSNR and SSIM the result is
-    clipped and rounded to 8 bits. PSNR at peak 255; SSIM with an 11x11 Gaussian window of sigma 1.5. With --task the
+    clipped and rounded to 8 bits. PSNR at peak 255; SSIM with an 11x11 Gaussian window of sigma 1.5; bits is what it
+    takes to write down a pixel's operations when its neighbours' are known, 0 for one everywhere. With --task the
     measure is that task's own: for looks, give --task color-enhancement and the pictures before as --degraded.
     """
     if kind is None and level is not None:
@@ -213,7 +214,9 @@ def evaluate(
         if not scores:
             if score.metric != "psnr":
                 click.echo(f"input, result and estimate are measured as {score.metric}")
-            click.echo(f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8}")
+            click.echo(
+                f"{'picture':24} {'input':>7} {'result':>7} {'SSIM':>7} {'estimate':>8} {'seconds':>8} {'bits':>6}"
+            )
         scores.append(score)
         click.echo(_row(score.name, score))
     mean = _mean(scores)
@@ -231,7 +234,8 @@ def evaluate(
 
 def _row(name: str, score: Score) -> str:
     estimate = "-" if score.estimate is None else f"{score.estimate:.3f}"
-    numbers = f"{score.before:7.3f} {score.after:7.3f} {score.ssim:7.4f} {estimate:>8} {score.seconds:8.3f}"
+    bits = "-" if score.bits_per_pixel is None else f"{score.bits_per_pixel:.2f}"
+    numbers = f"{score.before:7.3f} {score.after:7.3f} {score.ssim:7.4f} {estimate:>8} {score.seconds:8.3f} {bits:>6}"
     return f"{name:24} {numbers}"
 
 
@@ -241,6 +245,8 @@ def _mean(scores: list[Score]) -> Score:
     from pixelrl.evaluate import Score
 
     estimates = [s.estimate for s in scores if s.estimate is not None]
+    bits = [s.bits_per_pixel for s in scores if s.bits_per_pixel is not None]
+    agreements = [s.agreement for s in scores if s.agreement is not None]
     return Score(
         "mean",
         scores[0].metric,
@@ -249,6 +255,8 @@ def _mean(scores: list[Score]) -> Score:
         fmean(s.ssim for s in scores),
         fmean(estimates) if estimates else None,
         fmean(s.seconds for s in scores),
+        fmean(bits) if bits else None,
+        tuple(fmean(step) for step in zip(*agreements, strict=True)) if agreements else None,
     )
 
 

@@ -25,7 +25,7 @@ from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
 from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
 from pixelrl.report.planes import Planes, View, views_of
-from pixelrl.report.strip import photo, shares
+from pixelrl.report.strip import photo, plainness, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
 from pixelrl.rollout import Actor, Decision, Progress, counter, episode
 from pixelrl.trace import Trace
@@ -66,6 +66,7 @@ def report_html(
     if reference is not None and reference.shape != trace.pixels.shape:
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
     turn, seen = trace.orientation, trace.upright()
+    bits, alike = plainness(trace)
     views = views_of(trace, region)
     target = None if reference is None else upright(array_to_tensor(reference, trace.scale), turn)
     planes, images = Planes(), [upright(image, turn) for image in trace.trajectory().images()]
@@ -115,6 +116,8 @@ def report_html(
         "actions": [_operation(name) for name in trace.action_names],
         "order": in_table_order(trace.action_names),
         "shares": shares(trace).tolist(),
+        "bits": [_finite(value) for value in bits],
+        "alike": [_finite(value) for value in alike],
         "changes": [change(before, after)._asdict() for before, after in pairwise(images)],
         "entropy": None if opinions is None else opinions.entropy,
         "agreement": None if opinions is None else opinions.agreement,

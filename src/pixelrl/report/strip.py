@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import InputError
-from pixelrl.imaging.metrics import psnr, to_8_bit
+from pixelrl.imaging.metrics import agreement, psnr, step_bits, to_8_bit
 from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.pictures.display import in_srgb, upright
 from pixelrl.trace import Trace
@@ -44,6 +46,15 @@ def shares(trace: Trace) -> npt.NDArray[np.float64]:
     n = len(trace.action_names)
     rows = [np.bincount(step.ravel(), minlength=n) / step.size for step in trace.actions]
     return np.array(rows, dtype=np.float64).reshape(len(trace.actions), n)
+
+
+def plainness(trace: Trace) -> tuple[list[float], list[float]]:
+    """How easily the maps can be read: at each step, the bits per pixel and the share of neighbours that agree.
+
+    See `pixelrl.imaging.metrics.step_bits` and `agreement` there; NaN where a picture is too small for them.
+    """
+    maps = torch.from_numpy(trace.actions)[:, None]
+    return step_bits(maps)[:, 0].tolist(), agreement(maps)[:, 0].tolist()
 
 
 def majority(actions: ActionIndices, cell: int, num_actions: int) -> ActionIndices:
@@ -147,7 +158,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
         InputError: the reference has another shape, or is not an image.
     """
     target = clean_target(trace, reference)
-    turn, images = trace.orientation, trace.trajectory().images()
+    turn, images, plain = trace.orientation, trace.trajectory().images(), plainness(trace)
     target = None if target is None else upright(target, turn)
     trace = trace.upright()
     steps, _, h, w = trace.actions.shape
@@ -171,7 +182,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
         pictures[0][0] = replace(pictures[0][0], frame=tuple(at // whole.shrink for at in views[1].box))
 
     column = max(_MIN_COLUMN, *(panels[0].picture.width for panels in pictures))
-    parts = [_title(trace)]
+    parts = [_title(trace, sum(plain[0]))]
     for first in range(0, max(steps, 1), max(per_row, 1)):
         stop = min(first + per_row, steps)
         for view, panels in zip(views, pictures, strict=True):
@@ -185,7 +196,7 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
     pitch = column + _GAP
     if num_rows > 1:
         pitch = max(_MIN_PITCH, min(pitch, (columns * pitch - _MIN_COLUMN) // steps))
-    parts.append(_table(trace, column + _GAP if num_rows == 1 else _MIN_COLUMN, pitch))
+    parts.append(_table(trace, plain, column + _GAP if num_rows == 1 else _MIN_COLUMN, pitch))
     return _stack(parts)
 
 
@@ -253,10 +264,12 @@ def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def _title(trace: Trace) -> Picture:
+def _title(trace: Trace, bits: float) -> Picture:
     steps, _, h, w = trace.actions.shape
     policy = " ".join(trace.policy.split())[:80].encode("ascii", "replace").decode()
     facts = [f"{w} x {h} pixels", f"{steps} step{'s' * (steps != 1)}"]
+    if steps and not math.isnan(bits):
+        facts.append(f"{bits:.1f} bits per pixel")
     facts = [f"{name} {value:.3g}" for name, value in trace.condition.items()] + facts
     name, rest = _font(38), _font(24)
     facts_at = name.getlength(policy) + 28
@@ -319,11 +332,15 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _table(trace: Trace, labels: int, pitch: int) -> Picture:
-    """The legend, ``labels`` pixels wide, and in columns of ``pitch`` pixels each action's share at every step."""
-    share = shares(trace)
+def _table(trace: Trace, plain: tuple[list[float], list[float]], labels: int, pitch: int) -> Picture:
+    """The legend, ``labels`` pixels wide, and in columns of ``pitch`` pixels each action's share at every step.
+
+    Below them it says how easily the step's map can be read (`plainness`).
+    """
+    share, (bits, alike) = shares(trace), plain
     width = labels + len(share) * pitch
-    sheet = PillowImage.new("RGB", (width, (1 + len(trace.action_names)) * _LINE + 2 * _GAP), "white")
+    lines = 1 + len(trace.action_names) + 2 * bool(len(share))
+    sheet = PillowImage.new("RGB", (width, lines * _LINE + 2 * _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     small, font = _font(18), _font(20)
     draw.text((0, 20), "share of the choices" if len(share) else "operations", _QUIET, small, anchor="ls")
@@ -342,6 +359,15 @@ def _table(trace: Trace, labels: int, pitch: int) -> Picture:
             if value and room > 60:
                 length = room * float(value / share.max())
                 draw.rectangle((x + 88, y + 5, x + 88 + length, y + _LINE - 5), _rgb(name))
+    agrees = ("-" if math.isnan(value) else _percent(value) for value in alike)
+    costs = ("-" if math.isnan(value) else f"{value:.2f}" for value in bits)
+    for line, (words, values) in enumerate((("neighbours that agree", agrees), ("bits per pixel", costs)), len(order)):
+        y = (line + 1) * _LINE
+        draw.line((0, y, width - _GAP, y), _RULE)
+        for t, value in enumerate(values):
+            if t == 0:
+                draw.text((0, y + 21), words, _QUIET, small, anchor="ls")
+            draw.text((labels + t * pitch + 76, y + 21), value, _INK, font, anchor="rs")
     return sheet
 
 

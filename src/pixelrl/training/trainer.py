@@ -16,6 +16,7 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
+from pixelrl.imaging.metrics import bits_per_pixel
 from pixelrl.policies import Policy
 from pixelrl.rollout import rollout
 from pixelrl.tasks import Episode, Task, build_task
@@ -29,6 +30,8 @@ from pixelrl.training.state import read_state, restore, write_state
 
 PROGRESS = ("iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second")
 """Columns of the log that come before those of the learner and of the task."""
+BITS = "bits"
+"""The column of the log for the bits per pixel of the validation's maps."""
 STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
 VALIDATION_SIDE = 160
 
@@ -79,7 +82,7 @@ class Trainer:
             )
         self.log_every, self.validate_every = log_every, validate_every
         self.task = _task(recipe)
-        if self.task.metric_name in (*PROGRESS, *LOGGED):
+        if self.task.metric_name in (*PROGRESS, *LOGGED, BITS):
             kind, name = recipe.task["kind"], self.task.metric_name
             raise UsageError(f"task {kind!r} has metric_name = {name!r}, which is another column of the log; rename it")
         ActionSet(self.task.action_names, may_import=True)  # the recipe's own; from here on they are known
@@ -167,14 +170,17 @@ class Trainer:
 
     @property
     def columns(self) -> list[str]:
-        """Of the log: the progress, what the learner logs, and the task's metric of the result and of the estimate."""
+        """Of the log: the progress, what the learner logs, the bits of the maps, and the task's metric twice."""
         return [*PROGRESS, *LOGGED, *(name for names in self._metrics().values() for name in names)]
 
-    def _metrics(self) -> dict[str, tuple[str, str]]:
-        """The names of the metric of the result and of the estimate, for each kind of validation photos."""
+    def _metrics(self) -> dict[str, tuple[str, str, str]]:
+        """For each kind of validation photos, the names of what is measured.
+
+        Of the bits per pixel, and of the metric of the result and of the estimate.
+        """
         name = self.task.metric_name
         kinds = [kind for kind, photos in self.validation.items() if photos or not kind]
-        return {kind: (f"{name}{kind}", f"{name}_estimate{kind}") for kind in kinds}
+        return {kind: (f"{BITS}{kind}", f"{name}{kind}", f"{name}_estimate{kind}") for kind in kinds}
 
     def step(self) -> tuple[str, float, Logged]:
         """One batch: the phase's name, the learning rate and what was logged."""
@@ -241,20 +247,22 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The task's metric, mean over validation crops and levels, of the result and of the policy's estimate.
+        """The task's metric of the result and of the policy's estimate, and the bits per pixel of the maps of actions.
 
-        For the photos of ``data.more_validation`` apart, under names that end in ``_more``.
+        All are means over validation crops and levels. For the photos of ``data.more_validation`` apart, under names
+        that end in ``_more``.
         """
         policy, actions = self.averaged_policy(), ActionSet(self.task.action_names)
         totals: dict[str, list[float]] = {}
-        for kind, (of_result, of_estimate) in self._metrics().items():
+        for kind, (bits, of_result, of_estimate) in self._metrics().items():
             generator = torch.Generator(self.device).manual_seed(0)
             for level, clean in itertools.product(self.task.levels, self.validation[kind]):
                 start = self.task.degrade(clean, level, generator)
                 estimate = policy.estimate(policy.perceive(start.image, start.condition), start.image)
                 if estimate is not None:
                     totals.setdefault(of_estimate, []).append(self.task.metric(estimate, start).item())
-                _, final = rollout(policy, actions, start.image, start.condition, self.task.num_steps)
+                played, final = rollout(policy, actions, start.image, start.condition, self.task.num_steps)
+                totals.setdefault(bits, []).append(bits_per_pixel(played.actions).item())
                 totals.setdefault(of_result, []).append(self.task.metric(final, start).item())
         return {name: sum(values) / len(values) for name, values in totals.items()}
 

@@ -80,16 +80,20 @@ function startSteps() {
   const means = data.changes.map((change) => change.mean), most = indexOfMost(means);
   $("steps-text").textContent = `Step ${most + 1} changed the picture most: by ${means[most].toFixed(1)} grey levels on average, in `
     + `${percent(data.changes[most].share)} of its pixels.`
-    + (data.entropy ? ` The policy was least sure at step ${indexOfMost(data.entropy) + 1}.` : "");
+    + (data.entropy ? ` The policy was least sure at step ${indexOfMost(data.entropy) + 1}.` : "")
+    + (data.bits.includes(null) ? "" : ` To write all maps down takes ${data.bits.reduce((sum, value) => sum + value, 0).toFixed(1)} bits per pixel.`);
   const bar = (value, text, scale) => el("td", { class: "barcell" }, el("span", { class: "value" }, text),
     el("i", { class: "bar", style: `width:${Math.max(0, (45 * value) / (scale || 1)).toFixed(1)}%` }));
   const rows = data.changes.map((change, t) => el("tr", { class: t === most ? "most" : undefined },
     el("th", { scope: "row" }, `${t + 1}`),
     bar(change.mean, change.mean.toFixed(2), Math.max(...means)),
     bar(change.share, percent(change.share), 1),
+    bar(data.alike[t] ?? 0, data.alike[t] === null ? "–" : percent(data.alike[t]), 1),
+    bar(data.bits[t] ?? 0, data.bits[t] === null ? "–" : data.bits[t].toFixed(2), Math.max(...data.bits)),
     ...(data.entropy ? [bar(data.entropy[t], data.entropy[t].toFixed(2), MOST_BITS)] : []),
     ...(data.psnr ? [el("td", { class: "number" }, decibels(data.psnr[t + 1])), el("td", { class: "number" }, gainOf(t))] : [])));
   const head = ["step", el("th", { scope: "col" }, "mean change, grey levels"), el("th", { scope: "col" }, "pixels changed"),
+    el("th", { scope: "col" }, "neighbours that agree"), el("th", { scope: "col" }, "bits per pixel of the map"),
     ...(data.entropy ? [el("th", { scope: "col" }, `mean entropy, bits (at most ${MOST_BITS.toFixed(1)})`)] : []), ...(data.psnr ? ["PSNR, dB", "gain, dB"] : [])];
   $("step-table").append(table("", head, rows, "wide"));
 }
@@ -194,6 +198,8 @@ function startNotes() {
     + (data.entropy ? " Probabilities are rounded to whole percents." : ""));
   notes.push("A pixel counts as changed if its value moved by at least 0.05 grey levels."
     + (data.entropy ? ` Entropy is 0 bits where the policy was certain and ${MOST_BITS.toFixed(1)} where all ${N} operations seemed alike to it; being unsure between two that do nearly the same costs nothing.` : ""));
+  notes.push("Bits per pixel say how much there is to read in a map: what it takes to write down the operation of a pixel if those of its left "
+    + "and upper neighbours are known. 0 is one operation everywhere; a map in which every pixel differs from the next for no visible reason takes 2 and more.");
   notes.push("Everything on this page is in this one file. It loads nothing and sends nothing.");
   for (const note of notes) $("notes").append(el("li", {}, note));
 }
