@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean, median
 from typing import Generic, cast
@@ -57,6 +57,8 @@ class Result(Generic[AnyImage]):
             mappings if it takes nothing.
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None for policies that take no mask.
         remark: what there is to say of the image, in a sentence (`Agent.remark`); None if there is nothing.
+        legibility: how plain the maps were to be, from 0 (the best quality) to 1 (the plainest maps); None for policies
+            that cannot be told.
     """
 
     image: AnyImage
@@ -65,6 +67,7 @@ class Result(Generic[AnyImage]):
     conditions: tuple[Mapping[str, float], ...]
     mask: Mask | None
     remark: str | None
+    legibility: float | None
     _unpacked: Unpacked[AnyImage]
 
     @property
@@ -120,7 +123,7 @@ class Result(Generic[AnyImage]):
         mask = None if self.mask is None else self.mask.cpu().numpy()
         condition, rest = dict(self.condition), (came.alpha, came.orientation, came.icc_profile)
         scale = None if came.remark is None else came.scales[0]
-        return Trace(came.pixels, maps, names, self.policy, condition, space, mask, *rest, scale)
+        return Trace(came.pixels, maps, names, self.policy, condition, space, mask, *rest, scale, self.legibility)
 
 
 class Agent:
@@ -152,6 +155,28 @@ class Agent:
         """Whether it takes an object in the image, as a mask."""
         return self.conditioning.takes_mask
 
+    @property
+    def legible(self) -> bool:
+        """Whether it can be told how plain its maps of operations shall be."""
+        return self.policy.legible
+
+    @property
+    def legibility(self) -> float | None:
+        """What it is told of that when nobody says: from 0, the best quality, to 1, the plainest maps.
+
+        None if it cannot be told.
+        """
+        return self.policy.default_legibility if self.legible else None
+
+    @property
+    def learned_to_choose(self) -> bool:
+        """Whether reinforcement has taught it to choose, so that its probabilities say how sure it is.
+
+        A policy of which only the estimate was trained takes the outcome that lies nearest to it. Its probabilities are
+        distances in other words.
+        """
+        return self.card.reinforced and self.policy.learned_to_choose()
+
     def __call__(
         self,
         image: AnyImage,
@@ -166,6 +191,7 @@ class Agent:
         condition: Given | Mapping[str, Given] = "auto",
         progress: Progress | None = None,
         white: Given | Scale = "auto",
+        legibility: float | None = None,
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -193,20 +219,42 @@ class Agent:
             white: the value that stands for white (black is 0), or which values are black and white. If left out, it is
                 told by the values (`pixelrl.pictures.scale.scale_of`): 255, 65535 and 1, unless they are in other
                 units, which the remark says then. The result is in the units that came in.
+            legibility: how plain the maps of operations shall be, from 0 (the best quality) to 1 (the plainest maps);
+                None for what the policy's makers recommend (`Agent.legibility`).
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
-            UsageError: white, steps or a condition out of range, a condition that this policy does not take, or an
-                edit that does not fit the image or the policy's operations.
+            UsageError: white, steps, legibility or a condition out of range, a condition or a legibility that this
+                policy does not take, or an edit that does not fit the image or the policy's operations.
         """
+        legibility = self.check_legibility(legibility)
         unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
-        trajectory, final = self._played(tensor, values, planes, space, steps, tile, edits, watch, progress)
+        trajectory, final = self._played(tensor, values, planes, space, steps, tile, edits, watch, progress, legibility)
         remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
-        return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, unpacked)
+        return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, legibility, unpacked)
+
+    def check_legibility(self, legibility: float | None) -> float | None:
+        """What the policy will be told of legibility if this is asked for; None for a policy that cannot be told.
+
+        Raises:
+            UsageError: a policy that cannot be told is to be, or the value is no number from 0 to 1.
+        """
+        if legibility is None:
+            return self.legibility
+        if not self.legible:
+            raise UsageError(
+                f"legibility = {legibility!r} cannot be used: policy {self.name} cannot be told how plain its maps "
+                "shall be; leave it out"
+            )
+        if isinstance(legibility, bool) or not isinstance(legibility, Real) or not 0 <= legibility <= 1:
+            raise UsageError(
+                f"legibility = {legibility!r} is out of range; give a number from 0 (best quality) to 1 (plainest maps)"
+            )
+        return float(legibility)
 
     def ensemble(
         self,
@@ -223,7 +271,8 @@ class Agent:
     ) -> tuple[AnyImage, dict[str, float]]:
         """The mean result over the image's eight symmetries, and its condition: better, eight times slower.
 
-        No single action led to a pixel's mean, so there is no trajectory. Arguments and errors are those of `__call__`.
+        No single action led to a pixel's mean, so there is no trajectory, and a policy that can be told how plain its
+        maps shall be is told 0, the best quality. Arguments and errors are those of `__call__`.
         Of a batch whose images have conditions of their own, the mean condition is returned.
         """
         unpacked = unpack(image, _scale(white))
@@ -369,6 +418,7 @@ class Agent:
         edits: AnyEdits,
         watch: Watch | None,
         progress: Progress | None,
+        legibility: float | None,
     ) -> tuple[Trajectory, Image]:
         """`run`, but that the agents of images of which nothing is to be removed do nothing."""
         still = self._still(values)
@@ -379,7 +429,7 @@ class Agent:
             share = part(progress, i, len(parts))
             policy = self._resting(image.shape[1]) if kind else None
             played, after = self._run(
-                image[chosen], condition[chosen], steps, tile, edits_of(edits), watch, share, space, policy
+                image[chosen], condition[chosen], steps, tile, edits_of(edits), watch, share, space, legibility, policy
             )
             final[chosen] = after
             if actions is None:
@@ -458,19 +508,23 @@ class Agent:
         watch: Watch | None = None,
         progress: Progress | None = None,
         space: str | None = None,
+        legibility: float | None = None,
     ) -> tuple[Trajectory, Image]:
         """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
 
         ``watch`` is called at every step. The b x c planes of a grey policy may come in several groups, one after the
         other, each with all its steps. ``progress`` is called with the share that is done of all of them. ``space`` is
         that of the values in which the condition holds (`Conditioning.space`), the policy's own if it is left out.
+        ``legibility`` is how plain the maps shall be, from 0 (the best quality) to 1; None for `Agent.legibility`.
 
         Raises:
             InputError: a number of channels that the policy cannot take.
-            UsageError: steps or a tile that are no whole number or too small, or an edit that does not fit.
+            UsageError: steps or a tile that are no whole number or too small, an edit that does not fit, or a
+                legibility that the policy does not take.
             ValueError: the condition has not four dimensions.
         """
-        return self._run(image, condition, steps, tile, edits_of(edits), watch, progress, space)
+        told = self.check_legibility(legibility)
+        return self._run(image, condition, steps, tile, edits_of(edits), watch, progress, space, told)
 
     def _run(
         self,
@@ -481,7 +535,8 @@ class Agent:
         edits: Sequence[Edit],
         watch: Watch | None,
         progress: Progress | None,
-        space: str | None = None,
+        space: str | None,
+        legibility: float | None,
         instead: Policy | None = None,
     ) -> tuple[Trajectory, Image]:
         """`run`, perhaps with another policy of the same actions."""
@@ -501,7 +556,9 @@ class Agent:
         groups = list(zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True))
         for i, (planes, levels) in enumerate(groups):
             share = part(progress, i, len(groups))
-            trajectory, final = rollout(policy, self.actions, planes, levels, num_steps, side, edits, watch, share)
+            trajectory, final = rollout(
+                policy, self.actions, planes, levels, num_steps, side, edits, watch, share, legibility
+            )
             maps.append(trajectory.actions)
             finals.append(final)
         actions = torch.cat(maps, 1)
@@ -519,8 +576,11 @@ class Agent:
         progress: Progress | None = None,
         space: str | None = None,
     ) -> Image:
-        """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.")."""
-        total = torch.zeros_like(image)
+        """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.").
+
+        A policy that can be told how plain its maps shall be is told 0: of a mean there are no maps.
+        """
+        total, best = torch.zeros_like(image), 0.0 if self.legible else None
         for mirrored in (False, True):
             for quarter_turns in range(4):
                 turned, planes = (
@@ -528,7 +588,7 @@ class Agent:
                     for x in (image, condition)
                 )
                 share = part(progress, 4 * mirrored + quarter_turns, 8)
-                _, final = self.run(turned, planes, steps, tile, progress=share, space=space)
+                _, final = self.run(turned, planes, steps, tile, progress=share, space=space, legibility=best)
                 back = torch.rot90(final, -quarter_turns, (-2, -1))
                 total += back.flip(-1) if mirrored else back
         return total / 8

@@ -56,6 +56,16 @@ class PolicyCard:
         low, high = limits
         return (float(low), float(high)) if isinstance(low, int | float) and isinstance(high, int | float) else None
 
+    @property
+    def reinforced(self) -> bool:
+        """Whether the policy was trained by reinforcement: not where its file says that this phase never began."""
+        recipe, done = self.training.get("recipe"), self.training.get("iterations")
+        if not isinstance(recipe, Mapping) or not isinstance(done, int):
+            return True
+        phases = [recipe.get(name) for name in ("warm_start", "reinforcement")]
+        warm_start, reinforcement = (phase.get("iterations") if isinstance(phase, Mapping) else 0 for phase in phases)
+        return reinforcement != 0 and (not isinstance(warm_start, int) or done > warm_start)
+
     def build(self, may_import: bool = False) -> Policy:
         """The policy with fresh weights; see `pixelrl.policies.build_policy`."""
         return build_policy(self.kind, {**self.arguments, "num_actions": len(self.action_names)}, may_import)

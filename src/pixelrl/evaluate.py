@@ -92,6 +92,7 @@ def evaluate(
     seed: int = 0,
     limit: int | None = None,
     ensemble: bool = False,
+    legibility: float | None = None,
 ) -> Iterator[Score]:
     """Score a policy on every picture of a folder, in the order of their names.
 
@@ -105,11 +106,12 @@ def evaluate(
         level: its strength, in the unit of `Task.degrade`.
         seed: of the generator.
         limit: only the first so many pictures.
-        ensemble: the mean of eight runs (`Agent.ensembled`).
+        ensemble: the mean of eight runs (`Agent.ensembled`), for which the legibility is always 0.
+        legibility: how plain the maps shall be (`Agent.run`).
 
     Raises:
-        UsageError: no folder of pictures, a task that takes pairs, or a policy that must be told what this task does
-            not have.
+        UsageError: no folder of pictures, a task that takes pairs, a policy that must be told what this task does
+            not have, or a legibility that it does not take.
     """
     if task.from_pairs:
         raise UsageError("this task is measured on pairs of pictures; give their two folders to evaluate_pairs")
@@ -119,7 +121,7 @@ def evaluate(
         (str(name), task.degrade(_read(path, agent.num_channels), level, generator))
         for path, name in _pictures(Path(folder))[:limit]
     )
-    for outcome in play(agent, task, starts, ensemble):
+    for outcome in play(agent, task, starts, ensemble, legibility):
         yield scored(task, outcome)
 
 
@@ -130,6 +132,7 @@ def evaluate_pairs(
     limit: int | None = None,
     ensemble: bool = False,
     task: Task | None = None,
+    legibility: float | None = None,
 ) -> Iterator[Score]:
     """Score a policy on pairs of pictures, such as the fixed test images of text removal, or looks.
 
@@ -140,10 +143,11 @@ def evaluate_pairs(
         limit: only the first so many pictures.
         ensemble: the mean of eight runs (`Agent.ensembled`).
         task: one that learns from pairs, for its metric and space; the PSNR in sRGB if left out.
+        legibility: how plain the maps shall be (`Agent.run`).
 
     Raises:
         UsageError: no folder of pictures, a partner that is missing or of another size, a policy that must be told
-            something, or a task that takes no pairs.
+            something, a task that takes no pairs, or a legibility that the policy does not take.
     """
     if agent.card.condition is not None:
         kind = agent.conditioning.name
@@ -151,7 +155,8 @@ def evaluate_pairs(
     task = _Pairs() if task is None else task
     if not task.from_pairs:
         raise UsageError("this task degrades pictures itself; give it clean ones alone")
-    for outcome in play(agent, task, _paired(agent, Path(folder), Path(degraded), limit, task), ensemble):
+    starts = _paired(agent, Path(folder), Path(degraded), limit, task)
+    for outcome in play(agent, task, starts, ensemble, legibility):
         yield scored(task, outcome)
 
 
@@ -166,8 +171,15 @@ def check_conditioning(agent: Agent, task: Task) -> None:
         raise UsageError(f"policy {agent.name} must be told {kind}, which this task does not have")
 
 
-def play(agent: Agent, task: Task, starts: Iterable[tuple[str, Episode]], ensemble: bool = False) -> Iterator[Outcome]:
+def play(
+    agent: Agent,
+    task: Task,
+    starts: Iterable[tuple[str, Episode]],
+    ensemble: bool = False,
+    legibility: float | None = None,
+) -> Iterator[Outcome]:
     """Let a policy act on episodes of a task, each of one picture with its name."""
+    agent.check_legibility(legibility)
     for name, start in starts:
         image, condition = from_space(start.image, task.space).to(agent.device), start.condition.to(agent.device)
         _synchronise(agent.device)
@@ -176,7 +188,7 @@ def play(agent: Agent, task: Task, starts: Iterable[tuple[str, Episode]], ensemb
         if ensemble:
             final = agent.ensembled(image, condition)
         else:
-            trajectory, final = agent.run(image, condition)
+            trajectory, final = agent.run(image, condition, legibility=legibility)
             actions = trajectory.actions
         _synchronise(agent.device)
         seconds = time.perf_counter() - began

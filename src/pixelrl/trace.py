@@ -24,8 +24,8 @@ from pixelrl.rollout import Trajectory
 from pixelrl.types import Image
 
 _FORMAT, _SCALED_FORMAT = 1, 2
-"""Fields that were added since (space, mask, alpha, orientation, profile) may be missing, and old readers pass over
-them: the number is for changes after which an old reader would be wrong, as about values in other units."""
+"""Fields that were added since (space, mask, alpha, orientation, profile, legibility) may be missing, and old readers
+pass over them: the number is for changes after which an old reader would be wrong, as about values in other units."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Trace:
         orientation: how the stored pixels are to be turned for display, as EXIF numbers it (1 to 8).
         icc_profile: the colour profile of the pixels; None for sRGB, or where nothing is known.
         scale: which values of ``pixels`` are black and white; None for those of their dtype.
+        legibility: how plain the policy was told that its maps shall be, from 0 (the best quality) to 1; None for one
+            that cannot be told, and in files from before there was such a thing.
     """
 
     pixels: Array
@@ -57,6 +59,7 @@ class Trace:
     orientation: int = 1
     icc_profile: bytes | None = None
     scale: Scale | None = None
+    legibility: float | None = None
 
     def of(self, picture: Picture) -> Trace:
         """The same episode, with what the file of its picture says besides pixels: alpha, orientation and profile."""
@@ -123,6 +126,8 @@ def save_trace(path: str | Path, trace: Trace) -> None:
     }
     if trace.scale is not None and scaled:
         header["scale"] = [trace.scale.black, trace.scale.white]
+    if trace.legibility is not None:
+        header["legibility"] = trace.legibility
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
             arrays = {"header": np.array(json.dumps(header)), "pixels": trace.pixels, "actions": trace.actions}
@@ -155,6 +160,7 @@ def load_trace(path: str | Path) -> Trace:
         condition = {str(name): float(value) for name, value in header["condition"].items()}
         space, orientation = str(header.get("space", "srgb")), header.get("orientation", 1)
         scale = Scale(*map(float, header["scale"])) if "scale" in header else None
+        legibility = None if header.get("legibility") is None else float(header["legibility"])
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
     if version not in (_FORMAT, _SCALED_FORMAT):
@@ -165,6 +171,7 @@ def load_trace(path: str | Path) -> Trace:
     whole = (
         str(pixels.dtype) in FULL
         and (scale is None or (math.isfinite(scale.white - scale.black) and scale.black < scale.white))
+        and (legibility is None or 0 <= legibility <= 1)
         and _is_space(space)
         and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
         and (alpha is None or (alpha.dtype == pixels.dtype and alpha.shape == pixels.shape[:2]))
@@ -182,7 +189,8 @@ def load_trace(path: str | Path) -> Trace:
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
     icc_profile = None if profile is None else profile.tobytes()
-    return Trace(pixels, actions, names, policy, condition, space, mask, alpha, orientation, icc_profile, scale)
+    beside = (mask, alpha, orientation, icc_profile, scale, legibility)
+    return Trace(pixels, actions, names, policy, condition, space, *beside)
 
 
 def _is_space(space: str) -> bool:

@@ -50,6 +50,14 @@ QUALITY_OPTION = click.option(
     help="Of JPEG and WebP.  [default: 95; WebP without loss, or 90 if the input had lost something]",
 )
 
+LEGIBILITY_OPTION = click.option(
+    "--legibility",
+    type=click.FloatRange(0, 1),
+    metavar="0..1",
+    help="How plain the maps of what every pixel did shall be: 0 for the best picture, 1 for the plainest maps.  "
+    "[default: as the policy's makers recommend]",
+)
+
 WHITE_OPTION = click.option(
     "--white",
     type=click.FloatRange(0, min_open=True),

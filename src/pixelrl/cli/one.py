@@ -149,6 +149,7 @@ def _run(
                 condition=tell,
                 progress=progress,
                 white=scale,
+                legibility=work.legibility,
             )
             image, told, remark = result.image, dict(result.condition), result.remark
             trace = None if work.trace is None else result.trace().of(picture)
@@ -165,6 +166,7 @@ def _run(
         "condition": told,
         "estimated": [name for name in told if (choice is not None or name not in given) and name not in usual],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
+        "legibility": None if work.ensemble else agent.check_legibility(work.legibility),
         "ensemble": work.ensemble,
         "seconds": round(seconds, 3),
         "trace": None if work.trace is None else str(work.trace),
@@ -262,6 +264,8 @@ def sentence(report: Report) -> str:
     for channel in channels:
         told = _told(channel, estimated)
         words += f", {channel['name']}:{told[1:]}" if told and len(channels) > 1 else told
+    if report.get("legibility") is not None:
+        words += f", legibility {report['legibility']:g}"
     thing = report.get("object")
     if isinstance(thing, dict):
         x0, y0, x1, y1 = thing["box"]

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, FORMAT_OPTION, PATH, QUALITY_OPTION, THREADS_OPTION, WHITE_OPTION
+from pixelrl.cli.common import (
+    DEVICE_OPTION,
+    FORMAT_OPTION,
+    LEGIBILITY_OPTION,
+    PATH,
+    QUALITY_OPTION,
+    THREADS_OPTION,
+    WHITE_OPTION,
+)
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
@@ -29,6 +37,7 @@ class Work:
     output: Path
     ensemble: bool
     steps: int | None
+    legibility: float | None
     trace: Path | None
     edits: Path | None
     suffix: str
@@ -56,6 +65,7 @@ _OPTIONS = (
     click.option(
         "--steps", type=click.IntRange(min=0), help="Steps per pixel; what the policy was trained for if left out."
     ),
+    LEGIBILITY_OPTION,
     click.option("--trace", type=PATH, help="Also write what every pixel did (one input only); see `pixelrl show`."),
     click.option("--edits", type=PATH, help="Edits (JSON) that overrule the agents; the policy reacts to them."),
     click.option("--suffix", default="", help="Added to the names of the results, before the dot."),

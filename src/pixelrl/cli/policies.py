@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, THREADS_OPTION, check_file, complain, set_threads
+from pixelrl.cli.common import (
+    DEVICE_OPTION,
+    EXIT_INTERRUPTED,
+    LEGIBILITY_OPTION,
+    PATH,
+    THREADS_OPTION,
+    check_file,
+    complain,
+    set_threads,
+)
 from pixelrl.cli.outputs import check_folder, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
@@ -140,6 +149,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.option("--level", type=float, help="With --task: how strongly it degrades, or the strength of saliency-editing.")
 @click.option("--degraded", type=PATH, help="Folder of partners of the same names, as they were before.")
 @click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned.")
+@LEGIBILITY_OPTION
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many pictures.")
 @click.option("--json", "json_file", type=PATH, help="Also write everything to this file.")
@@ -157,6 +167,7 @@ def evaluate(
     level: float | None,
     degraded: Path | None,
     ensemble: bool,
+    legibility: float | None,
     seed: int,
     limit: int | None,
     json_file: Path | None,
@@ -183,6 +194,8 @@ def evaluate(
         raise UsageError(
             "give one of --sigma, --peak, --density, --letters, --task and --degraded, to say what is to be undone"
         )
+    if ensemble and legibility is not None:
+        raise UsageError("--ensemble averages eight runs, which have no common maps; give it or --legibility")
     if any(not math.isfinite(strength) for _, strength in given):
         raise UsageError(f"{given[0][1]} is not a strength of noise; give a finite number")
     for option, folder in (("--data", data), ("--degraded", degraded)):
@@ -200,14 +213,15 @@ def evaluate(
     task = None if kind is None and not given else build_task(kind or TASK_OF[given[0][0]], {})
     set_threads(threads)
     agent = load(policy, device)
-    settings: dict[str, object] = {"ensemble": ensemble}
+    told = None if ensemble else agent.check_legibility(legibility)
+    settings: dict[str, object] = {"ensemble": ensemble, "legibility": told}
     if degraded is not None:
-        found = evaluate_pairs(agent, data, degraded, limit, ensemble, task)
+        found = evaluate_pairs(agent, data, degraded, limit, ensemble, task, legibility)
         settings |= {"degraded": degraded.name}
     else:
         assert task is not None
         noise, strength = given[0]
-        found = scores_of(agent, data, task, strength, seed, limit, ensemble)
+        found = scores_of(agent, data, task, strength, seed, limit, ensemble, legibility)
         settings |= {"noise": noise, "level": strength, "seed": seed}
     scores: list[Score] = []
     for score in found:

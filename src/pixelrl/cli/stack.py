@@ -154,6 +154,7 @@ def work_on_stack(
         **(one.seen if len(known) == 1 else {}),
         "estimated": list(dict.fromkeys(name for own in known.values() for name in own.estimated)),
         "steps": one.agent.card.num_steps if work.steps is None else work.steps,
+        "legibility": None if work.ensemble else one.agent.check_legibility(work.legibility),
         "ensemble": work.ensemble,
         "pictures": len(stack),
         "held": stack.words,
@@ -279,7 +280,13 @@ def _results(
             else:
                 own = laid(edits, (height, width), orientation_of(picture.exif))
                 result = one.agent(
-                    _whole(picture), steps=work.steps, edits=own, condition=one.tell, progress=tell, white=scale
+                    _whole(picture),
+                    steps=work.steps,
+                    edits=own,
+                    condition=one.tell,
+                    progress=tell,
+                    white=scale,
+                    legibility=work.legibility,
                 )
                 image = result.image
         image = image if picture.alpha is None else split_alpha(image)[0]

@@ -44,6 +44,9 @@ def run(work: Work, settings: Settings) -> int:
 
     _check_options(work, settings)
     _check_policies(settings)
+    if work.legibility is not None and not settings.by_noise:  # else the noise of each picture says which policy
+        for policy in dict.fromkeys(settings.policies):
+            settings.agent(policy, work.device).check_legibility(work.legibility)
     alone = is_one_picture(work.inputs)
     if work.inputs == (str(STANDARD),):
         listing = Listing([(STANDARD, STANDARD)])
@@ -166,7 +169,7 @@ def _check_options(work: Work, settings: Settings) -> None:
             raise UsageError("-o -: standard output is the terminal, or closed; give a file, or send it on with > or |")
     if str(STANDARD) in work.inputs and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("- is standard input, which is the terminal, or closed; send a picture with < or |")
-    for name, value in (("--trace", work.trace), ("--edits", work.edits)):
+    for name, value in (("--trace", work.trace), ("--edits", work.edits), ("--legibility", work.legibility)):
         if work.ensemble and value is not None:
             raise UsageError(f"--ensemble averages eight runs, which have no common {name}; give one of them")
     if work.edits is not None:

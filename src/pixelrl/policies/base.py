@@ -92,6 +92,10 @@ class Policy(nn.Module, ABC):
         """
         return weight
 
+    def learned_to_choose(self) -> bool:
+        """Whether its weights say anything of the choice. If not, its probabilities do not say how sure it is."""
+        return True
+
     def remark(self, image: Image) -> str | None:
         """What a person should know of this image before the result disappoints them; None if there is nothing.
 

@@ -123,6 +123,10 @@ class Lookahead(Policy):
         cells = memory[:, self.head_width : -1]
         return F.pixel_shuffle(cells.float(), 2)[..., : image.shape[-2], : image.shape[-1]]
 
+    def learned_to_choose(self) -> bool:
+        """Not while the head is as it was made, all zero."""
+        return bool(self.to_logits.weight.any())
+
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Compare every outcome with the estimate; the step number is the memory's last channel."""
         height, width = image.shape[-2:]

@@ -93,6 +93,10 @@ class Steering(Policy):
         """None: there is no target to estimate."""
         return None
 
+    def learned_to_choose(self) -> bool:
+        """Not while the head is as it was made, all zero."""
+        return bool(self.to_logits.weight.any())
+
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Compare every outcome with the picture as it was and with the contrast between object and surroundings."""
         height, width = image.shape[-2:]

@@ -48,6 +48,10 @@ class InGrey(Policy):
         """The policy's own price."""
         return self.policy.price(legibility)
 
+    def learned_to_choose(self) -> bool:
+        """Whether the policy has."""
+        return self.policy.learned_to_choose()
+
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The mean of the three channels' estimates."""
         estimate = self.policy.estimate(memory, image.expand(-1, 3, -1, -1))
@@ -80,6 +84,10 @@ class Still(Policy):
         logits[self.action] = 0
         shape = (len(image), self.num_actions, self.num_agents, *image.shape[-2:])
         return PolicyOutput(logits[None, :, None, None, None].expand(shape), None, memory)
+
+    def learned_to_choose(self) -> bool:
+        """It has not."""
+        return False
 
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """It has none."""

@@ -50,8 +50,8 @@ def report_html(
         reference: the clean picture, of the shape of ``trace.pixels``, or None. With it the page also shows PSNRs, the
             reward maps and what each action contributed.
         agent: the policy that chose, so that its probabilities can be computed again (traces hold none); None to look
-            for the trace's policy among the shipped ones. Where none is found, or it does not fit the trace, the page
-            says so and goes on without probabilities.
+            for the trace's policy among the shipped ones. Where none is found, or it does not fit the trace, or it
+            never learned to choose (`Agent.learned_to_choose`), the page says so and goes on without probabilities.
         region: ``(x0, y0, x1, y1)`` in stored pixels, x1 and y1 exclusive: what is shown pixel by pixel. None for the
             whole picture, or where that is too large for a page the window in which the choices are the most diverse.
         progress: called with the share of the work that is done; what it raises ends the work.
@@ -75,6 +75,8 @@ def report_html(
     opinions, doubt = None, ""
     try:
         agent = _shipped(trace) if agent is None else agent
+        if not agent.learned_to_choose:
+            raise UsageError(f"{agent.name} never learned to choose; it takes what lies nearest to its estimate")
         opinions = _opinions(trace, agent, views, _within(progress, 0, _ASKED))
     except UsageError as error:
         doubt = f"The policy's probabilities are not shown: {error}."
@@ -104,6 +106,7 @@ def report_html(
     data = {
         "policy": trace.policy,
         "condition": dict(trace.condition),
+        "legibility": trace.legibility,
         "width": width,
         "height": height,
         "orientation": turn,
@@ -180,6 +183,8 @@ def asked_again(
             count()
         else:
             memory = tiled_perceive(policy, image, condition, side, count)
+        # Of traces from before policies could be told: then they gave their best quality.
+        memory = policy.told(memory, 0.0 if trace.legibility is None else trace.legibility)
         actor = Actor(policy, read, memory, side, count)
         answer = image
 

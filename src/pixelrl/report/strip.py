@@ -270,7 +270,8 @@ def _title(trace: Trace, bits: float) -> Picture:
     facts = [f"{w} x {h} pixels", f"{steps} step{'s' * (steps != 1)}"]
     if steps and not math.isnan(bits):
         facts.append(f"{bits:.1f} bits per pixel")
-    facts = [f"{name} {value:.3g}" for name, value in trace.condition.items()] + facts
+    told = trace.condition if trace.legibility is None else {**trace.condition, "legibility": trace.legibility}
+    facts = [f"{name} {value:.3g}" for name, value in told.items()] + facts
     name, rest = _font(38), _font(24)
     facts_at = name.getlength(policy) + 28
     text = "   |   ".join(facts)
