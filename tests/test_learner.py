@@ -94,17 +94,20 @@ def test_number_of_updates(gradient: str, steps: int, t_max: int, updates: int) 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_returns_are_bootstrapped_by_hand(gradient: str) -> None:
-    """Three steps up, an update after two and one at the end; V is 1/4 everywhere and gamma 1/2."""
+    """Three steps up, an update after two and one at the end; V is 1/4 everywhere and gamma 1/2.
+
+    With the all-action gradient V is that of the future alone, so what the third step brings is added for the rest.
+    """
     first, last = play(Table(UP, value=0.25), 3, settings(gradient, t_max=2), ten())
     r0, r1, r2 = 19 / 255, 17 / 255, 15 / 255
-    second_return = r1 + 0.25 / 2
-    first_return = r0 + second_return / 2
+    rest = 0.25 if gradient == "sampled" else r2 + 0.25
+    futures = (r1 + rest / 2) / 2, rest / 2
+    targets = futures if gradient == "all-action" else (r0 + futures[0], r1 + futures[1])
     assert first["reward"] == pytest.approx(r0 + r1, rel=1e-5)
-    assert first["value_loss"] == pytest.approx(
-        ((0.25 - first_return) ** 2 + (0.25 - second_return) ** 2) / 2 / 2, rel=1e-5
-    )
+    assert first["value_loss"] == pytest.approx(sum((0.25 - target) ** 2 for target in targets) / 2 / 2, rel=1e-5)
     assert last["reward"] == pytest.approx(r2, rel=1e-5)
-    assert last["value_loss"] == pytest.approx((0.25 - r2) ** 2 / 2, rel=1e-5)  # nothing comes after the end
+    target = 0 if gradient == "all-action" else r2  # nothing comes after the end
+    assert last["value_loss"] == pytest.approx((0.25 - target) ** 2 / 2, rel=1e-5)
 
 
 def test_the_loss_by_hand() -> None:
@@ -136,13 +139,14 @@ def test_two_steps_by_hand(gradient: str, t_max: int) -> None:
     first, second = (int(draw(torch.zeros(1, 3, 1, 1, 1)).long()) - 1 for _ in range(2))
     r0, r1 = reward(0, first), reward(first, second)
     mean0, mean1 = (sum(reward(level, way) for way in (-1, 0, 1)) / 3 for level in (0, first))
-    future = (0.3 if t_max == 1 else r1) / 2
     surprise = math.log(3)  # -log pi of every action
     if gradient == "sampled":
-        expected = [surprise * (r0 + future - 0.3), surprise * (r1 - 0.3)]
+        expected = [surprise * (r0 + (0.3 if t_max == 1 else r1) / 2 - 0.3), surprise * (r1 - 0.3)]
     else:
-        # The future's advantage: what came after the step, less what V promised beyond the step's mean reward.
-        expected = [-mean0 + surprise * (future - (0.3 - mean0)), -mean1]
+        # The future's advantage: what came after the step, less what V promised of it. The value alone does not stand
+        # for the rest, so the second action is drawn before the update, too; the weights being the same, it is r1.
+        future = (r1 + 0.3 if t_max == 1 else r1) / 2
+        expected = [-mean0 + surprise * (future - 0.3), -mean1]
     assert losses == pytest.approx(expected if t_max == 1 else [sum(expected)], rel=1e-4)
 
 
@@ -179,13 +183,15 @@ def test_the_sampled_loss_by_hand() -> None:
 def test_one_agent_earns_the_mean_over_channels() -> None:
     """Up by one level towards targets of 1, 2 and 4: rewards of 1, 3 and 7 / 255."""
     target = torch.tensor([1.0, 2.0, 4.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2) / 255
-    (single,) = play(Table(UP, agents=1), 1, settings(), start(target))
+    (single,) = play(Table(UP, agents=1), 1, settings("sampled"), start(target))
     assert single["reward"] == pytest.approx(11 / 3 / 255, rel=1e-4)
     assert single["value_loss"] == pytest.approx((11 / 3 / 255) ** 2 / 2, rel=1e-4)
-    (each,) = play(Table(UP, agents=3), 1, settings(), start(target))
+    (each,) = play(Table(UP, agents=3), 1, settings("sampled"), start(target))
     assert each["reward"] == pytest.approx(11 / 3 / 255, rel=1e-4)
     assert each["value_loss"] == pytest.approx((1 + 9 + 49) / 3 / 255**2 / 2, rel=1e-4)
-    assert each["policy_loss"] == pytest.approx(-11 / 3 / 255, rel=1e-4)
+    for agents in (1, 3):
+        (exact,) = play(Table(UP, agents=agents), 1, settings(), start(target))
+        assert exact["policy_loss"] == pytest.approx(-11 / 3 / 255, rel=1e-4)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
@@ -193,8 +199,9 @@ def test_rewards_are_scaled_per_image(gradient: str) -> None:
     begun = replace(ten(2, 1, 2, 2), reward_scale=torch.tensor([[1.0], [3.0]]))
     (logged,) = play(Table(UP), 1, settings(gradient), begun)
     assert logged["reward"] == pytest.approx(19 / 255 * 2, rel=1e-5)
-    assert logged["value_loss"] == pytest.approx((19 / 255) ** 2 * (1 + 9) / 2 / 2, rel=1e-5)
-    if gradient == "all-action":
+    if gradient == "sampled":
+        assert logged["value_loss"] == pytest.approx((19 / 255) ** 2 * (1 + 9) / 2 / 2, rel=1e-5)
+    else:
         assert logged["policy_loss"] == pytest.approx(-19 / 255 * 2, rel=1e-5)
 
 
@@ -236,12 +243,14 @@ def test_the_values_loss_trains_critic_and_kernel_alone(gradient: str) -> None:
     loss.backward()
     r0, r1 = 19 / 255, 17 / 255
     # vf_coef 1/2 times (V - R_0)^2 / 2, and R_0 = r_0 + gamma w r_1 on a single pixel, where only w's centre counts.
+    # With the all-action gradient V is that of the future alone, and the kernel adds what r_0 was expected to be.
+    misses = (0.3 - r0 - r1 / 2, 0.3 - r1) if gradient == "sampled" else (0.3 - r1 / 2, 0.3)
     assert policy.reward_kernel is not None
     assert policy.reward_kernel.grad is not None
     assert policy.reward_kernel.grad.count_nonzero() == 1
-    assert policy.reward_kernel.grad[0, 0, 16, 16].item() == pytest.approx(-(0.3 - r0 - r1 / 2) * r1 / 2 / 2, rel=1e-4)
+    assert policy.reward_kernel.grad[0, 0, 16, 16].item() == pytest.approx(-misses[0] * r1 / 2 / 2, rel=1e-4)
     assert policy.value.grad is not None
-    assert policy.value.grad.item() == pytest.approx((0.3 - r0 - r1 / 2 + 0.3 - r1) / 2, rel=1e-4)
+    assert policy.value.grad.item() == pytest.approx(sum(misses) / 2, rel=1e-4)
     assert policy.logits.grad is not None
     assert policy.logits.grad.abs().max() < 1e-6  # a certain action has nothing to learn
 
@@ -344,3 +353,58 @@ def test_every_image_of_a_batch_gets_a_legibility_of_its_own() -> None:
     assert drawn.shape == (400,)
     assert (drawn.min(), drawn.max()) == (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_disagreement_has_its_price(gradient: str) -> None:
+    """Two pixels, one step, uniform over three actions; V = 0.3. Each has the other as its one neighbour."""
+    how = settings(gradient, vf_coef=0.0, ent_coef=0.0, disagreement=0.9)
+    learner = Learner(Table((0.0, 0.0, 0.0), value=0.3).train(), Levels(1), how)
+    ((loss, logged),) = learner.updates(ten(1, 1, 1, 2), torch.Generator().manual_seed(1))
+    ways = sampler(torch.Generator().manual_seed(1))(torch.zeros(1, 3, 1, 1, 2)).long().flatten() - 1
+    earned = (100 - (10 - ways) ** 2) / 255
+    price = 0.9 * float(ways[0] != ways[1])
+    assert logged["reward"] == pytest.approx(earned.mean().item(), rel=1e-4)
+    assert logged["dissent"] == pytest.approx(price / 0.9)
+    if gradient == "sampled":
+        expected = (math.log(3) * (earned - price - 0.3)).mean().item()
+    else:  # whatever an agent does, the other one is expected to do something else two times in three
+        expected = -(-21 + 0 + 19) / 3 / 255 + 0.9 * 2 / 3
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_price_counts_in_what_comes_later() -> None:
+    """A return that learned nothing of later prices would not make agents prepare maps that are plain."""
+    how = settings("sampled", vf_coef=1.0, ent_coef=0.0, disagreement=0.5)
+    policy = Table((0.0, 0.0, 0.0))
+    learner = Learner(policy.train(), Levels(2), how)
+    ((_, logged),) = learner.updates(ten(1, 1, 1, 2), torch.Generator().manual_seed(1))
+    draw = sampler(torch.Generator().manual_seed(1))
+    ways = [draw(torch.zeros(1, 3, 1, 1, 2)).long().flatten() - 1 for _ in range(2)]
+    left = [torch.full((2,), 10), 10 - ways[0], 10 - ways[0] - ways[1]]
+    rewards = [(left[t] ** 2 - left[t + 1] ** 2) / 255 - 0.5 * float(ways[t][0] != ways[t][1]) for t in range(2)]
+    returns = [rewards[0] + rewards[1] / 2, rewards[1]]
+    assert any(way[0] != way[1] for way in ways[1:])
+    assert logged["value_loss"] == pytest.approx(sum(r.square().mean().item() / 2 for r in returns) / 2, rel=1e-4)
+
+
+def test_nothing_is_logged_of_dissent_without_a_price() -> None:
+    (logged,) = play(Table(UP), 1, settings(), ten())
+    assert "dissent" not in logged
+
+
+class Priced(Legible):
+    """All neighbours that act otherwise cost a legible agent twice what it was told."""
+
+    def price(self, legibility: Tensor) -> Tensor:
+        return 2 * legibility
+
+
+def test_a_legible_policy_pays_by_what_it_was_told() -> None:
+    policy = Priced((0.0, 0.0, 0.0))
+    how = settings(vf_coef=0.0, ent_coef=0.0)
+    ((loss, _),) = Learner(policy.train(), Levels(1), how).updates(ten(40, 1, 3, 3), torch.Generator().manual_seed(0))
+    # Eight neighbours, each of which does something else two times in three.
+    assert loss.item() == pytest.approx(2 / 3 / 255 + (2 * policy.heard).mean().item() * 2 / 3, rel=1e-4)
+    with pytest.raises(UsageError, match=r"disagreement = 0\.5 cannot be used: this policy is told how plain"):
+        Learner(policy, Levels(1), settings(disagreement=0.5))

@@ -38,7 +38,7 @@ def expected_reward(logits: Logits, rewards: Logits) -> AgentMap:
 def all_action_policy_loss(
     logits: Logits, actions: ActionMap, rewards: Logits, future_advantages: AgentMap | None
 ) -> Tensor:
-    """``-(sum_a pi(a) r(a)) - log pi(a_t) A'``: exact for the immediate reward, sampled for the future.
+    """``-(sum_a pi(a) q(a)) - log pi(a_t) A'``: exact for the immediate reward, sampled for the future.
 
     All-action policy gradient (Sutton et al. 2001; Allen et al. 2017, "mean actor-critic") where the reward of
     every action is known; only what comes after the step needs the sampled action.
@@ -46,9 +46,9 @@ def all_action_policy_loss(
     Args:
         logits: ``(b, n, g, h, w)``.
         actions: the actions taken.
-        rewards: the immediate reward of every action, same shape as ``logits``.
-        future_advantages: A' = (R_t - r_t) - (V_t - sum_a pi(a) r(a)), or None at the last step, where no
-            future is left.
+        rewards: the immediate reward q of every action, same shape as ``logits``.
+        future_advantages: A' = G_t - F_t, what came after the step less what was to be expected of it, or None at the
+            last step, where no future is left.
     """
     loss = -expected_reward(logits, rewards).mean()
     if future_advantages is not None:

@@ -1,8 +1,28 @@
-"""The learner: from the steps of an episode to a loss (n-step advantage actor-critic, one agent per pixel)."""
+"""The learner: from the steps of an episode to a loss (n-step advantage actor-critic, one agent per pixel).
+
+What an agent plays for, at step t: its reward ``r_t``, which is what the step really earned it (`Task.step_reward`
+times `Episode.reward_scale`) less ``price`` times the share of its neighbours that acted otherwise
+(`pixelrl.rl.neighbours`). Its return is ``R_t = r_t + G_t``, of which ``G_t = gamma conv_w(R_{t+1})`` is the future
+(`pixelrl.rl.returns`).
+
+*Sampled*, the paper's A2C: the policy follows ``log pi(a_t) (R_t - V_t)``, and the value V learns the return R.
+
+*All-action*: the policy follows ``sum_a pi(a) q(a) + log pi(a_t) (G_t - F_t)``, where ``q(a)`` is what the action a
+would earn at once (`Task.action_rewards`), less the price times the share of neighbours that are expected to act
+otherwise. Only the future is sampled, so its baseline F must be the expectation of the future alone, and that is what
+the value learns here. (V less the expectation of q, for a V that learned R, is the same only if q(a) is the mean of r_t
+given a; but a task may judge an action by what it brings if others take it, too.) As F says nothing of r, one more
+action is drawn where an update ends before the episode: ``r + F`` of it stands for the return of the rest.
+
+The kernel w of reward map convolution learns, as in the paper, to make the return predictable: here from
+``(F_t + sum_a pi(a) q(a) - R_t)^2 / 2``, in which all but w is a constant. The future alone would not do: w = 0 makes
+that predictable.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,21 +30,22 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
-from pixelrl.policies import Policy
+from pixelrl.policies import Policy, PolicyOutput
 from pixelrl.rl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
+from pixelrl.rl.neighbours import dissent, expected_dissent
 from pixelrl.rl.returns import n_step_returns
-from pixelrl.rollout import Actor, Step, episode
+from pixelrl.rollout import Actor, Decision, Step, episode
 from pixelrl.tasks import Episode, Task
 from pixelrl.training.parallel import ALONE, Processes
 from pixelrl.training.recipe import LearnerSettings
 from pixelrl.training.sampling import sampler
-from pixelrl.types import AgentMap
+from pixelrl.types import AgentMap, Logits
 
 Logged = dict[str, float]
 
 LEAST_ERROR = 1 / 255**2
 """Added to a mean square before its logarithm, so that an image which is all but right does not outweigh the others."""
-LOGGED = ("estimate_loss", "policy_loss", "value_loss", "entropy", "reward")
+LOGGED = ("estimate_loss", "policy_loss", "value_loss", "entropy", "reward", "dissent")
 """Every name that a learner logs something by."""
 
 
@@ -37,11 +58,19 @@ class Learner:
         settings: see `LearnerSettings`.
         processes: which part of the batch the episodes are that this learner is given. A loss is the mean over that
             part; all parts are equal, so the mean of the processes' gradients is the gradient for the whole batch.
+
+    Raises:
+        UsageError: settings that this policy cannot follow.
     """
 
     def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
         self.policy, self.task, self.settings, self.processes = policy, task, settings, processes
         self.actions = ActionSet(task.action_names)
+        if policy.legible and settings.disagreement:
+            raise UsageError(
+                f"learner.disagreement = {settings.disagreement} cannot be used: this policy is told how plain its "
+                "maps shall be, and has a price of its own; leave it out"
+            )
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
         """The distance of the policy's estimate to the target, in the norm of the settings: the supervised warm start.
@@ -67,68 +96,118 @@ class Learner:
     def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
         """Play one episode with sampled actions, and yield a loss every ``t_max`` steps.
 
-        A legible policy is told another legibility for every image, drawn at random.
-
-        The caller backpropagates each loss (and may change the weights) before asking for the next.
+        A legible policy is told another legibility for every image, drawn at random. The caller backpropagates each
+        loss (and may change the weights) before asking for the next.
         """
+        images, price = len(start.image), None
         memory = self.policy.perceive(start.image, start.condition)
         if self.policy.legible:
-            memory = self.policy.told(memory, self._draw(len(start.image), generator))
+            # As in `sampler`, every process draws for the whole batch.
+            whole = torch.rand(self.processes.world * images, generator=generator, device=memory.device)
+            legibility = self.processes.mine(whole)
+            memory, price = self.policy.told(memory, legibility), self.policy.price(legibility).detach()
+        elif self.settings.disagreement:
+            price = torch.full((images,), self.settings.disagreement, device=memory.device)
+        game = _Game(self.task, start, price)
         actor = Actor(self.policy, sampler(generator, self.processes), memory)
         steps: list[Step] = []
         for t, step in enumerate(episode(start.image, self.actions, actor, self.task.num_steps)):
             steps.append(step)
             ended = t + 1 == self.task.num_steps
             if ended or len(steps) == self.settings.t_max:
-                loss, logged = self._segment_loss(steps, start, None if ended else self._bootstrap(step, actor))
-                yield loss, logged
+                rest = None if ended else self._bootstrap(step, actor, game, generator)
+                yield self._segment_loss(steps, game, rest)
                 # The weights have changed: nothing of the graph before this point may be used again.
                 steps, actor.memory = [], actor.memory.detach()
 
-    def _draw(self, images: int, generator: torch.Generator) -> Float[Tensor, " b"]:
-        """A legibility for every image, evenly distributed from 0 to 1."""
-        # As in `sampler`, every process draws for the whole batch.
-        whole = torch.rand(self.processes.world * images, generator=generator, device=generator.device)
-        return self.processes.mine(whole)
-
-    def _bootstrap(self, last: Step, actor: Actor) -> AgentMap:
-        """V of the state after the last step, a constant."""
+    def _bootstrap(self, last: Step, actor: Actor, game: _Game, generator: torch.Generator) -> AgentMap:
+        """The return to be expected after the last step, a constant."""
         with torch.no_grad():
-            value: AgentMap | None = self.policy(last.after, self.actions.outcomes(last.after), actor.memory).value
-        assert value is not None, "a policy in training mode gives values"
-        return value
+            outcomes = self.actions.outcomes(last.after)
+            output: PolicyOutput = self.policy(last.after, outcomes, actor.memory)
+            value = output.value
+            assert value is not None, "a policy in training mode gives values"
+            if self.settings.gradient == "sampled":
+                return value
+            # The next step will draw again, by other weights, so the generator stays as it is.
+            actions = sampler(generator.clone_state(), self.processes)(output.logits)
+            after = self.actions.select(outcomes, actions)
+            return game.played(Step(last.after, outcomes, Decision(actions), after)).reward + value
 
-    def _segment_loss(self, steps: list[Step], start: Episode, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
-        settings = self.settings
-        scale = start.reward_scale[:, :, None, None]
-        rewards = [
-            _per_agent(scale * self.task.step_reward(start, s.before, s.after), s.decision.actions.shape[1])
-            for s in steps
-        ]
-        returns = n_step_returns(rewards, bootstrap, settings.gamma, self.policy.reward_kernel)
-        policy_loss = value_part = entropy_part = torch.zeros((), device=scale.device)
+    def _segment_loss(self, steps: list[Step], game: _Game, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
+        settings, kernel = self.settings, self.policy.reward_kernel
+        played = [game.played(step) for step in steps]
+        rewards = [each.reward for each in played]
+        returns = n_step_returns(rewards, bootstrap, settings.gamma, kernel)
+        policy_loss = value_part = kernel_part = entropy_part = torch.zeros((), device=rewards[0].device)
         for t, step in enumerate(steps):
             actions, logits, value = step.decision
             assert logits is not None, "a step of a policy has logits"
             assert value is not None, "a policy in training mode gives values"
             if settings.gradient == "sampled":
                 policy_loss = policy_loss + sampled_policy_loss(logits, actions, returns[t] - value)
+                value_part = value_part + value_loss(value, returns[t])
             else:
-                all_rewards = self.task.action_rewards(start, step.before, step.outcomes)
-                all_rewards = _per_agent(scale[:, None] * all_rewards, logits.shape[2])
-                future = None
-                if settings.gamma and (t + 1 < len(steps) or bootstrap is not None):
-                    future = (returns[t] - rewards[t]) - (value - expected_reward(logits, all_rewards))
-                policy_loss = policy_loss + all_action_policy_loss(logits, actions, all_rewards, future)
-            value_part = value_part + value_loss(value, returns[t])
+                all_rewards, future = game.of_all_actions(step), (returns[t] - rewards[t]).detach()
+                more = settings.gamma and (t + 1 < len(steps) or bootstrap is not None)
+                policy_loss = policy_loss + all_action_policy_loss(
+                    logits, actions, all_rewards, future - value if more else None
+                )
+                value_part = value_part + value_loss(value, future)
+                if kernel is not None:
+                    expected = (value + expected_reward(logits, all_rewards)).detach()
+                    kernel_part = kernel_part + value_loss(expected, returns[t])
             entropy_part = entropy_part + entropy(logits).mean()
-        loss = policy_loss + settings.vf_coef * value_part - settings.ent_coef * entropy_part
-        return loss, {
+        loss = policy_loss + settings.vf_coef * (value_part + kernel_part) - settings.ent_coef * entropy_part
+        logged = {
             "policy_loss": policy_loss.item(),
             "value_loss": value_part.item() / len(steps),
             "entropy": entropy_part.item() / len(steps),
-            "reward": torch.stack(rewards).sum(0).mean().item(),
+            "reward": torch.stack([each.earned for each in played]).sum(0).mean().item(),
         }
+        shares = [each.dissent for each in played if each.dissent is not None]
+        return loss, logged | ({"dissent": torch.stack(shares).mean().item()} if shares else {})
+
+
+class _Played(NamedTuple):
+    """What a step brought every agent: its reward, of which it earned so much in the task, and the share of its
+    neighbours that acted otherwise, None if that costs nothing."""
+
+    reward: AgentMap
+    earned: AgentMap
+    dissent: AgentMap | None
+
+
+class _Game:
+    """What steps of one episode earn the agents.
+
+    Args:
+        task: gives the rewards.
+        start: of the episode.
+        price: of each image, what it costs an agent if all its neighbours act otherwise; None if it costs nothing.
+    """
+
+    def __init__(self, task: Task, start: Episode, price: Float[Tensor, " b"] | None) -> None:
+        self.task, self.start = task, start
+        self.scale = start.reward_scale[:, :, None, None]
+        self.price = None if price is None else price[:, None, None, None]
+
+    def played(self, step: Step) -> _Played:
+        """What the step really brought."""
+        actions = step.decision.actions
+        earned = _per_agent(self.scale * self.task.step_reward(self.start, step.before, step.after), actions.shape[1])
+        if self.price is None:
+            return _Played(earned, earned, None)
+        share = dissent(actions, step.outcomes.shape[1])
+        return _Played(earned - self.price * share, earned, share)
+
+    def of_all_actions(self, step: Step) -> Logits:
+        """What every action would earn every agent at once."""
+        logits = step.decision.logits
+        assert logits is not None, "a step of a policy has logits"
+        rewards = self.task.action_rewards(self.start, step.before, step.outcomes)
+        earned = _per_agent(self.scale[:, None] * rewards, logits.shape[2])
+        return earned if self.price is None else earned - self.price[:, None] * expected_dissent(logits)
 
 
 def _per_agent(rewards: Tensor, num_agents: int) -> Tensor:

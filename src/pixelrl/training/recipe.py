@@ -100,6 +100,10 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_norm`` is the norm of
     the loss of the policy's estimate, 1 or 2, or 0 for the limit of small norms, the logarithm of every crop's mean
     square: that is its PSNR. ``max_grad_norm`` 0 is no clipping.
+
+    ``disagreement`` is the price that an agent pays if all its neighbours act otherwise, and in part if some do
+    (`pixelrl.rl.neighbours`), in the unit of the task's reward times `Episode.reward_scale`. Policies that are told
+    how plain their maps shall be have a price of their own.
     """
 
     gradient: Annotated[Literal["all-action", "sampled"], Meta(description='"all-action" or "sampled"')] = "all-action"
@@ -110,6 +114,7 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     estimate_norm: Annotated[Literal[0, 1, 2], Meta(description="0, 1 or 2")] = 1
     max_grad_norm: _Size = 0.0
     ema: _Share = 0.999
+    disagreement: _Size = 0.0
     precision: Annotated[Literal["fp32", "bf16"], Meta(description='"fp32" or "bf16"')] = "fp32"
 
 
