@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.training.data import Crops, Photo, load_photos, recolored, rescaled, split
+from pixelrl.training.data import Crops, Photo, load_photos, recolored, rescaled, rotated, split
 
 CPU = torch.device("cpu")
 
@@ -180,3 +180,41 @@ def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(UsageError, match="no picture"):
         load_photos(tmp_path)
+
+
+def plane(height: int, width: int) -> Tensor:
+    """Brighter by 3 with every pixel to the right, by 1 with every pixel down."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return (20 + 3 * x + y).to(torch.uint8)[None]
+
+
+def test_tilted_crops_are_planes_turned_by_less_than_the_tilt(generator: torch.Generator) -> None:
+    """A turned plane is a plane as steep as before, whose direction says by how much, and whether it was mirrored."""
+    crops = 255 * Crops([named(plane(40, 50))], 20, 400, CPU, tilt=10).sample(generator)
+    right, down = crops.diff(dim=-1), crops.diff(dim=-2)
+    dx, dy = right.mean((1, 2, 3)), down.mean((1, 2, 3))
+    torch.testing.assert_close(
+        right, dx[:, None, None, None].expand_as(right), rtol=0, atol=2e-2
+    )  # nothing from outside
+    torch.testing.assert_close(dx.square() + dy.square(), torch.full((400,), 10.0), rtol=1e-2, atol=0)
+    mirrored = dx < 0
+    angles = torch.rad2deg(torch.atan2(dy, dx.abs()) - torch.atan2(torch.tensor(1.0), torch.tensor(3.0)))
+    assert 0.4 < mirrored.double().mean() < 0.6
+    assert 0.4 < (angles.abs() < 0.01).double().mean() < 0.6  # not turned
+    assert angles.abs().max() < 10.1
+    assert angles.min() < -9
+    assert angles.max() > 9
+
+
+def test_a_quarter_turn_is_exact() -> None:
+    square = torch.arange(16.0).view(1, 4, 4)
+    torch.testing.assert_close(rotated(square, 90), torch.rot90(square, 1, (-2, -1)), rtol=0, atol=1e-4)
+
+
+def test_what_turned_crops_take_must_fit() -> None:
+    photo = named(unique_photo(14, 14))
+    Crops([photo], 10, 1, CPU, tilt=10)  # 10 (cos 10° + sin 10°) = 11.6
+    with pytest.raises(UsageError, match=r"turned by up to 45 degrees it takes 16 pixels"):
+        Crops([photo], 10, 1, CPU, tilt=45)
+    with pytest.raises(UsageError, match=r"data\.crop = 15 does not fit .* set data\.crop to at most 14"):
+        Crops([photo], 15, 1, CPU, tilt=10)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelrl.imaging.color import prophoto_to_lab
 from pixelrl.policies import FCN
 
 Array = NDArray[np.float64]
@@ -209,3 +210,20 @@ def test_reward_map_convolution_starts_as_the_identity() -> None:
     assert kernel.nonzero().tolist() == [[0, 0, 16, 16]]
     assert kernel[0, 0, 16, 16] == 1
     assert FCN(2, width=1).reward_kernel is None
+
+
+def test_colours_are_seen_in_lab() -> None:
+    """As the paper scales it: L / 100, a / 127, b / 127. Ours is Lab / 100."""
+    image = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+    seeing = FCN(13, num_channels=3, width=4, sees="lab").eval()
+    plain = FCN(13, num_channels=3, width=4).eval()
+    plain.load_state_dict(seeing.state_dict())
+    lab = 100 * prophoto_to_lab(image)
+    seen = torch.cat([lab[:, :1] / 100, lab[:, 1:] / 127], 1)
+    memory = seeing.perceive(image, CONDITION)
+    theirs = plain(seen, outcomes_of(seen, 13), memory).logits
+    torch.testing.assert_close(seeing(image, outcomes_of(image, 13), memory).logits, theirs)
+    with pytest.raises(ValueError, match='sees = "lab" needs colours'):
+        FCN(9, sees="lab")
+    with pytest.raises(ValueError, match=r"sees = 'xyz' is unknown"):
+        FCN(13, num_channels=3, sees="xyz")

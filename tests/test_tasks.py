@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
-from pixelrl.tasks import GaussianDenoising, PoissonDenoising, Task, build_task
+from pixelrl.tasks import GaussianDenoising, PoissonDenoising, SaltPepperDenoising, Task, build_task
 
 
 def grey(level: float, batch: int = 1, side: int = 200) -> Tensor:
@@ -210,3 +210,17 @@ def test_a_task_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert task.num_steps == 4
     with pytest.raises(UsageError, match="cannot be built"):
         build_task("my_tasks:Mine", {})
+
+
+@pytest.mark.parametrize("task", [GaussianDenoising, SaltPepperDenoising])
+def test_rewards_without_balance_are_the_papers(task: type[Task], generator: torch.Generator) -> None:
+    balanced, plain = (task(balanced=flag).degrade(grey(0.5), task().levels[1], generator) for flag in (True, False))  # type: ignore[call-arg]
+    assert balanced.reward_scale.item() < 0.5
+    assert plain.reward_scale.item() == 1
+
+
+def test_a_task_is_validated_at_levels_that_it_trains() -> None:
+    assert GaussianDenoising(sigma=(25, 25)).levels == (25,)
+    assert GaussianDenoising(sigma=(10, 30)).levels == (15, 25)
+    assert GaussianDenoising(sigma=(1, 2)).levels == (15, 25, 50)
+    assert SaltPepperDenoising(density=(0.4, 0.95)).levels == (0.5, 0.9)

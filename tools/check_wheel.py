@@ -103,10 +103,11 @@ def clean_a_picture(wheel: Path, folder: Path) -> None:
     print(call([python, "-c", GAIN], work), end="")
     call([pixelrl, "explain", "trace.npz", "-o", "report.html"], work)
     assert "denoise-color" in call([pixelrl, "policies"], work)
-    training = ["train", "denoise-gray", "-o", "run", "--set", "data.folder=nowhere"]
-    refused = subprocess.run([pixelrl, *training], cwd=work, capture_output=True, text=True)
-    assert refused.returncode == 2, refused
-    assert "nowhere" in refused.stderr, refused.stderr  # the recipe was found; only the photographs are missing
+    for recipe in ("denoise-gray", "paper/gaussian-25-plain"):
+        training = ["train", recipe, "-o", "run", "--set", "data.folder=nowhere"]
+        refused = subprocess.run([pixelrl, *training], cwd=work, capture_output=True, text=True)
+        assert refused.returncode == 2, refused
+        assert "nowhere" in refused.stderr, refused.stderr  # the recipe was found; only the photographs are missing
 
 
 def call(command: list[str], folder: Path | None = None) -> str:

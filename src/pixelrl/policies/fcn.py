@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pixelrl.imaging.color import LAB_SCALE, prophoto_to_lab
 from pixelrl.policies.base import Memory, Policy, PolicyOutput, check_sizes
 from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import Condition, Image, Outcomes
@@ -15,6 +16,8 @@ from pixelrl.types import Condition, Image, Outcomes
 SHARED_DILATIONS = (2, 3, 4)
 """After a first convolution without dilation; actor and critic share them all."""
 BRANCH_DILATIONS = (3, 2)
+LAB_SEEN = (1.0, LAB_SCALE / 127, LAB_SCALE / 127)
+"""Factors from Lab / 100 to what the paper's network sees of a colour."""
 
 
 class Convolution(nn.Conv2d):
@@ -86,6 +89,12 @@ class FCN(Policy):
         recurrent: put a convolutional GRU in front of the logits. Its state is the memory, and it is detached
             at every step: there is no back-propagation through time.
         reward_map_convolution: learn with a convolved return (`pixelrl.rl.returns`).
+        sees: the values of pixels that the network is given: those of the image (``image``), or, of three channels
+            in ProPhoto RGB, CIELAB as the paper scales it for local colour enhancement (``lab``): L / 100, a / 127
+            and b / 127.
+
+    Raises:
+        ValueError: a size that is none, or something else to see.
     """
 
     stride = 1
@@ -99,9 +108,15 @@ class FCN(Policy):
         width: int = 64,
         recurrent: bool = False,
         reward_map_convolution: bool = False,
+        sees: str = "image",
     ) -> None:
         super().__init__()
         check_sizes(num_channels=num_channels, width=width)
+        if sees not in ("image", "lab"):
+            raise ValueError(f'sees = {sees!r} is unknown; known are "image" and "lab"')
+        if sees == "lab" and num_channels != 3:
+            raise ValueError(f'sees = "lab" needs colours; num_channels must be 3, not {num_channels}')
+        self.sees = sees
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         self.enter = Convolution(num_channels, width)
         self.shared = dilated(width, SHARED_DILATIONS)
@@ -121,13 +136,18 @@ class FCN(Policy):
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge the image as it is now; this network does not look at the outcomes."""
-        shared = self.shared(F.relu(self.enter(image)))
+        shared = self.shared(F.relu(self.enter(self._seen(image))))
         features = self.actor(shared)
         if self.gru is not None:
             features = memory = self.gru(features, memory.detach())
         logits = self.to_logits(features).to(image.dtype)[:, :, None]
         value = self.to_value(self.critic(shared)).to(image.dtype) if self.training else None
         return PolicyOutput(logits, value, memory)
+
+    def _seen(self, image: Image) -> Image:
+        if self.sees == "image":
+            return image
+        return prophoto_to_lab(image) * image.new_tensor(LAB_SEEN)[:, None, None]
 
     def estimate(self, memory: Memory, image: Image) -> None:
         """None: this network forms no clean image."""

@@ -28,6 +28,8 @@ class GaussianDenoising(Task):
         stored: share of the training crops whose noisy picture is as an 8-bit file holds it: clipped and rounded.
         low_share: share of the training crops with next to no noise, so that a picture told to be clean stays as it
             is: sigma from the lowest tenth of the range, and for every second of them the lowest there is.
+        balanced: whether rewards are scaled so that strong and weak noise count about alike. One level of noise needs
+            no balance, and without it rewards are the paper's, which its weight of the entropy belongs to.
 
     Raises:
         UsageError: an empty or negative range of sigma, a share that is none, or less than one step.
@@ -42,12 +44,14 @@ class GaussianDenoising(Task):
         actions: tuple[str, ...] = PAPER_NINE,
         stored: float = 0.0,
         low_share: float = 0.0,
+        balanced: bool = True,
     ) -> None:
         low, high = sigma
-        self.levels = (15.0, 25.0, 50.0)
         if not 0 <= low <= high < math.inf:
             raise UsageError(f"sigma = {list(sigma)} is not a range; give two numbers, 0 <= low <= high")
+        self.levels = _within((15.0, 25.0, 50.0), low, high)
         self.sigma, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
+        self.balanced = balanced
         self.stored, self.low_share = _checked_share("stored", stored), _checked_share("low_share", low_share)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
@@ -67,7 +71,8 @@ class GaussianDenoising(Task):
     def _noisy(self, clean: Image, sigma: Float[Tensor, " b"], generator: torch.Generator) -> Episode:
         condition = self.conditioning.encode(clean, {"sigma": sigma}, None)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-        return Episode(clean + condition * noise, clean, condition, _balance(condition))
+        scale = _balance(condition) if self.balanced else condition.new_ones((len(clean), 1))
+        return Episode(clean + condition * noise, clean, condition, scale)
 
 
 @final
@@ -126,6 +131,7 @@ class SaltPepperDenoising(Task):
         density: range of the density; one set of weights serves all of it.
         num_steps: T.
         actions: names of the operations; the paper's nine if left out.
+        balanced: as for `GaussianDenoising`.
 
     Raises:
         UsageError: a range of density that does not lie in [0, 1], or less than one step.
@@ -136,12 +142,14 @@ class SaltPepperDenoising(Task):
         density: tuple[float, float] = (0.05, 0.95),
         num_steps: int = 5,
         actions: tuple[str, ...] = PAPER_NINE,
+        balanced: bool = True,
     ) -> None:
         low, high = density
         if not 0 <= low <= high <= 1:
             raise UsageError(f"density = {list(density)} is not a range; give two numbers, 0 <= low <= high <= 1")
-        self.levels = (0.1, 0.5, 0.9)
+        self.levels = _within((0.1, 0.5, 0.9), low, high)
         self.density, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
+        self.balanced = balanced
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
         """Noise of density ``level``."""
@@ -158,8 +166,13 @@ class SaltPepperDenoising(Task):
         share = density[:, :, None, None]
         noisy = torch.where(uniform < share, (uniform < share / 2).float(), clean)
         # A hit pixel is far off, so rewards are scaled down to those of Gaussian noise: about 1 for an episode.
-        scale = torch.square(0.12 / (density + 0.05))
+        scale = torch.square(0.12 / (density + 0.05)) if self.balanced else torch.ones_like(density)
         return Episode(noisy, clean, self.conditioning.condition(noisy, {}), scale)
+
+
+def _within(levels: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
+    """The levels inside the range that is trained; all of them if none is."""
+    return tuple(level for level in levels if low <= level <= high) or levels
 
 
 def _checked_share(name: str, share: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from pixelrl.errors import UsageError
 
@@ -131,7 +133,7 @@ def rescaled(photos: Sequence[Photo], scales: Sequence[float]) -> list[Photo]:
 
 
 class Crops:
-    """Batches of random square crops, each mirrored or turned by a random one of the square's eight symmetries.
+    """Batches of random square crops, each mirrored or turned at random.
 
     Args:
         photos: of any sizes.
@@ -140,9 +142,13 @@ class Crops:
         device: where batches are made. The photos are kept there.
         recolor: share of the crops, of RGB photos, that `recolored` changes.
         setting: the recipe's name for ``size``, for errors.
+        tilt: 0 for one of the square's eight symmetries; above 0, as in the paper, half of the crops are mirrored left
+            to right and half are turned by up to so many degrees (bilinear). A turned crop is cut from a larger piece
+            of its photo, so that nothing beyond the photo comes into it.
 
     Raises:
-        UsageError: a photo smaller than a crop; its file, size and scale are named.
+        UsageError: a photo smaller than a crop, or than what a turned one is cut from; its file, size and scale are
+            named.
     """
 
     def __init__(
@@ -153,37 +159,65 @@ class Crops:
         device: torch.device,
         recolor: float = 0.0,
         setting: str = "data.crop",
+        tilt: float = 0.0,
     ) -> None:
+        steepest = math.radians(min(tilt, 45))  # at which a turned square is widest
+        widest = size * (math.cos(steepest) + math.sin(steepest))
+        self.margin = math.ceil((widest - size) / 2) if tilt else 0
+        self.span = size + 2 * self.margin
         smallest = min(photos, key=lambda photo: min(photo.pixels.shape[-2:]))
         height, width = smallest.pixels.shape[-2:]
-        if min(height, width) < size:
+        if min(height, width) < self.span:
             scaled, cure = "", f"set {setting} to at most {min(height, width)}, or take the picture away"
+            if tilt and min(height, width) >= size:
+                cure = f"turned by up to {tilt:g} degrees it takes {self.span} pixels: make {setting} or data.tilt less"
             if smallest.scale != 1:
                 scaled, cure = f" at {smallest.scale:g} of data.scales", f"{cure}, or that scale"
             raise UsageError(
                 f"{setting} = {size} does not fit into {smallest.name} of {width}x{height} pixels{scaled}; {cure}"
             )
         self.photos = [photo.pixels.to(device) for photo in photos]
-        self.size, self.batch, self.recolor = size, batch, recolor
+        self.size, self.batch, self.recolor, self.tilt = size, batch, recolor, tilt
 
     def sample(self, generator: torch.Generator) -> Float[Tensor, "b c size size"]:
         """A batch in [0, 1]. ``generator`` is on the CPU, whatever the device."""
-        size = self.size
         draws = torch.rand((self.batch, 4), generator=generator, dtype=torch.float64).tolist()
-        crops = []
-        for which, down, right, turn in draws:
-            photo = self.photos[int(which * len(self.photos))]
-            top = int(down * (photo.shape[-2] - size + 1))
-            left = int(right * (photo.shape[-1] - size + 1))
-            crop = photo[:, top : top + size, left : left + size]
-            symmetry = int(turn * 8)
-            crops.append(torch.rot90(crop.flip(-1) if symmetry >= 4 else crop, symmetry % 4, (-2, -1)))
-        clean = torch.stack(crops).float() / 255
+        clean = torch.stack([self._tilted(*draw) if self.tilt else self._symmetric(*draw) for draw in draws]) / 255
         if self.recolor and clean.shape[1] == 3:
             chosen = torch.rand(self.batch, generator=generator) < self.recolor
             for i in torch.nonzero(chosen).flatten().tolist():
                 clean[i] = recolored(clean[i], generator)
         return clean
+
+    def _symmetric(self, which: float, down: float, right: float, turn: float) -> Float[Tensor, "c size size"]:
+        crop, symmetry = self._piece(which, down, right), int(turn * 8)
+        return torch.rot90(crop.flip(-1) if symmetry >= 4 else crop, symmetry % 4, (-2, -1)).float()
+
+    def _tilted(self, which: float, down: float, right: float, turn: float) -> Float[Tensor, "c size size"]:
+        """``turn`` says all: its quarter whether it is mirrored and whether turned, its place in there the angle."""
+        piece, quarter = self._piece(which, down, right).float(), int(turn * 4)
+        if quarter % 2:
+            piece = piece.flip(-1)
+        if quarter >= 2:
+            piece = rotated(piece, self.tilt * (2 * (4 * turn - quarter) - 1))
+        within = slice(self.margin, self.margin + self.size)
+        return piece[:, within, within]
+
+    def _piece(self, which: float, down: float, right: float) -> Pixels:
+        """A square of ``span`` pixels out of a photo."""
+        photo, span = self.photos[int(which * len(self.photos))], self.span
+        top, left = (
+            int(share * (side - span + 1)) for share, side in zip((down, right), photo.shape[-2:], strict=True)
+        )
+        return photo[:, top : top + span, left : left + span]
+
+
+def rotated(square: Float[Tensor, "c n n"], degrees: float) -> Float[Tensor, "c n n"]:
+    """Turned counter-clockwise about its middle, bilinear; 0 beyond the square."""
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    grid = F.affine_grid(square.new_tensor([[[cos, -sin, 0], [sin, cos, 0]]]), [1, *square.shape], align_corners=False)
+    return F.grid_sample(square[None], grid, align_corners=False)[0]
 
 
 def recolored(crop: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "3 h w"]:

@@ -27,6 +27,8 @@ _Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 _Side = Annotated[int, Meta(ge=1, le=10_000, description="a whole number of pixels, from 1 to 10000")]
 _Number = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to a million")]
 _Size = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number, at least 0")]
+_Degrees = Annotated[float, Meta(ge=0, le=180, description="an angle from 0 to 180 degrees")]
+_Power = Annotated[float, Meta(gt=0, le=10, description="a number above 0 and at most 10")]
 _Iterations = Annotated[int, Meta(ge=0, le=_MOST, description="a number of iterations, from 0 to a billion")]
 _Seed = Annotated[int, Meta(ge=-(2**53), le=2**53, description="a whole number of at most 16 digits")]
 _Scales = Annotated[
@@ -60,6 +62,7 @@ class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
     more: _Text = ""
     more_validation: _Text = ""
     recolor: _Share = 0.0
+    tilt: _Degrees = 0.0
 
 
 PLACES = ("folder", "before", "after", "names", "more", "more_validation")
@@ -69,21 +72,23 @@ PLACES = ("folder", "before", "after", "names", "more", "more_validation")
 class PhaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A stretch of training.
 
-    The learning rate goes straight from ``lr`` to ``final_lr``, and then, over the last ``cooldown`` of the
-    ``iterations``, straight on to 0.
+    The learning rate goes from ``lr`` to ``final_lr``, and then, over the last ``cooldown`` of the ``iterations``,
+    straight on to 0. What is left of the first way is the share of its iterations that is left, to the ``power``: 1 is
+    a straight line, and the paper has 0.9.
     """
 
     iterations: _Iterations = 0
     lr: _Size = 1e-3
     final_lr: _Size = 0.0
     cooldown: _Iterations = 0
+    power: _Power = 1.0
 
     def lr_at(self, done: int) -> float:
         """The learning rate after ``done`` iterations."""
         left = self.iterations - done
         if left <= self.cooldown:
             return self.final_lr * left / self.cooldown
-        share = 1 - done / (self.iterations - self.cooldown)
+        share: float = (1 - done / (self.iterations - self.cooldown)) ** self.power
         return self.final_lr + (self.lr - self.final_lr) * share
 
 
@@ -164,10 +169,11 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
         return plain
 
 
+MOST_BASES = 8
+"""Recipes below each other, each the base of the next: enough for any use, and an end to those that run in a circle."""
+
 _REMOVED: dict[tuple[str, str], tuple[object, str]] = {
     ("learner", "estimate_coef"): (0, "the estimate learns in warm_start"),
-    ("warm_start", "power"): (1, "learning rates change along straight lines"),
-    ("reinforcement", "power"): (1, "learning rates change along straight lines"),
     ("warm_start", "crop"): (0, "data.crop is that of the warm start, and reinforcement.crop may be another"),
 }
 """Settings that older recipes may have: the only value that still means something, and what there is instead."""
@@ -176,20 +182,44 @@ _REMOVED: dict[tuple[str, str], tuple[object, str]] = {
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``a.b=c`` overrides, whose right-hand sides are TOML values or bare strings.
 
-    Modules that it names (``module:Class``) are from now on looked for in its folder, too.
+    Modules that it names (``module:Class``) are from now on looked for in its folder, too. A file with a ``base``, the
+    name of another recipe beside it, needs to hold only what differs from that one.
 
     Raises:
         UsageError: no such file, not TOML, an unknown key or a value of the wrong type or out of range, each named.
     """
     path = Path(path)
+    content = _content(path, MOST_BASES)
+    look_in(path.parent)  # for modules that the recipe names
+    return recipe_from_dict(content, str(path), overrides)
+
+
+def _content(path: Path, bases_left: int) -> Settings:
+    """What the file says, over what its base says."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
-    look_in(path.parent)  # for modules that the recipe names
-    return recipe_from_dict(content, str(path), overrides)
+    if "base" not in content:
+        return content
+    base = content.pop("base")
+    if not isinstance(base, str) or not base or not bases_left:
+        raise UsageError(
+            f"{path}: base = {base!r} must be the name of another recipe in this folder, without its ending, and at "
+            f"most {MOST_BASES} may follow each other"
+        )
+    return _laid_over(_content(path.with_name(f"{base}.toml"), bases_left - 1), content)
+
+
+def _laid_over(settings: Settings, more: Settings) -> Settings:
+    """Settings with others over them, table by table."""
+    result = settings | more
+    for key, table in settings.items():
+        if isinstance(table, dict) and isinstance(more.get(key), dict):
+            result[key] = _laid_over(table, more[key])
+    return result
 
 
 def recipe_from_dict(content: Settings, where: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -9,9 +9,9 @@ from pixelrl.errors import UsageError
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name and file of every recipe in the package."""
+    """Name and file of every recipe in the package; of those in a folder, the name begins with it: ``paper/...``."""
     folder = Path(str(resources.files("pixelrl"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))}
 
 
 def find_recipe(recipe: str | Path) -> Path:
@@ -24,8 +24,8 @@ def find_recipe(recipe: str | Path) -> Path:
     """
     recipe = Path(recipe)
     shipped = shipped_recipes()
-    if str(recipe) in shipped:
-        return shipped[str(recipe)]
+    if recipe.as_posix() in shipped:
+        return shipped[recipe.as_posix()]
     if not recipe.exists():
         if recipe.parent.name == "recipes" and recipe.suffix == ".toml" and recipe.stem in shipped:
             return shipped[recipe.stem]

@@ -96,7 +96,7 @@ class Trainer:
         if recipe.reinforcement.crop:
             sizes["reinforcement"] = recipe.reinforcement.crop, "reinforcement.crop"
         self.crops = {
-            phase: Crops(scaled, size, data.batch, device, data.recolor, setting)
+            phase: Crops(scaled, size, data.batch, device, data.recolor, setting, data.tilt)
             for phase, (size, setting) in sizes.items()
         }
         self.validation = {
