@@ -16,6 +16,8 @@ from pixelrl.studio.document import Document, Entry, StaleError
 Number = Annotated[int, Meta(ge=1, le=2**53)]
 Level = Literal["auto"] | Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] | Annotated[float, Meta(ge=-1e6, le=1e6)]
 """What a policy is told, of whatever kind it takes; whether it suits, the policy says."""
+Legibility = Annotated[int, Meta(ge=0, le=1)] | Annotated[float, Meta(ge=0, le=1)]
+"""How plain the maps shall be: 0 best quality, 1 plainest maps."""
 
 
 class _Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=str.lower):
@@ -65,6 +67,7 @@ class Tell(_Change, frozen=True):
 
     level: Level | UnsetType = UNSET
     region: dict[str, Any] | UnsetType | None = UNSET
+    legibility: Legibility | UnsetType | None = UNSET
 
     def settings(self) -> dict[str, Any]:
         """Those that are given."""

@@ -21,7 +21,8 @@ MOST_UNDO = 200
 _MOST_TOKENS = 100
 
 Settings = dict[str, Any]
-"""What a policy is told: its ``level``, and the ``region`` of the object as edits have it (None: the most salient)."""
+"""What a policy is told: its ``level``, the ``region`` of the object as edits have it (None: the most salient), and the
+``legibility`` of its maps (None: what the policy's makers recommend)."""
 Entry = dict[str, Any]
 """An edit as JSON has it (``docs/edits.md``)."""
 Former = tuple[int, ...] | Settings
@@ -42,6 +43,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         policy: of the recorded run, None before there is one.
         level: of the recorded run.
         region: of the object in the recorded run.
+        legibility: of the maps in the recorded run.
         requested: the settings of a run that is still to be done.
         mode: how edits are applied.
         entries: every edit by its number: those in `order`, and those that undo or redo can bring back.
@@ -59,6 +61,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     policy: str | None = None
     level: Any = "auto"
     region: Any = None
+    legibility: float | None = None
     requested: Settings | None = None
     mode: Literal["replay", "live"] = "replay"
     entries: dict[int, Entry] = {}
@@ -82,7 +85,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self) -> Settings:
         """Those that are wanted: what was asked for last, whether it has been done or not."""
-        return self.requested or {"level": self.level, "region": self.region}
+        return self._recorded() | (self.requested or {})
+
+    def _recorded(self) -> Settings:
+        """Those of the recorded run."""
+        return {"level": self.level, "region": self.region, "legibility": self.legibility}
 
     # --- Changes ----------------------------------------------------------------------------------
 
@@ -136,7 +143,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         """A run has been recorded that began when ``wanted`` was wanted; what came since is still to be done."""
         now = self.settings()
         requested = None if now == wanted else now
-        return self._with(policy=policy, level=level, region=wanted["region"], requested=requested)
+        kept = {name: wanted[name] for name in ("region", "legibility")}
+        return self._with(policy=policy, level=level, requested=requested, **kept)
 
     def given_up(self) -> Document:
         """The run that was still to be done is wanted no more."""
@@ -183,8 +191,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     def _requesting(self, settings: Settings) -> Document:
         """Nothing is left to do if that makes them those of the recorded run again."""
         wanted = self.settings() | settings
-        done = wanted == {"level": self.level, "region": self.region}
-        return self._with(requested=None if done else wanted)
+        return self._with(requested=None if wanted == self._recorded() else wanted)
 
     def _now(self, former: Former) -> Former:
         """What would bring back what this is about, as it is now."""

@@ -85,6 +85,7 @@ def _command(trace: Trace, picture: str, mask: str) -> str:
         words += [f"--{name}", repr(abs(value))]
         words += ["--attenuate"] if value < 0 else []
     words += [] if trace.mask is None else ["--mask", mask]
+    words += [] if trace.legibility is None else ["--legibility", repr(trace.legibility)]
     return shlex.join([*words, "-o", "result.png", "--edits", "edits.json"])
 
 

@@ -33,6 +33,7 @@ def play(
     edits: Sequence[Edit],
     progress: Progress,
     scale: Scale | None = None,
+    legibility: float | None = None,
 ) -> Recorded:
     """Let a policy work on a picture.
 
@@ -44,6 +45,7 @@ def play(
         edits: to which it reacts.
         progress: told of every step.
         scale: which values are black and white; told by the values if left out.
+        legibility: how plain the maps shall be; None for the policy's default, or for policies that cannot be told.
 
     Raises:
         PixelRLError: the picture, the level or the mask do not suit the policy.
@@ -76,6 +78,7 @@ def play(
             condition=condition,
             progress=tell,
             white="auto" if scale is None else scale,
+            legibility=legibility,
         )
     images = [torch.cat(group).reshape(1, channels, height, width) for group in planes]
     return Recorded(result.trace().of(picture), Frames(images, result.trajectory.actions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import Tensor
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import outcome_in_srgb
-from pixelrl.imaging.metrics import to_8_bit
+from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
@@ -42,6 +43,12 @@ class Recorded:
     def initial(self) -> Image:
         """The picture with which it began, in sRGB."""
         return self.trace.trajectory().initial
+
+    @functools.cached_property
+    def bits(self) -> float | None:
+        """How many bits per pixel its maps take (`pixelrl.imaging.metrics.bits_per_pixel`); None of a tiny picture."""
+        bits = float(bits_per_pixel(torch.from_numpy(self.trace.actions)[:, None]))
+        return bits if math.isfinite(bits) else None
 
 
 class Screen:

@@ -108,7 +108,9 @@ class Session(Screen):
     # --- Runs -------------------------------------------------------------------------------------
 
     def run(self, agent: Agent, level: Given, progress: Progress) -> None:
-        """Let a policy work on the picture, with the object that is wanted. Edits stay; they must fit its operations.
+        """Let a policy work on the picture, with the object and the legibility that are wanted, if it takes them.
+
+        Edits stay; they must fit its operations.
 
         Raises:
             PixelRLError: the picture, the level, the object or an edit does not suit the policy.
@@ -119,7 +121,9 @@ class Session(Screen):
             wanted = self.folder.document.settings()
         region = wanted["region"]
         mask = chosen(self.folder, region, self.height, self.width) if agent.takes_mask and region is not None else None
-        recorded = play(agent, self.picture, level, mask, (), progress)
+        legibility = wanted["legibility"] if agent.legible else None
+        recorded = play(agent, self.picture, level, mask, (), progress, legibility=legibility)
+        _ = recorded.bits  # measured now, and not while the page waits for its state
         with self.lock:
             edits = self.parser.edits(self.folder.document.edits, names)
             save_trace(self.folder.trace, recorded.trace)
@@ -136,6 +140,7 @@ class Session(Screen):
         if trace.pixels.shape != self.picture.pixels.shape:
             raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
         recorded = replayed(trace.of(self.picture), progress)  # traces of before do not say how the picture lies
+        _ = recorded.bits
         with self.lock:
             document = self._without_unfit(self.folder.document, trace.action_names)
             if document is not self.folder.document:
@@ -152,7 +157,8 @@ class Session(Screen):
         # Told the same as the recorded run: it must not guess again.
         trace = recorded.trace
         picture, scale = self.picture, trace.scale or Scale.full(str(trace.pixels.dtype))
-        reaction = play(agent, picture, trace.condition, trace.mask, kept, progress, scale) if kept else recorded
+        told = trace.legibility if agent.legible else None
+        reaction = play(agent, picture, trace.condition, trace.mask, kept, progress, scale, told) if kept else recorded
         with self.lock:
             if edits is self.edits:
                 self.reaction = reaction

@@ -48,6 +48,7 @@ def session_state(session: Session) -> Json:
             "policy": trace.policy,
             "condition": dict(trace.condition),
             "object": trace.mask is not None,
+            "bits": session.recorded.bits,
             "runs": session.runs,
             "steps": len(trace.actions),
             "agents": trace.actions.shape[1],
@@ -74,6 +75,7 @@ def job_state(job: Job | None) -> Json | None:
 def policy_state(agent: Agent) -> Json:
     """A policy that can be run."""
     takes: Json = {"condition": _control(agent), "object": agent.takes_mask, "channels": agent.num_channels}
+    takes["legibility"] = agent.legibility
     return {"name": agent.name, **words(agent.name)._asdict(), "steps": agent.card.num_steps, **takes}
 
 

@@ -10,6 +10,7 @@ import { look, walk } from "./look.js";
 import { attempt } from "./messages.js";
 import { TheObject } from "./object.js";
 import { chooseFile } from "./opening.js";
+import "./plainer.js";
 import { menu, save } from "./saving.js";
 import { fitOrWhole, goTo, peek, setCompare, setOverlay, view } from "./stage.js";
 import { phase, store } from "./store.js";
