@@ -297,6 +297,35 @@ def test_no_steps_gradient_reaches_the_encoder(gradient: str, generator: torch.G
     assert reached == {name for name, _ in policy.named_parameters()} - encoder
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_the_policys_gradient_reaches_the_encoder_at_a_scale(gradient: str, randomise: Randomise) -> None:
+    """It reaches features and estimate, in proportion, and changes neither them nor the head's gradient."""
+    image, target = torch.rand(2, 1, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    losses, gradients = [], []
+    for scale in (0.0, 0.25, 1.0):
+        policy = POLICIES["lookahead"]().train()
+        randomise(policy)
+        learner = Learner(policy, Levels(2), settings(gradient, encoder_gradient=scale))
+        ((loss, _),) = learner.updates(start(target, image), torch.Generator().manual_seed(1))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append({name: weight.grad for name, weight in policy.named_parameters()})
+    assert losses[0] == losses[1] == losses[2]
+    none, quarter, whole = gradients
+    assert whole["to_residual.weight"].any()
+    for name in none:
+        if name.startswith(("encoder", "to_residual")):
+            assert none[name] is None  # not zeros, which would cost as much time as a gradient
+            torch.testing.assert_close(quarter[name], whole[name] / 4, rtol=1e-4, atol=1e-9)
+        else:
+            torch.testing.assert_close(none[name], whole[name])
+
+
+def test_a_policy_without_an_encoder_of_its_own() -> None:
+    with pytest.raises(UsageError, match=r"encoder_gradient = 0\.5 cannot be used: this policy has no encoder"):
+        Learner(Table(UP), Levels(1), settings(encoder_gradient=0.5))
+
+
 def test_the_warm_starts_loss_by_hand(generator: torch.Generator) -> None:
     """A fresh lookahead policy's estimate is the image itself."""
     image, target = torch.rand(2, 1, 1, 6, 6, generator=generator)

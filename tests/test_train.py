@@ -24,7 +24,7 @@ from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Progress, Trainer
 CPU = torch.device("cpu")
 COLUMNS = [
     "iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second", "estimate_loss", "policy_loss",
-    "value_loss", "entropy", "reward", "psnr", "psnr_estimate",
+    "value_loss", "entropy", "reward", "dissent", "bits", "psnr", "psnr_estimate",
 ]  # fmt: skip
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 FCN = {"kind": "fcn", "width": 4, "recurrent": True, "reward_map_convolution": True}
@@ -412,17 +412,18 @@ def test_time_stops_a_run(make: Make, tmp_path: Path) -> None:
 
 def test_weights_move_in_both_phases(make: Make, tmp_path: Path) -> None:
     trainer = Trainer(make(**VARIANTS["all-action"]), tmp_path, CPU)
-    snapshots = []
+    snapshots, average = [], {}
     for iteration in range(9):
         if iteration in (0, 4, 8):
             snapshots.append({name: tensor.clone() for name, tensor in trainer.policy.state_dict().items()})
         if iteration < 8:
             trainer.step()
+            average = {name: tensor.clone() for name, tensor in trainer.ema.items()} if iteration == 3 else average
     start, border, end = snapshots
     for name in start:
         head = name.startswith(("compare", "to_logits", "to_value", "to_memory", "log_sharpness"))
         assert torch.equal(start[name], border[name]) == head, name  # the warm start trains the encoder alone
-        assert torch.equal(border[name], end[name]) != head, name  # reinforcement learning, the head alone
+        assert torch.equal(average[name], end[name]) != head, name  # reinforcement learning, the head alone
 
 
 def test_a_phase_starts_with_fresh_moments(make: Make, tmp_path: Path) -> None:
@@ -430,13 +431,26 @@ def test_a_phase_starts_with_fresh_moments(make: Make, tmp_path: Path) -> None:
     trainer = Trainer(make(), tmp_path, CPU)
     for _ in range(4):
         trainer.step()
-    encoder = trainer.policy.state_dict()["encoder.enter.weight"]
-    before = encoder.clone()
+    before = trainer.ema["encoder.enter.weight"].clone()  # reinforcement starts from the average
     for _ in range(4):
         trainer.step()
-    assert torch.equal(encoder, before)
+    assert torch.equal(trainer.policy.state_dict()["encoder.enter.weight"], before)
     steps = {float(moments["step"]) for moments in trainer.optimiser.state_dict()["state"].values()}
     assert steps == {4.0}
+
+
+def test_reinforcement_starts_from_the_averaged_weights(make: Make, tmp_path: Path) -> None:
+    """Where it learns nothing, they are what it ends with."""
+    trainer = Trainer(make(reinforcement={"iterations": 2, "lr": 0.0}), tmp_path / "run", CPU)
+    for _ in range(4):
+        trainer.step()
+    average = {name: tensor.clone() for name, tensor in trainer.ema.items()}
+    assert any(not torch.equal(tensor, average[name]) for name, tensor in trainer.policy.state_dict().items())
+    trainer.step()
+    trainer.step()
+    for weights in (trainer.policy.state_dict(), trainer.ema):
+        for name, tensor in weights.items():
+            torch.testing.assert_close(tensor, average[name], rtol=1e-6, atol=1e-7)
 
 
 def test_the_learning_rate_is_the_recipes(make: Make, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,8 @@ class Policy(nn.Module, ABC):
     """Whether the condition is an input. If not, it is ignored."""
     condition_planes: int = 1
     """How many planes of a condition the network takes, if any (`pixelrl.tasks.Conditioning.num_planes`)."""
+    encoder_gradient: float | None = None
+    """The share of the policy's gradient that reaches what forms the estimate; None if that is no choice."""
     num_agents: int = 1
     """g, the agents per pixel: 1, or as many as the image has channels."""
     legible: bool = False
@@ -82,6 +84,10 @@ class Policy(nn.Module, ABC):
         `Episode.reward_scale`; at legibility 0 the price is 0. It is always 0 for a policy that is not `legible`.
         """
         return torch.zeros_like(legibility)
+
+    def estimating(self) -> Iterable[nn.Parameter]:
+        """The weights that form the estimate, which no gradient of the policy reaches if `encoder_gradient` is 0."""
+        return ()
 
     def adapted(self, name: str, weight: Tensor) -> Tensor:
         """A weight of another policy of this kind, in this one's shape if it can be brought to it, to start from.

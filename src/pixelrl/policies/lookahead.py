@@ -7,7 +7,7 @@ encoder, runs once; each step only compares outcomes with what the encoder under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import torch
@@ -68,7 +68,7 @@ class Lookahead(Policy):
         self.estimator, self.condition_planes = ESTIMATORS[estimator](num_channels, condition_planes), condition_planes
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
-        self.num_agents = self.estimator.num_agents
+        self.num_agents, self.encoder_gradient = self.estimator.num_agents, 0.0
         cells, agents = 4 * num_channels, 4 * self.num_agents
         self.encoder = Encoder(self.estimator.num_inputs, width, deep_width, (before, deep, after))
         self.to_residual = nn.Conv2d(width, self.estimator.num_outputs, 3, padding=1)
@@ -95,13 +95,15 @@ class Lookahead(Policy):
         inputs = self.estimator.inputs(image, condition).contiguous(memory_format=torch.channels_last)
         features = self.encoder(inputs)
         estimate = self.estimator.estimate(image, inputs, self.to_residual(features))
-        # No step's gradient reaches the encoder: it learns from its estimate alone. Through the sharp logits that
-        # gradient is mostly noise, several times as large as the estimate's own, and it spoils the estimate.
-        remembered = self.to_memory(features.detach()).to(estimate.dtype)
+        remembered = self.to_memory(self._held_back(features)).to(estimate.dtype)
         if self.estimator.reduction != 1:
             remembered = F.interpolate(remembered, scale_factor=self.estimator.reduction)
         memory = torch.cat([remembered, estimate, torch.zeros_like(remembered[:, :1])], 1)
         return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
+
+    def estimating(self) -> Iterable[nn.Parameter]:
+        """The encoder, and the layer that makes an estimate of its features."""
+        return (*self.encoder.parameters(), *self.to_residual.parameters())
 
     def adapted(self, name: str, weight: Tensor) -> Tensor:
         """Where the other policy had one plane of condition, and this one has k: each counts a k-th."""
@@ -131,7 +133,7 @@ class Lookahead(Policy):
         """Compare every outcome with the estimate; the step number is the memory's last channel."""
         height, width = image.shape[-2:]
         goal, clock = self.estimate(memory, image), memory[:, -1:]
-        miss = self.estimator.compared(outcomes) - self.estimator.compared(goal.detach())[:, None]
+        miss = self.estimator.compared(outcomes) - self.estimator.compared(self._held_back(goal))[:, None]
         # Squashed, so that one grey level and a hundred are both told apart: 4 levels map to a half.
         squashed = (miss / (miss.abs() + 4 / 255)).flatten(1, 2)
         cells = F.pixel_unshuffle(pad_to_multiple(squashed, 2), 2)
@@ -143,6 +145,12 @@ class Lookahead(Policy):
         logits = logits - distance * (255 * self.log_sharpness.exp())
         value = self._cells_to_value(hidden, height, width) if self.training else None
         return PolicyOutput(logits, value, torch.cat([memory[:, :-1], clock + 0.1], 1))
+
+    def _held_back(self, x: Tensor) -> Tensor:
+        """The same, of which a step's gradient reaches the encoder at the scale `encoder_gradient`."""
+        # Through the sharp logits that gradient is mostly noise, several times as large as the estimate's own, and it
+        # spoils the estimate. So at first none passes: the encoder learns from its estimate alone.
+        return x.detach().lerp(x, self.encoder_gradient) if self.encoder_gradient else x.detach()
 
     def _cells_to_agents(self, cells: Tensor, height: int, width: int) -> Logits:
         planes = F.pixel_shuffle(cells.float(), 2)[..., :height, :width]

@@ -31,6 +31,7 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.policies import Policy, PolicyOutput
+from pixelrl.policies.base import Memory
 from pixelrl.rl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
 from pixelrl.rl.neighbours import dissent, expected_dissent
 from pixelrl.rl.returns import n_step_returns
@@ -71,6 +72,13 @@ class Learner:
                 f"learner.disagreement = {settings.disagreement} cannot be used: this policy is told how plain its "
                 "maps shall be, and has a price of its own; leave it out"
             )
+        if settings.encoder_gradient:
+            if policy.encoder_gradient is None:
+                raise UsageError(
+                    f"learner.encoder_gradient = {settings.encoder_gradient} cannot be used: this policy has no "
+                    "encoder that learns from an estimate alone; leave it out"
+                )
+            policy.encoder_gradient = settings.encoder_gradient
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
         """The distance of the policy's estimate to the target, in the norm of the settings: the supervised warm start.
@@ -100,7 +108,7 @@ class Learner:
         loss (and may change the weights) before asking for the next.
         """
         images, price = len(start.image), None
-        memory = self.policy.perceive(start.image, start.condition)
+        memory = self._perceived(start)
         if self.policy.legible:
             # As in `sampler`, every process draws for the whole batch.
             whole = torch.rand(self.processes.world * images, generator=generator, device=memory.device)
@@ -119,6 +127,16 @@ class Learner:
                 yield self._segment_loss(steps, game, rest)
                 # The weights have changed: nothing of the graph before this point may be used again.
                 steps, actor.memory = [], actor.memory.detach()
+
+    def _perceived(self, start: Episode) -> Memory:
+        """What the policy sees as the episode begins, without a graph through what no gradient is to reach."""
+        kept = [] if self.policy.encoder_gradient else [w for w in self.policy.estimating() if w.requires_grad]
+        for weight in kept:
+            weight.requires_grad_(False)
+        memory: Memory = self.policy.perceive(start.image, start.condition)
+        for weight in kept:
+            weight.requires_grad_(True)
+        return memory
 
     def _bootstrap(self, last: Step, actor: Actor, game: _Game, generator: torch.Generator) -> AgentMap:
         """The return to be expected after the last step, a constant."""

@@ -108,7 +108,8 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``disagreement`` is the price that an agent pays if all its neighbours act otherwise, and in part if some do
     (`pixelrl.rl.neighbours`), in the unit of the task's reward times `Episode.reward_scale`. Policies that are told
-    how plain their maps shall be have a price of their own.
+    how plain their maps shall be have a price of their own. ``encoder_gradient`` is the share of the policy's gradient
+    that reaches a lookahead policy's encoder, which else learns from its estimate alone.
     """
 
     gradient: Annotated[Literal["all-action", "sampled"], Meta(description='"all-action" or "sampled"')] = "all-action"
@@ -120,6 +121,7 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_grad_norm: _Size = 0.0
     ema: _Share = 0.999
     disagreement: _Size = 0.0
+    encoder_gradient: _Share = 0.0
     precision: Annotated[Literal["fp32", "bf16"], Meta(description='"fp32" or "bf16"')] = "fp32"
 
 

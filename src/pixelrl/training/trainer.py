@@ -186,6 +186,9 @@ class Trainer:
         """One batch: the phase's name, the learning rate and what was logged."""
         phase, lr = self.recipe.phase(self.iteration)
         if self.iteration and phase != self.recipe.phase(self.iteration - 1)[0]:
+            # What is learned on is the best there is: the average. At the end of a warm start whose learning rate did
+            # not fall to 0, the weights themselves still stray around it.
+            self.policy.load_state_dict(self.ema)
             # Adam's moments belong to the loss of the phase before. Kept, they would go on moving weights that the
             # new loss gives no gradient, the encoder's above all.
             self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=lr)
