@@ -66,6 +66,10 @@ def test_recipes_are_found_by_name_and_as_files(path: Path, tmp_path: Path, monk
     for unknown in ("denoise-grey", "recipes/denoise-grey.toml", "elsewhere/denoise-gray.toml"):
         with pytest.raises(UsageError, match="neither a file nor a shipped recipe"):
             find_recipe(Path(unknown))
+    with pytest.raises(UsageError, match=r"saltpepper-gray, .*paper/color-gru and others in paper$"):
+        find_recipe("denoise-grey")
+    with pytest.raises(UsageError, match=r"shipped are paper/color-gru, .*, paper/text-rmc$"):
+        find_recipe("paper/gaussian-26")
 
 
 def test_overrides_have_the_type_that_toml_gives_them(path: Path) -> None:

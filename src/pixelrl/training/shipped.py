@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def find_recipe(recipe: str | Path) -> Path:
         if recipe.parent.name == "recipes" and recipe.suffix == ".toml" and recipe.stem in shipped:
             return shipped[recipe.stem]
         raise UsageError(
-            f"recipe {str(recipe)!r} is neither a file nor a shipped recipe; shipped are {', '.join(shipped)}"
+            f"recipe {str(recipe)!r} is neither a file nor a shipped recipe; shipped are {_listed(shipped, recipe)}"
         )
     return recipe
+
+
+def _listed(shipped: Iterable[str], near: Path) -> str:
+    """The names in the folder of a mistaken one; if there are none, those in no folder, and what folders there are."""
+    folders: dict[str, list[str]] = {}
+    for name in shipped:
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    if near.parent.as_posix() in folders:
+        return ", ".join(folders[near.parent.as_posix()])
+    return ", ".join(
+        [*folders.pop("", ()), *(f"{names[0]} and others in {folder}" for folder, names in folders.items())]
+    )
