@@ -211,7 +211,7 @@ class Agent:
             strength: likewise, how much saliency policies emphasise the object, up to 1; negative to attenuate it.
             mask: for policies that take one, the object: an array or a tensor ``(h, w)``, bool or a number that is not
                 0 inside; or a Pillow image (`pixelrl.pictures.masks.inside_of`). Left out, the most salient object of a
-                single image is taken (`pixelrl.imaging.saliency.salient_object`).
+                single image is taken (`pixelrl.imaging.objects.salient_object`).
             condition: what the policy is told beside the image: a number, or numbers by name, as many as its
                 `conditioning` has. What is left out or "auto" is estimated from each image, or has its default.
             progress: called with the share of the work that is done, up to 1, after every step, and every tile of a

@@ -67,7 +67,8 @@ def saliency(
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "photos/*.jpg", or - for
     standard input.
-    Without --mask the most salient object of each picture is taken.
+    Without --mask the most salient object of each picture is taken. That is a guess, often too little or too much of
+    the object: see where it lies by --save-mask, and where it is wrong, paint it in `pixelrl studio`.
     """
     wanted = strength if emphasize else -strength
     return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask, seeks_object=True))

@@ -1,4 +1,4 @@
-"""Where the eye goes first: models of saliency, their plug-in interface, and the most salient object.
+"""Where the eye goes first: models of saliency, their plug-in interface, and what agents are told of an object.
 
 A model is any callable from an RGB image ``(h, w, 3)``, float32 in [0, 1], to a map ``(h, w)``. The built-in ones need
 no download: ``contrast`` is centre-surround contrast over scales (Itti, Koch and Niebur, PAMI 1998), and
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelrl.errors import InputError, UsageError
+from pixelrl.errors import UsageError
 from pixelrl.imaging.color import lab_distance, opponent, srgb_to_lab
 from pixelrl.plugins import resolve
 
@@ -104,37 +104,6 @@ def object_planes(
 def mean_over(side: Bool[Tensor, "*b _ h w"], values: Float[Tensor, "*b _ h w"]) -> Float[Tensor, "*b _ 1 1"]:
     """The mean of values over a side's pixels; 0 where it has none."""
     return (values * side).sum((-2, -1), keepdim=True) / side.sum((-2, -1), keepdim=True).clamp_min(1)
-
-
-def salient_object(image: Float[Tensor, "1 3 h w"]) -> Bool[Tensor, "h w"]:
-    """The most salient object: what differs from the image's border and does not lie on it.
-
-    Photographs have their background at the border (Wei et al., ECCV 2012). So a superpixel's weight is its mean
-    distance in Lab to those five superpixels at the border that are most like it, less the farther it is from the
-    middle; what is above Otsu's threshold is cut into connected pieces, and the one with the largest sum is the object.
-
-    Raises:
-        InputError: the image is of one colour, so that nothing stands out.
-    """
-    from skimage.filters import threshold_otsu  # slow to import, like all of scikit-image, and needed here alone
-    from skimage.measure import label
-
-    segments = superpixels(image[0], 200)
-    height, width = segments.shape
-    rows, columns = np.mgrid[:height, :width]
-    planes = [*(100 * srgb_to_lab(image)[0].cpu().numpy()), rows / height - 0.5, columns / width - 0.5]
-    means = means_of(planes, segments)
-    border = np.unique(np.concatenate([segments[0], segments[-1], segments[:, 0], segments[:, -1]]))
-    distances = np.linalg.norm(means[:, None, :3] - means[None, border, :3], axis=-1)
-    unlike = np.sort(distances, 1)[:, :5].mean(1)
-    weights = (unlike * np.exp(-4 * np.square(means[:, 3:]).sum(1)))[segments]
-    standing_out = weights > threshold_otsu(weights)
-    if not standing_out.any():
-        raise InputError("no object stands out in this picture; give a mask")
-    pieces = label(standing_out, connectivity=1)
-    totals = np.bincount(pieces.ravel(), weights.ravel())
-    totals[0] = -1
-    return torch.from_numpy(pieces == int(totals.argmax()))
 
 
 def superpixels(image: Float[Tensor, "3 h w"], number: int) -> npt.NDArray[np.int64]:

@@ -24,7 +24,8 @@ from torch import Tensor
 from pixelrl.errors import UsageError
 from pixelrl.imaging.anscombe import NAME as ANSCOMBE
 from pixelrl.imaging.noise import estimate_sigma
-from pixelrl.imaging.saliency import object_planes, salient_object
+from pixelrl.imaging.objects import salient_object
+from pixelrl.imaging.saliency import object_planes
 from pixelrl.noise.model import NEXT_TO_NONE, fit, overall
 from pixelrl.noise.network import noise_maps, rise
 from pixelrl.noise.poisson_gaussian import (
@@ -364,7 +365,7 @@ class Strength(Conditioning):
         return object_planes(image, mask, values["strength"].to(image)[:, None])
 
     def find_object(self, image: Image) -> Bool[Tensor, "h w"]:
-        """The most salient object, `pixelrl.imaging.saliency.salient_object`."""
+        """The most salient object, `pixelrl.imaging.objects.salient_object`."""
         return salient_object(image)
 
 
