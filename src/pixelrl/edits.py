@@ -19,14 +19,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.json import schema_components
 from torch import Tensor
 
+from pixelrl.actions import DO_NOTHING as DO_NOTHING
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
 from pixelrl.validation import checked
 
 Mask = Bool[Tensor, "h w"]
-
-DO_NOTHING = "do nothing"
 
 MOST_CORNERS = 1000
 """Of a polygon: every pixel of its bounding box is tested against every side. Finer outlines are drawn as masks."""

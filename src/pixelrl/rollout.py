@@ -15,7 +15,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor, check_steps, edits_of
 from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.policies.base import Memory, Policy
-from pixelrl.policies.tiling import number_of_tiles, tiled_forward, tiled_perceive
+from pixelrl.policies.tiling import Rest, number_of_tiles, tiled_forward, tiled_perceive
 from pixelrl.threads import one_thread_after_fork
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
 
@@ -55,12 +55,15 @@ Choose = Callable[[Logits], ActionMap]
 
 def episode(image: Image, actions: ActionSet, act: Act, num_steps: int) -> Iterator[Step]:
     """Play an episode, one `Step` at a time. Images carry no gradient; decisions may."""
+    outcomes = None
     for t in range(num_steps):
-        outcomes = actions.outcomes(image)
+        outcomes = actions.outcomes(image) if outcomes is None else outcomes
         decision = act(t, image, outcomes)
         after = actions.select(outcomes, decision.actions)
         yield Step(image, outcomes, decision, after)
         image = after
+        if not actions.idle(decision.actions):
+            outcomes = None
 
 
 class Actor:
@@ -72,6 +75,8 @@ class Actor:
         memory: as `Policy.perceive` (or `tiled_perceive`) returned it.
         tile: side of the tiles in pixels that the network sees at a time; None for the whole image.
         after_tile: called after every tile.
+        actions: given if a policy that `rests` need not be asked where nobody does anything; decisions then lack
+            their logits. It must be so that what is chosen is done.
     """
 
     def __init__(
@@ -81,17 +86,33 @@ class Actor:
         memory: Memory,
         tile: int | None = None,
         after_tile: Callable[[], object] = lambda: None,
+        actions: ActionSet | None = None,
     ) -> None:
         self.policy, self.choose, self.memory = policy, choose, memory
         self.tile, self.after_tile = tile, after_tile
+        self.actions = actions if policy.rests else None
+        self._before: ActionMap | None = None
 
     def __call__(self, t: int, image: Image, outcomes: Outcomes) -> Decision:
         """Ask the policy, choose, and remember."""
+        if self.actions is None:
+            return self._asked(image, outcomes, None)
+        before, nothing, rest = self._before, self.actions.nothing, None
+        if before is not None and nothing is not None:
+            rest = Rest(before, nothing, self.actions.reach)
+        if self.tile is None and before is not None and self.actions.idle(before):
+            self.memory = self.policy.rested(self.memory)
+            return Decision(before)
+        decision = self._asked(image, outcomes, rest)
+        self._before = decision.actions
+        return decision
+
+    def _asked(self, image: Image, outcomes: Outcomes, rest: Rest | None) -> Decision:
         if self.tile is None:
             logits, value, self.memory = self.policy(image, outcomes, self.memory)
             return Decision(self.choose(logits), logits, value)
         chosen, self.memory = tiled_forward(
-            self.policy, self.choose, image, outcomes, self.memory, self.tile, self.after_tile
+            self.policy, self.choose, image, outcomes, self.memory, self.tile, self.after_tile, rest
         )
         return Decision(chosen)
 
@@ -223,7 +244,10 @@ def rollout(
     else:
         memory = tiled_perceive(policy, image, condition, tile, count)
     memory = policy.told(memory, policy.default_legibility if legibility is None else legibility)
-    actor = Actor(policy, editor.alternatives if edits else greedy, memory, tile, count)
+    if edits:
+        actor = Actor(policy, editor.alternatives, memory, tile, count)
+    else:
+        actor = Actor(policy, greedy, memory, tile, count, actions)
 
     def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
         decision = actor(t, image, outcomes)

@@ -4,6 +4,23 @@ A new action is one row in ``arithmetic.py``, ``blur.py`` or a file like them; `
 """
 
 from pixelrl.actions.base import Action
-from pixelrl.actions.table import ACTIONS, PAPER_NINE, PAPER_THIRTEEN, ActionSet, find_action, in_table_order
+from pixelrl.actions.table import (
+    ACTIONS,
+    DO_NOTHING,
+    PAPER_NINE,
+    PAPER_THIRTEEN,
+    ActionSet,
+    find_action,
+    in_table_order,
+)
 
-__all__ = ["ACTIONS", "PAPER_NINE", "PAPER_THIRTEEN", "Action", "ActionSet", "find_action", "in_table_order"]
+__all__ = [
+    "ACTIONS",
+    "DO_NOTHING",
+    "PAPER_NINE",
+    "PAPER_THIRTEEN",
+    "Action",
+    "ActionSet",
+    "find_action",
+    "in_table_order",
+]

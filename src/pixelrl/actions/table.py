@@ -19,6 +19,9 @@ ACTIONS: dict[str, Action] = {
 }
 """Every action by name."""
 
+DO_NOTHING = "do nothing"
+"""The name of the action that changes nothing."""
+
 PAPER_NINE: tuple[str, ...] = (
     "grey level -1",
     "do nothing",
@@ -58,6 +61,8 @@ class ActionSet:
         self.names: tuple[str, ...] = tuple(names)
         self.actions: tuple[Action, ...] = tuple(find_action(name, may_import) for name in names)
         self.reach: int = max(action.reach for action in self.actions)
+        self.nothing: int | None = names.index(DO_NOTHING) if DO_NOTHING in names else None
+        """The index of the action that changes nothing, if it is among them."""
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -73,6 +78,10 @@ class ActionSet:
         for i, action in enumerate(self.actions):
             outcomes[:, i] = action.apply(image)
         return outcomes
+
+    def idle(self, action_map: Tensor) -> bool:
+        """Whether every agent does nothing: then the next outcomes are these outcomes."""
+        return self.nothing is not None and bool((action_map == self.nothing).all())
 
     @staticmethod
     def select(outcomes: Outcomes, action_map: Tensor) -> Image:

@@ -48,6 +48,11 @@ class Policy(nn.Module, ABC):
     """The share of the policy's gradient that reaches what forms the estimate; None if that is no choice."""
     num_agents: int = 1
     """g, the agents per pixel: 1, or as many as the image has channels."""
+    rests: bool = False
+    """Whether an agent that did nothing does nothing again if, since then, nothing has changed within its reach.
+
+    Where all do nothing, its network is then not asked again (`pixelrl.rollout.Actor`).
+    """
     legible: bool = False
     """Whether the policy can be told how plain its maps of actions shall be (`told`)."""
     default_legibility: float = 0.0
@@ -75,6 +80,10 @@ class Policy(nn.Module, ABC):
             memory: as `perceive` returned it.
             legibility: from 0 (the best quality) to 1 (the plainest maps), for all images or for each.
         """
+        return memory
+
+    def rested(self, memory: Memory) -> Memory:
+        """The memory after a step at which nothing was done and a policy that `rests` was not asked."""
         return memory
 
     def price(self, legibility: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

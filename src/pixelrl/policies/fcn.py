@@ -125,7 +125,7 @@ class FCN(Policy):
         self.to_logits = Convolution(width, num_actions)
         self.critic = dilated(width, BRANCH_DILATIONS)
         self.to_value = Convolution(width, 1)
-        self.memory_width = width if recurrent else 0
+        self.memory_width, self.rests = width if recurrent else 0, not recurrent
         gru_reach = ConvGRU.reach if recurrent else 0
         self.reach = 1 + sum(SHARED_DILATIONS) + sum(BRANCH_DILATIONS) + gru_reach + 1
 

@@ -92,6 +92,21 @@ def tiled_perceive(
     return memory
 
 
+class Rest(NamedTuple):
+    """What was done at the step before, where that says what is done now (`Policy.rests`)."""
+
+    actions: ActionMap
+    nothing: int
+    """The index of the action that changes nothing."""
+    margin: int
+    """How far in pixels the actions reach: what is seen of an outcome depends on that much more of the image."""
+
+    def here(self, rows: Tile, columns: Tile) -> bool:
+        """Whether nobody did anything that this tile can see."""
+        down, right = (slice(max(0, t.halo_start - self.margin), t.halo_stop + self.margin) for t in (rows, columns))
+        return bool((self.actions[..., down, right] == self.nothing).all())
+
+
 def tiled_forward(
     policy: Policy,
     choose: Callable[[Logits], ActionMap],
@@ -100,10 +115,11 @@ def tiled_forward(
     memory: Memory,
     side: int,
     after_tile: Callable[[], object] = lambda: None,
+    rest: Rest | None = None,
 ) -> tuple[ActionMap, Memory]:
     """`Policy.forward` and the choice of actions in tiles: no tensor of logits of the whole image is ever held.
 
-    ``after_tile`` is called after each.
+    ``after_tile`` is called after each. Tiles that ``rest`` are not looked at.
     """
     s = policy.stride
     chosen: ActionMap | None = None
@@ -111,9 +127,13 @@ def tiled_forward(
     for rows, columns in _windows(policy, image, side):
         window = (..., _outer(rows, 1), _outer(columns, 1))
         part = memory[..., _outer(rows, s), _outer(columns, s)]
-        logits, _, remembered = policy(image[window], outcomes[window], part)
+        if rest is not None and rest.here(rows, columns):
+            remembered, picked = policy.rested(part), rest.actions[window]
+        else:
+            logits, _, remembered = policy(image[window], outcomes[window], part)
+            picked = choose(logits)
         after[..., _core(rows, s), _core(columns, s)] = remembered[..., _inner(rows, s), _inner(columns, s)]
-        picked = choose(logits)[..., _inner(rows, 1), _inner(columns, 1)]
+        picked = picked[..., _inner(rows, 1), _inner(columns, 1)]
         if chosen is None:
             chosen = picked.new_empty((*picked.shape[:2], *image.shape[-2:]))
         chosen[..., _core(rows, 1), _core(columns, 1)] = picked

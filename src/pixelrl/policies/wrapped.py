@@ -27,6 +27,7 @@ class InGrey(Policy):
         self.takes_condition, self.condition_planes = policy.takes_condition, policy.condition_planes
         self.reward_kernel, self.num_agents = None, 1
         self.legible, self.default_legibility = policy.legible, policy.default_legibility
+        self.rests = policy.rests
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""
@@ -43,6 +44,10 @@ class InGrey(Policy):
     def told(self, memory: Memory, legibility: float | Float[Tensor, " b"]) -> Memory:
         """What the policy remembers of it."""
         return self.policy.told(memory, legibility)
+
+    def rested(self, memory: Memory) -> Memory:
+        """What the policy remembers then."""
+        return self.policy.rested(memory)
 
     def price(self, legibility: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """The policy's own price."""
@@ -69,6 +74,7 @@ class Still(Policy):
     """
 
     stride, alignment, reach, takes_condition, reward_kernel = 1, 1, 0, False, None
+    rests = True
 
     def __init__(self, num_actions: int, action: int, num_agents: int) -> None:
         super().__init__()
