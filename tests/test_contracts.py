@@ -262,7 +262,7 @@ def test_a_policy_takes_every_size(policy: Policy, size: tuple[int, int]) -> Non
         assert logits.shape == (BATCH, len(NAMES), agents, *size)
         assert logits.dtype == torch.float32
         assert logits.isfinite().all()
-        assert (value is not None) == training
+        assert (value is not None) == (training and policy.has_values)
         assert value is None or value.shape == (BATCH, agents, *size)
         assert after.shape == memory.shape
 
@@ -324,10 +324,10 @@ def test_a_policy_can_be_told_how_plain_its_maps_shall_be(policy: Policy) -> Non
     each = policy.told(memory, degrees)
     for i, degree in enumerate(degrees.tolist()):
         assert torch.equal(policy.told(memory, degree)[i], each[i])
-    price = policy.price(degrees)
-    assert price.shape == degrees.shape
-    assert price[0] == 0
-    assert policy.legible == bool(price[1] > 0)
+    price = policy.price(degrees, condition)
+    assert price.shape[:2] == (BATCH, 1)
+    assert not price[0].any()
+    assert policy.legible == bool((price[1] > 0).all())
     assert 0 <= policy.default_legibility <= policy.legible
     assert policy.legible or each is memory
     estimate, told = policy.estimate(memory, image), policy.estimate(each, image)

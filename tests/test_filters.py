@@ -20,6 +20,7 @@ Filter = Callable[[Tensor], Tensor]
 PUBLIC: dict[str, Filter] = {
     "box": filters.box,
     "gaussian": lambda image: filters.gaussian(image, 1.5),
+    "line": lambda image: filters.line(image, 45),
     "median": filters.median,
     "bilateral": lambda image: filters.bilateral(image, 0.1, 5.0),
 }
@@ -32,6 +33,7 @@ ENGINES: dict[str, tuple[tuple[Any, ...], Callable[..., Tensor], Callable[..., T
     "gaussian 0.5": ((0.5, 5), filters._opencv_gaussian, filters._torch_gaussian),
     "gaussian 1.5": ((1.5, 5), filters._opencv_gaussian, filters._torch_gaussian),
     "gaussian 1.5, size 7": ((1.5, 7), filters._opencv_gaussian, filters._torch_gaussian),
+    **{f"line {angle}": ((angle, 7), filters._opencv_line, filters._torch_line) for angle in (0, 45, 90, 135)},
     "median 3": ((3,), filters._opencv_median, filters._torch_median),
     "median 5": ((5,), filters._opencv_median, filters._torch_median),
     "bilateral 0.1": ((0.1, 5.0, 5), filters._opencv_bilateral, filters._torch_bilateral),
@@ -74,6 +76,20 @@ def test_engines_agree_on_every_size(name: str, low: float, high: float) -> None
         assert ours.is_contiguous()
         assert opencv.is_contiguous()
         torch.testing.assert_close(ours, opencv, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("angle", "down", "right"), [(0, 0, 1), (45, -1, 1), (90, 1, 0), (135, 1, 1)])
+def test_a_line_lies_as_its_angle_says(angle: int, down: int, right: int) -> None:
+    """Counter-clockwise from the horizontal, as one looks at the picture."""
+    expected = torch.zeros(1, 1, 9, 9)
+    for step in range(-3, 4):
+        expected[..., 4 + step * down, 4 + step * right] = 1 / 7
+    torch.testing.assert_close(filters.line(impulse(9), angle), expected)
+
+
+def test_no_other_lines() -> None:
+    with pytest.raises(ValueError, match="0, 45, 90 or 135 degrees, not 30"):
+        filters.line(impulse(9), 30)
 
 
 @pytest.mark.parametrize("name", ENGINES)

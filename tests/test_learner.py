@@ -425,15 +425,15 @@ def test_nothing_is_logged_of_dissent_without_a_price() -> None:
 class Priced(Legible):
     """All neighbours that act otherwise cost a legible agent twice what it was told."""
 
-    def price(self, legibility: Tensor) -> Tensor:
-        return 2 * legibility
+    def price(self, legibility: Tensor, condition: Tensor) -> Tensor:
+        return 2 * legibility[:, None, None, None]
 
 
 def test_a_legible_policy_pays_by_what_it_was_told() -> None:
     policy = Priced((0.0, 0.0, 0.0))
     how = settings(vf_coef=0.0, ent_coef=0.0)
     ((loss, _),) = Learner(policy.train(), Levels(1), how).updates(ten(40, 1, 3, 3), torch.Generator().manual_seed(0))
-    # Eight neighbours, each of which does something else two times in three.
-    assert loss.item() == pytest.approx(2 / 3 / 255 + (2 * policy.heard).mean().item() * 2 / 3, rel=1e-4)
+    # Counted in prices. Eight neighbours, each of which does something else two times in three.
+    assert loss.item() == pytest.approx((2 / 3 / 255 / (2 * policy.heard)).mean().item() + 2 / 3, rel=1e-4)
     with pytest.raises(UsageError, match=r"disagreement = 0\.5 cannot be used: this policy is told how plain"):
         Learner(policy, Levels(1), settings(disagreement=0.5))

@@ -40,14 +40,14 @@ def test_dissent_by_hand() -> None:
     """Of a 2 x 3 picture everybody is a neighbour: five of them."""
     actions = torch.tensor([[0, 0, 1], [0, 2, 2]], dtype=torch.uint8)[None, None]
     expected = torch.tensor([[3, 3, 5], [3, 4, 4]]) / 5
-    torch.testing.assert_close(dissent(actions, 3)[0, 0], expected)
-    assert not dissent(torch.full((1, 2, 9, 9), 1, dtype=torch.uint8), 4).any()
+    torch.testing.assert_close(dissent(actions)[0, 0], expected)
+    assert not dissent(torch.full((1, 2, 9, 9), 1, dtype=torch.uint8)).any()
 
 
 def test_channels_are_not_neighbours() -> None:
     actions = torch.zeros(1, 2, 6, 6, dtype=torch.uint8)
     actions[:, 1] = 1
-    assert not dissent(actions, 2).any()
+    assert not dissent(actions).any()
 
 
 def test_what_is_expected_is_what_sampling_averages_to(generator: torch.Generator) -> None:

@@ -16,6 +16,7 @@ from pixelrl.edits import Edit, Editor, check_steps, edits_of
 from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import Rest, number_of_tiles, tiled_forward, tiled_perceive
+from pixelrl.rl.choice import best
 from pixelrl.threads import one_thread_after_fork
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
 
@@ -119,7 +120,7 @@ class Actor:
 
 def greedy(logits: Logits) -> ActionMap:
     """The most likely action of every agent (the paper's choice at test time)."""
-    return logits.argmax(1).to(torch.uint8)
+    return best(logits)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Smoothing actions: the paper's (Furuta et al. 2020), which are 5x5 like two that fill, and a wide blur.
+"""Smoothing actions: the paper's (Furuta et al. 2020), which are 5x5 like two that fill, wider blurs, and four lines.
 
 In action maps the linear ones are green, the others purple, and filling is turquoise.
 """
@@ -26,6 +26,13 @@ ROWS: tuple[Action, ...] = (
         explanation="A blur: the mean of the 5x5 pixels around it, of which the nearer ones count more.",
     ),
     Action(
+        "Gaussian 3",
+        partial(filters.gaussian, sigma=3.0, size=13),
+        reach=6,
+        color="#00713c",
+        explanation="A stronger blur: the mean of the 13x13 pixels around it, of which the nearer ones count more.",
+    ),
+    Action(
         "Gaussian 8",
         partial(filters.gaussian, sigma=8.0, size=33),
         reach=16,
@@ -38,6 +45,34 @@ ROWS: tuple[Action, ...] = (
         reach=2,
         color="#122e00",
         explanation="A blur: the mean of the 5x5 pixels around it, all alike.",
+    ),
+    Action(
+        "line 0",
+        partial(filters.line, angle=0),
+        reach=3,
+        color="#ffd23f",
+        explanation="Smoothed along a horizontal edge: the mean of seven pixels beside each other.",
+    ),
+    Action(
+        "line 45",
+        partial(filters.line, angle=45),
+        reach=3,
+        color="#f58a07",
+        explanation="Smoothed along an edge that rises to the right: the mean of seven pixels on that diagonal.",
+    ),
+    Action(
+        "line 90",
+        partial(filters.line, angle=90),
+        reach=3,
+        color="#2f6fed",
+        explanation="Smoothed along a vertical edge: the mean of seven pixels above each other.",
+    ),
+    Action(
+        "line 135",
+        partial(filters.line, angle=135),
+        reach=3,
+        color="#7cc6fe",
+        explanation="Smoothed along an edge that falls to the right: the mean of seven pixels on that diagonal.",
     ),
     Action(
         "median",

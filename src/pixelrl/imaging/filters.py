@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +42,18 @@ def gaussian(image: Tensor, sigma: float, size: int = 5) -> Image:
     """
     _check(image, size, sigma=sigma)
     return (_opencv_gaussian if image.device.type == "cpu" else _torch_gaussian)(image, sigma, size)
+
+
+def line(image: Tensor, angle: int, size: int = 7) -> Image:
+    """Mean of ``size`` pixels on a straight line through the pixel, (b c h w) to (b c h w).
+
+    ``angle`` is 0, 45, 90 or 135 degrees, counter-clockwise from the horizontal. Raises ``ValueError`` as ``box`` does,
+    and for another angle.
+    """
+    _check(image, size)
+    if angle not in _DIRECTIONS:
+        raise ValueError(f"a line's angle must be 0, 45, 90 or 135 degrees, not {angle}")
+    return (_opencv_line if image.device.type == "cpu" else _torch_line)(image, angle, size)
 
 
 def median(image: Tensor, size: int = 5) -> Image:
@@ -130,6 +143,9 @@ def _check(image: Tensor, size: int, **sigmas: float) -> None:
             raise ValueError(f"{name} must be positive, not {sigma}")
 
 
+_DIRECTIONS = {0: (0, 1), 45: (-1, 1), 90: (1, 0), 135: (1, 1)}
+"""Rows down and columns to the right from one pixel of a line to the next."""
+
 # OpenCV: numpy views of the planes in, numpy views of the result's planes out, nothing copied in between.
 
 
@@ -149,6 +165,14 @@ def _opencv_box(image: Tensor, size: int) -> Tensor:
 def _opencv_gaussian(image: Tensor, sigma: float, size: int) -> Tensor:
     window, border = (size, size), cv2.BORDER_REFLECT_101
     return _opencv(image, lambda s, d: cv2.GaussianBlur(s, window, sigma, dst=d, borderType=border))
+
+
+def _opencv_line(image: Tensor, angle: int, size: int) -> Tensor:
+    kernel, border = np.zeros((size, size), np.float32), cv2.BORDER_REFLECT_101
+    down, right = _DIRECTIONS[angle]
+    for step in range(-(size // 2), size // 2 + 1):
+        kernel[size // 2 + step * down, size // 2 + step * right] = 1
+    return _opencv(image, lambda s, d: cv2.filter2D(s, -1, kernel, dst=d, borderType=border)) / size
 
 
 def _opencv_median(image: Tensor, size: int) -> Tensor:
@@ -206,6 +230,17 @@ def _torch_gaussian(image: Tensor, sigma: float, size: int) -> Tensor:
     side = [math.exp(-0.5 * (x / sigma) ** 2) for x in range(size // 2 + 1)]
     total = side[0] + 2 * sum(side[1:])
     return _separable(image.contiguous(), [weight / total for weight in side])
+
+
+@torch.no_grad()
+def _torch_line(image: Tensor, angle: int, size: int) -> Tensor:
+    (h, w), radius, (down, right) = image.shape[-2:], size // 2, _DIRECTIONS[angle]
+    padded = _pad(image, radius, _mirror, (-2, -1))
+    total = torch.zeros(image.shape, device=image.device)
+    for step in range(-radius, radius + 1):
+        y, x = radius + step * down, radius + step * right
+        total += padded[..., y : y + h, x : x + w]
+    return total / size
 
 
 @torch.no_grad()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pixelrl.errors import UsageError
 from pixelrl.plugins import resolve_class
 from pixelrl.policies.base import Memory, Policy, PolicyOutput
+from pixelrl.policies.consulting import Consulting
 from pixelrl.policies.fcn import FCN
 from pixelrl.policies.lookahead import Lookahead
 from pixelrl.policies.steering import Steering
 from pixelrl.policy_files import upgraded
 
-__all__ = ["FCN", "POLICIES", "Lookahead", "Memory", "Policy", "PolicyOutput", "Steering", "build_policy"]
+__all__ = ["FCN", "POLICIES", "Consulting", "Lookahead", "Memory", "Policy", "PolicyOutput", "Steering", "build_policy"]
 
-POLICIES: dict[str, type[Policy]] = {"fcn": FCN, "lookahead": Lookahead, "steering": Steering}
+POLICIES: dict[str, type[Policy]] = {"fcn": FCN, "consulting": Consulting, "lookahead": Lookahead, "steering": Steering}
 
 
 def build_policy(kind: str, arguments: dict[str, object], may_import: bool = False) -> Policy:

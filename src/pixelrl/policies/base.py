@@ -21,7 +21,7 @@ class PolicyOutput(NamedTuple):
 
     logits: Logits
     value: AgentMap | None
-    """The expected return of every agent; None in evaluation mode, where nothing needs it."""
+    """The expected return of every agent; None in evaluation mode, and from a policy without `Policy.has_values`."""
     memory: Memory
 
 
@@ -53,6 +53,8 @@ class Policy(nn.Module, ABC):
 
     Where all do nothing, its network is then not asked again (`pixelrl.rollout.Actor`).
     """
+    has_values: bool = True
+    """Whether it says in training mode what return it expects; without, it learns by trials alone."""
     legible: bool = False
     """Whether the policy can be told how plain its maps of actions shall be (`told`)."""
     default_legibility: float = 0.0
@@ -86,13 +88,14 @@ class Policy(nn.Module, ABC):
         """The memory after a step at which nothing was done and a policy that `rests` was not asked."""
         return memory
 
-    def price(self, legibility: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def price(self, legibility: Float[Tensor, " b"], condition: Condition) -> Float[Tensor, "b 1 _ _"]:
         """What it costs an agent in training if all its neighbours act otherwise, by what the policy was told.
 
-        A share of the neighbours costs that share of it. The unit is that of the task's reward times
-        `Episode.reward_scale`; at legibility 0 the price is 0. It is always 0 for a policy that is not `legible`.
+        A share of the neighbours costs that share of it. The unit is that of the task's reward; at legibility 0 the
+        price is next to 0. It is 0 for a policy that is not `legible`. The rewards, values and returns of a policy that
+        is legible are counted in prices.
         """
-        return torch.zeros_like(legibility)
+        return torch.zeros_like(legibility)[:, None, None, None]
 
     def estimating(self) -> Iterable[nn.Parameter]:
         """The weights that form the estimate, which no gradient of the policy reaches if `encoder_gradient` is 0."""

@@ -7,7 +7,7 @@ encoder, runs once; each step only compares outcomes with what the encoder under
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelrl.imaging.color import length
-from pixelrl.policies.base import Memory, Policy, PolicyOutput, check_depths, check_sizes
-from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
-from pixelrl.policies.estimators import ESTIMATORS
+from pixelrl.policies.base import Memory, PolicyOutput, check_sizes
+from pixelrl.policies.encoder import pad_to_multiple
+from pixelrl.policies.estimating import Estimating, cropped, of_size
 from pixelrl.rl.returns import identity_kernel
 from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
 
 
 @final
-class Lookahead(Policy):
+class Lookahead(Estimating):
     """The lookahead policy.
 
     `perceive` gives an estimate of the clean image and features. A step's logits start as minus the distance of
@@ -45,9 +45,6 @@ class Lookahead(Policy):
         ValueError: an unknown estimator, one that is not for so many channels, or sizes that are none.
     """
 
-    stride = 2
-    takes_condition = True
-
     def __init__(
         self,
         num_actions: int,
@@ -60,70 +57,33 @@ class Lookahead(Policy):
         estimator: str = "plain",
         condition_planes: int = 1,
     ) -> None:
-        super().__init__()
-        check_sizes(num_channels=num_channels, width=width, deep_width=deep_width, head_width=head_width)
-        before, deep, after = check_depths(depths)
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator = {estimator!r} is unknown; known are {', '.join(ESTIMATORS)}")
-        self.estimator, self.condition_planes = ESTIMATORS[estimator](num_channels, condition_planes), condition_planes
+        super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes)
+        check_sizes(head_width=head_width)
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
-        self.num_actions, self.num_channels, self.head_width = num_actions, num_channels, head_width
-        self.num_agents, self.encoder_gradient = self.estimator.num_agents, 0.0
+        self.num_actions, self.head_width, self.encoder_gradient = num_actions, head_width, 0.0
         cells, agents = 4 * num_channels, 4 * self.num_agents
-        self.encoder = Encoder(self.estimator.num_inputs, width, deep_width, (before, deep, after))
-        self.to_residual = nn.Conv2d(width, self.estimator.num_outputs, 3, padding=1)
         self.to_memory = nn.Conv2d(width, head_width, 1)
         self.compare = nn.Conv2d(cells * num_actions + 1, head_width, 3, padding=1)
         self.to_logits = nn.Conv2d(head_width, agents * num_actions, 3, padding=1)
         self.to_value = nn.Conv2d(head_width, agents, 3, padding=1)
         self.log_sharpness = nn.Parameter(torch.tensor(0.0))
-        for layer in (self.to_residual, self.to_logits, self.to_value):
+        for layer in (self.to_logits, self.to_value):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-        reduction = self.estimator.reduction
-        self.alignment = 4 * reduction  # what a cell of the quarter-resolution part spans
-        reach = encoder_reach((before, deep, after)) * reduction + self.estimator.halo + 2 * self.alignment
-        self.reach = 4 * -(-reach // 4)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """Encode the noisy image with its condition."""
-        height, width = image.shape[-2:]
-        condition = pad_to_multiple(condition.expand(-1, -1, height, width), self.alignment)
-        image = pad_to_multiple(self.estimator.seen(image), self.alignment)
-        inputs = self.estimator.inputs(image, condition).contiguous(memory_format=torch.channels_last)
-        features = self.encoder(inputs)
-        estimate = self.estimator.estimate(image, inputs, self.to_residual(features))
+        features, estimate = self.understood(image, condition)
         remembered = self.to_memory(self._held_back(features)).to(estimate.dtype)
         if self.estimator.reduction != 1:
             remembered = F.interpolate(remembered, scale_factor=self.estimator.reduction)
-        memory = torch.cat([remembered, estimate, torch.zeros_like(remembered[:, :1])], 1)
-        return memory[:, :, : (height + 1) // 2, : (width + 1) // 2]
-
-    def estimating(self) -> Iterable[nn.Parameter]:
-        """The encoder, and the layer that makes an estimate of its features."""
-        return (*self.encoder.parameters(), *self.to_residual.parameters())
-
-    def adapted(self, name: str, weight: Tensor) -> Tensor:
-        """Where the other policy had one plane of condition, and this one has k: each counts a k-th."""
-        own = self.encoder.enter.weight
-        extra = self.condition_planes - 1
-        if name != "encoder.enter.weight" or weight.shape[1] != own.shape[1] - extra:
-            return weight
-        # The planes come after the image's cells (`Plain.inputs`).
-        cells = 4 * self.num_channels
-        before, plane, after = weight[:, :cells], weight[:, cells : cells + 1], weight[:, cells + 1 :]
-        return torch.cat([before, plane.expand(-1, extra + 1, -1, -1) / (extra + 1), after], 1)
-
-    def remark(self, image: Image) -> str | None:
-        """What the estimator says."""
-        return self.estimator.remark(image)
+        return cropped(torch.cat([remembered, estimate, torch.zeros_like(remembered[:, :1])], 1), image)
 
     def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
-        cells = memory[:, self.head_width : -1]
-        return F.pixel_shuffle(cells.float(), 2)[..., : image.shape[-2], : image.shape[-1]]
+        return of_size(memory[:, self.head_width : -1], image)
 
     def learned_to_choose(self) -> bool:
         """Not while the head is as it was made, all zero."""

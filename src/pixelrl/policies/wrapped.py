@@ -49,9 +49,9 @@ class InGrey(Policy):
         """What the policy remembers then."""
         return self.policy.rested(memory)
 
-    def price(self, legibility: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def price(self, legibility: Float[Tensor, " b"], condition: Condition) -> Float[Tensor, "b 1 _ _"]:
         """The policy's own price."""
-        return self.policy.price(legibility)
+        return self.policy.price(legibility, condition)
 
     def learned_to_choose(self) -> bool:
         """Whether the policy has."""

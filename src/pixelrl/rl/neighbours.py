@@ -39,10 +39,20 @@ def choices(actions: ActionMap, num_actions: int) -> Logits:
     return F.one_hot(actions.long(), num_actions).movedim(-1, 1).float()
 
 
-def dissent(actions: ActionMap, num_actions: int, window: int = WINDOW) -> AgentMap:
+def dissent(actions: ActionMap, window: int = WINDOW) -> AgentMap:
     """The share of an agent's neighbours that act otherwise than it does; see `votes`."""
-    together = votes(choices(actions, num_actions), window).gather(1, actions.long()[:, None])[:, 0]
-    return 1 - together
+    h, w = actions.shape[-2:]
+    radius, codes = window // 2, actions.int() + 1
+    padded = F.pad(codes, (radius,) * 4)  # with zeros, which no action has
+    alike, inside = torch.zeros_like(codes), torch.zeros_like(codes[:1, :1])
+    within = F.pad(torch.ones_like(codes[:1, :1]), (radius,) * 4)
+    for down in range(window):
+        for right in range(window):
+            here = (..., slice(down, down + h), slice(right, right + w))
+            alike += padded[here] == codes
+            inside += within[here]
+    # The agent itself is counted in both.
+    return 1 - (alike - 1) / (inside - 1).clamp_min(1)
 
 
 def expected_dissent(logits: Logits, window: int = WINDOW) -> Logits:

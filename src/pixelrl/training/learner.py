@@ -25,13 +25,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
-from pixelrl.policies import Policy, PolicyOutput
-from pixelrl.policies.base import Memory
+from pixelrl.policies import Memory, Policy, PolicyOutput
 from pixelrl.rl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
 from pixelrl.rl.neighbours import dissent, expected_dissent
 from pixelrl.rl.returns import n_step_returns
@@ -44,9 +42,12 @@ from pixelrl.types import AgentMap, Logits
 
 Logged = dict[str, float]
 
+LEAST_LEGIBILITY = 1e-3
+"""In training; at 0 nothing is to be learned, for a price of 0."""
+
 LEAST_ERROR = 1 / 255**2
 """Added to a mean square before its logarithm, so that an image which is all but right does not outweigh the others."""
-LOGGED = ("estimate_loss", "policy_loss", "value_loss", "entropy", "reward", "dissent")
+LOGGED = ("estimate_loss", "policy_loss", "value_loss", "entropy", "reward", "dissent", "tried")
 """Every name that a learner logs something by."""
 
 
@@ -67,6 +68,10 @@ class Learner:
     def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
         self.policy, self.task, self.settings, self.processes = policy, task, settings, processes
         self.actions = ActionSet(task.action_names)
+        if not policy.has_values and settings.gradient != "trials":
+            raise UsageError(
+                f'learner.gradient = {settings.gradient!r} needs values, which this policy has not; set "trials"'
+            )
         if policy.legible and settings.disagreement:
             raise UsageError(
                 f"learner.disagreement = {settings.disagreement} cannot be used: this policy is told how plain its "
@@ -107,16 +112,7 @@ class Learner:
         A legible policy is told another legibility for every image, drawn at random. The caller backpropagates each
         loss (and may change the weights) before asking for the next.
         """
-        images, price = len(start.image), None
-        memory = self._perceived(start)
-        if self.policy.legible:
-            # As in `sampler`, every process draws for the whole batch.
-            whole = torch.rand(self.processes.world * images, generator=generator, device=memory.device)
-            legibility = self.processes.mine(whole)
-            memory, price = self.policy.told(memory, legibility), self.policy.price(legibility).detach()
-        elif self.settings.disagreement:
-            price = torch.full((images,), self.settings.disagreement, device=memory.device)
-        game = _Game(self.task, start, price)
+        memory, game = self.begun(start, self._perceived(start), generator)
         actor = Actor(self.policy, sampler(generator, self.processes), memory)
         steps: list[Step] = []
         for t, step in enumerate(episode(start.image, self.actions, actor, self.task.num_steps)):
@@ -138,7 +134,18 @@ class Learner:
             weight.requires_grad_(True)
         return memory
 
-    def _bootstrap(self, last: Step, actor: Actor, game: _Game, generator: torch.Generator) -> AgentMap:
+    def begun(self, start: Episode, memory: Memory, generator: torch.Generator) -> tuple[Memory, Game]:
+        """The memory of a policy that has been told how plain its maps shall be, and the game that it plays."""
+        scale = start.reward_scale[:, :, None, None]
+        if not self.policy.legible:
+            return memory, Game(self.task, start, scale, self.settings.disagreement)
+        # As in `sampler`, every process draws for the whole batch.
+        whole = torch.rand(self.processes.world * len(memory), generator=generator, device=memory.device)
+        legibility = self.processes.mine(whole).clamp_min(LEAST_LEGIBILITY)
+        price = self.policy.price(legibility, start.condition).detach()
+        return self.policy.told(memory, legibility), Game(self.task, start, 1 / price, 1.0)
+
+    def _bootstrap(self, last: Step, actor: Actor, game: Game, generator: torch.Generator) -> AgentMap:
         """The return to be expected after the last step, a constant."""
         with torch.no_grad():
             outcomes = self.actions.outcomes(last.after)
@@ -152,7 +159,7 @@ class Learner:
             after = self.actions.select(outcomes, actions)
             return game.played(Step(last.after, outcomes, Decision(actions), after)).reward + value
 
-    def _segment_loss(self, steps: list[Step], game: _Game, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
+    def _segment_loss(self, steps: list[Step], game: Game, bootstrap: AgentMap | None) -> tuple[Tensor, Logged]:
         settings, kernel = self.settings, self.policy.reward_kernel
         played = [game.played(step) for step in steps]
         rewards = [each.reward for each in played]
@@ -177,17 +184,22 @@ class Learner:
                     kernel_part = kernel_part + value_loss(expected, returns[t])
             entropy_part = entropy_part + entropy(logits).mean()
         loss = policy_loss + settings.vf_coef * (value_part + kernel_part) - settings.ent_coef * entropy_part
+        return loss, self.logged(policy_loss, value_part, entropy_part, played)
+
+    def logged(self, policy_loss: Tensor, value_part: Tensor, entropy_part: Tensor, played: list[Played]) -> Logged:
+        """What is logged of an update, from the sums over its steps."""
+        steps = len(played)
         logged = {
             "policy_loss": policy_loss.item(),
-            "value_loss": value_part.item() / len(steps),
-            "entropy": entropy_part.item() / len(steps),
+            "value_loss": value_part.item() / steps,
+            "entropy": entropy_part.item() / steps,
             "reward": torch.stack([each.earned for each in played]).sum(0).mean().item(),
         }
         shares = [each.dissent for each in played if each.dissent is not None]
-        return loss, logged | ({"dissent": torch.stack(shares).mean().item()} if shares else {})
+        return logged | ({"dissent": torch.stack(shares).mean().item()} if shares else {})
 
 
-class _Played(NamedTuple):
+class Played(NamedTuple):
     """What a step brought every agent: its reward, of which it earned so much in the task, and the share of its
     neighbours that acted otherwise, None if that costs nothing."""
 
@@ -196,36 +208,42 @@ class _Played(NamedTuple):
     dissent: AgentMap | None
 
 
-class _Game:
+class Game:
     """What steps of one episode earn the agents.
 
     Args:
         task: gives the rewards.
         start: of the episode.
-        price: of each image, what it costs an agent if all its neighbours act otherwise; None if it costs nothing.
+        scale: what the task's rewards are multiplied by, ``(b, 1, ...)``.
+        price: what it costs an agent if all its neighbours act otherwise.
     """
 
-    def __init__(self, task: Task, start: Episode, price: Float[Tensor, " b"] | None) -> None:
-        self.task, self.start = task, start
-        self.scale = start.reward_scale[:, :, None, None]
-        self.price = None if price is None else price[:, None, None, None]
+    def __init__(self, task: Task, start: Episode, scale: Tensor, price: float) -> None:
+        self.task, self.start, self.scale, self.price = task, start, scale, price
 
-    def played(self, step: Step) -> _Played:
+    def played(self, step: Step) -> Played:
         """What the step really brought."""
         actions = step.decision.actions
         earned = _per_agent(self.scale * self.task.step_reward(self.start, step.before, step.after), actions.shape[1])
-        if self.price is None:
-            return _Played(earned, earned, None)
-        share = dissent(actions, step.outcomes.shape[1])
-        return _Played(earned - self.price * share, earned, share)
+        if not self.price:
+            return Played(earned, earned, None)
+        share = dissent(actions)
+        return Played(earned - self.price * share, earned, share)
 
-    def of_all_actions(self, step: Step) -> Logits:
-        """What every action would earn every agent at once."""
+    def of_all_actions(self, step: Step, votes: Logits | None = None) -> Logits:
+        """What every action would earn every agent at once.
+
+        Args:
+            step: with logits.
+            votes: the shares of an agent's neighbours that choose each action; None for their expectation.
+        """
         logits = step.decision.logits
         assert logits is not None, "a step of a policy has logits"
         rewards = self.task.action_rewards(self.start, step.before, step.outcomes)
         earned = _per_agent(self.scale[:, None] * rewards, logits.shape[2])
-        return earned if self.price is None else earned - self.price[:, None] * expected_dissent(logits)
+        if not self.price:
+            return earned
+        return earned - self.price * (expected_dissent(logits) if votes is None else 1 - votes)
 
 
 def _per_agent(rewards: Tensor, num_agents: int) -> Tensor:

@@ -26,6 +26,7 @@ _Name = Annotated[str, Meta(min_length=1, description="a name")]
 _Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 _Side = Annotated[int, Meta(ge=1, le=10_000, description="a whole number of pixels, from 1 to 10000")]
 _Number = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to a million")]
+_Odd = Annotated[int, Meta(ge=1, le=99, description="an odd whole number from 1 to 99")]
 _Size = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number, at least 0")]
 _Degrees = Annotated[float, Meta(ge=0, le=180, description="an angle from 0 to 180 degrees")]
 _Power = Annotated[float, Meta(gt=0, le=10, description="a number above 0 and at most 10")]
@@ -101,10 +102,13 @@ class ReinforcementSettings(PhaseSettings, frozen=True, forbid_unknown_fields=Tr
 class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How the policy learns.
 
-    ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future) or ``sampled`` (the
-    paper's A2C). ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_norm`` is the norm of
-    the loss of the policy's estimate, 1 or 2, or 0 for the limit of small norms, the logarithm of every crop's mean
-    square: that is its PSNR. ``max_grad_norm`` 0 is no clipping.
+    ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future), ``sampled`` (the paper's
+    A2C) or ``afterstates`` (nothing is sampled; `pixelrl.training.afterstates`). The last one may be rewarded
+    ``towards`` the policy's own ``estimate`` instead of the ``target``: as far as the estimate is the mean of what
+    the clean image may be, that is the reward to be expected by all that agents can know, and has no noise.
+    ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_norm`` is the norm of the loss of
+    the policy's estimate, 1 or 2, or 0 for the limit of small norms, the logarithm of every crop's mean square: that
+    is its PSNR. ``max_grad_norm`` 0 is no clipping.
 
     ``disagreement`` is the price that an agent pays if all its neighbours act otherwise, and in part if some do
     (`pixelrl.rl.neighbours`), in the unit of the task's reward times `Episode.reward_scale`. Policies that are told
@@ -112,7 +116,10 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     that reaches a lookahead policy's encoder, which else learns from its estimate alone.
     """
 
-    gradient: Annotated[Literal["all-action", "sampled"], Meta(description='"all-action" or "sampled"')] = "all-action"
+    gradient: Annotated[
+        Literal["all-action", "sampled", "trials"], Meta(description='"all-action", "sampled" or "trials"')
+    ] = "all-action"
+    towards: Annotated[Literal["target", "estimate"], Meta(description='"target" or "estimate"')] = "target"
     gamma: _Share = 0.95
     t_max: _Number = 5
     ent_coef: _Size = 0.01
@@ -122,6 +129,7 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ema: _Share = 0.999
     disagreement: _Size = 0.0
     encoder_gradient: _Share = 0.0
+    sharing: _Odd = 9
     precision: Annotated[Literal["fp32", "bf16"], Meta(description='"fp32" or "bf16"')] = "fp32"
 
 

@@ -27,6 +27,7 @@ from pixelrl.training.log import TrainLog
 from pixelrl.training.parallel import ALONE, Processes
 from pixelrl.training.recipe import PLACES, Recipe, recipe_from_dict
 from pixelrl.training.state import read_state, restore, write_state
+from pixelrl.training.trials import TrialLearner
 
 PROGRESS = ("iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second")
 """Columns of the log that come before those of the learner and of the task."""
@@ -110,7 +111,8 @@ class Trainer:
             _start_from(self.policy, recipe.initial)
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
-        self.learner = Learner(self.policy, self.task, recipe.learner, processes)
+        kind = TrialLearner if recipe.learner.gradient == "trials" else Learner
+        self.learner = kind(self.policy, self.task, recipe.learner, processes)
         self.host_generator = torch.Generator().manual_seed(recipe.seed)
         self.generator = torch.Generator(device).manual_seed(recipe.seed + 1)
         self.iteration, self.seconds = 0, 0.0

@@ -1,0 +1,224 @@
+"""The policy whose maps can be read: agents plan, and consult their neighbours before they act.
+
+The image that an operation gives is known before it is chosen, so what an agent has to learn is what such an image is
+worth: what the later steps can still mend of it, and at which price in maps that nobody can read. It is told how plain
+the maps are to be (`Consulting.told`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pixelrl.imaging.filters import box
+from pixelrl.policies.base import Memory, PolicyOutput, check_sizes
+from pixelrl.policies.estimating import Estimating, cropped, of_size
+from pixelrl.policies.judge import REACH, CellLogits, Judge, Planes, Seen, look
+from pixelrl.rl.choice import best
+from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
+
+ROUNDS, PIXEL_ROUNDS = ((2, 3), (1, 4)), 2
+"""How agents consult: those of 2x2 cells together, in so many rounds, then those of a cell of 2x2 pixels; then each."""
+OF_CELLS, OF_PIXELS = (3, 7), (5, 11)
+"""Sides of the two squares around an agent in which it sees its neighbours' choices, in cells and in pixels."""
+NEAR_WEIGHT, FAR_WEIGHT = 0.8, 0.5
+"""What is added to the score of an action that all neighbours in these squares choose."""
+SHARPNESS = 8.0
+"""Logits are so many times as large as scores."""
+LOWEST_PRICE, HIGHEST_PRICE = 0.01, 2.5
+"""What it costs to disagree with all neighbours, just above legibility 0 and at 1, in squares of the usual miss."""
+USUAL_MISS = 9 / 255
+"""About how far an estimate is from the clean image at sigma 25; it goes with the root of sigma."""
+LEAST_DEVIATION = 0.04
+"""In units of sigma 25."""
+
+
+@final
+class Consulting(Estimating):
+    """An estimating policy whose agents learn to plan, and consult each other.
+
+    At legibility 0 every agent takes the outcome that is nearest to the estimate. Above, each step has two parts.
+
+    1. *Judging.* Every outcome gets a score: minus its distance to the estimate, at the pixel and around it, by two
+       learned factors for each step, plus what a small network makes of what the outcome leaves to be done
+       (`pixelrl.policies.judge`). The network knows outcomes only, not which operation made them.
+    2. *Consulting.* Every agent takes its best action; then, in rounds, each adds to its scores the shares of its
+       neighbours that now choose the action, and takes the best again (iterated conditional modes;
+       Besag, J. R. Statist. Soc. B 1986), from coarse to fine: first groups of agents act as one (`ROUNDS`), and where
+       they end, the smaller ones begin. The logits are the scores with the last round's shares.
+
+    The network learns from what comes of trials (`pixelrl.training.trials`); the encoder is left as it is.
+
+    Args:
+        num_actions: number of actions n.
+        num_channels: channels of the image, each with its own agent.
+        width: channels of the encoder at half resolution.
+        deep_width: channels of the encoder at a quarter of the resolution.
+        depths: residual blocks before, in and after the quarter-resolution part.
+        head_width: of the judge's hidden layers.
+        num_steps: T. In a longer episode, the last step's weights serve the rest.
+        default_legibility: what is told if nobody says.
+        estimator: how the estimate comes about, a key of `pixelrl.policies.estimators.ESTIMATORS`.
+        condition_planes: planes of the condition (`pixelrl.tasks.Conditioning.num_planes`).
+
+    Raises:
+        ValueError: an unknown estimator, one with fewer agents than channels, or sizes that are none.
+    """
+
+    has_values = False
+    legible = True
+    reward_kernel = None
+
+    def __init__(
+        self,
+        num_actions: int,
+        num_channels: int = 1,
+        width: int = 64,
+        deep_width: int = 128,
+        depths: Sequence[int] = (2, 3, 2),
+        head_width: int = 16,
+        num_steps: int = 5,
+        default_legibility: float = 0.5,
+        estimator: str = "plain",
+        condition_planes: int = 1,
+    ) -> None:
+        super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes)
+        check_sizes(head_width=head_width, num_steps=num_steps)
+        if self.num_agents != num_channels:
+            raise ValueError(f"the estimator {estimator!r} has one agent for all channels, which cannot consult here")
+        if not 0 <= default_legibility <= 1:
+            raise ValueError(f"default_legibility = {default_legibility} must be a number from 0 to 1")
+        self.num_actions, self.num_steps, self.default_legibility = num_actions, num_steps, default_legibility
+        self.judge = Judge(num_steps, head_width)
+        # At first steps the surroundings count most, for what is wrong at single pixels can be mended later.
+        own, around = torch.linspace(-2.0, 0.5, num_steps), torch.linspace(-0.6, -1.8, num_steps)
+        self.log_factors = nn.Parameter(torch.stack([own, around], 1))
+        consulted = 2 * (OF_CELLS[1] // 2) * (1 + sum(size * rounds for size, rounds in ROUNDS)) + REACH
+        consulted += PIXEL_ROUNDS * (OF_PIXELS[1] // 2)
+        self.reach = 4 * -(-max(self.reach, consulted) // 4)
+        for part in (self.encoder, self.to_residual):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
+
+    def perceive(self, image: Image, condition: Condition) -> Memory:
+        """Encode the noisy image with its condition. Told nothing yet, the memory holds the legibility 0."""
+        estimate = self.understood(image, condition).estimate
+        usual = usual_miss(condition).expand(-1, -1, *image.shape[-2:])[:, :, ::2, ::2]
+        estimate = cropped(estimate, image)
+        zero = torch.zeros_like(estimate[:, :1])
+        return torch.cat([estimate, usual + zero, zero, zero], 1)
+
+    def told(self, memory: Memory, legibility: float | Tensor) -> Memory:
+        """See `pixelrl.policies.Policy.told`."""
+        plane = torch.as_tensor(legibility, dtype=memory.dtype, device=memory.device).view(-1, 1, 1, 1)
+        return torch.cat([memory[:, :-2], plane.expand_as(memory[:, -2:-1]), memory[:, -1:]], 1)
+
+    def price(self, legibility: Tensor, condition: Condition) -> Tensor:
+        """See `pixelrl.policies.Policy.price`."""
+        return 255 * (usual_miss(condition) * share_of_miss(legibility[:, None, None, None])).square()
+
+    def estimate(self, memory: Memory, image: Image) -> Image:
+        """The encoder's own estimate of the clean image, of ``image``'s size."""
+        return of_size(memory[:, :-3], image)
+
+    def learned_to_choose(self) -> bool:
+        """Not while the judge is as it was made."""
+        return bool(self.judge.leave.any())
+
+    def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
+        """Judge every outcome, then consult; the last channels of the memory are unit, legibility and step number."""
+        after = torch.cat([memory[:, :-1], memory[:, -1:] + 1], 1)
+        if not memory[:, -2].any():
+            goal = self.estimate(memory, image)
+            return PolicyOutput(-255 * (outcomes - goal[:, None]).abs(), None, after)
+        scores, detail = self.scores(image, outcomes, memory)
+        return PolicyOutput(self.settled(scores, detail), None, after)
+
+    def scores(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[CellLogits, Logits]:
+        """Each outcome's, before any agent has heard of its neighbours.
+
+        Returns:
+            The scores of every cell, ``(b, n, g, h / 2, w / 2)``, and what a pixel's own are above them.
+        """
+        step, seen = self._step(memory), self._look(outcomes, self.estimate(memory, image), memory)
+        own, around = self.log_factors[step].exp()
+        scores = self.judge(step, seen) - own * seen.cell - around * seen.around
+        detail = own.detach() * (doubled(seen.cell, image) - seen.own)
+        return self._by_agent(scores), self._by_agent(detail)
+
+    def settled(self, scores: CellLogits, detail: Logits) -> Logits:
+        """The logits: the scores with what the neighbours' choices add to them, once all have consulted."""
+        planes = scores.transpose(1, 2).flatten(0, 1)
+        alone = doubled(scores.flatten(1, 2), detail).view_as(detail) + detail
+        with torch.no_grad():
+            votes = self._by_agent(doubled(self._consult(planes), detail))
+            for _ in range(PIXEL_ROUNDS):
+                choice = best(alone + votes).flatten(0, 1)[:, None]
+                votes = self._by_agent(votes_of(choice, self.num_actions, *OF_PIXELS))
+        return SHARPNESS * (alone + votes)
+
+    def _step(self, memory: Memory) -> int:
+        return min(round(memory[0, -1, 0, 0].item()), self.num_steps - 1)
+
+    def _look(self, outcomes: Outcomes, goal: Image, memory: Memory) -> Seen:
+        """What agents see; those of all channels stand beside each other as if they were images, ``(b c, n, h, w)``."""
+        unit, legibility = memory[:, -3:-2], memory[:, -2:-1]
+        planes = [doubled(plane, goal) for plane in ((unit * share_of_miss(legibility)).clamp_min(1e-6), legibility)]
+        unit, legibility = (plane.repeat_interleave(self.num_channels, 0) for plane in planes)
+        return look(outcomes.transpose(1, 2).flatten(0, 1), goal.flatten(0, 1)[:, None], unit, legibility)
+
+    def _by_agent(self, planes: Planes) -> Tensor:
+        return planes.view(-1, self.num_channels, *planes.shape[1:]).transpose(1, 2)
+
+    def _consult(self, scores: Planes) -> Planes:
+        """What the votes of neighbours add to the scores of cells in the end."""
+        choice: ActionMap | None = None
+        before = 1
+        for size, rounds in ROUNDS:
+            together = scores if size == 1 else F.avg_pool2d(scores, size, ceil_mode=True, count_include_pad=False)
+            if choice is None:
+                choice = best(together[:, :, None])
+            else:
+                finer = choice.repeat_interleave(before // size, -2).repeat_interleave(before // size, -1)
+                choice = finer[..., : together.shape[-2], : together.shape[-1]]
+            for _ in range(rounds):
+                choice = best((together + votes_of(choice, self.num_actions, *OF_CELLS))[:, :, None])
+            before = size
+        assert choice is not None
+        return votes_of(choice, self.num_actions, *OF_CELLS)
+
+
+def doubled(cells: Tensor, like: Tensor) -> Tensor:
+    """Planes of cells ``(b, n, h / 2, w / 2)``, brought to the size of an image or of logits."""
+    return F.interpolate(cells, scale_factor=2)[..., : like.shape[-2], : like.shape[-1]]
+
+
+def usual_miss(condition: Condition) -> Tensor:
+    """About how far an estimate is from the clean image, ``(b, 1, ...)``, by the first plane of the condition.
+
+    That is taken for the noise's standard deviation. Policies that are told nothing are told 0, and get `USUAL_MISS`.
+    """
+    deviation = condition[:, :1] * (255 / 25)
+    return USUAL_MISS * torch.where(deviation > 0, deviation.clamp_min(LEAST_DEVIATION), 1.0).sqrt()
+
+
+def share_of_miss(legibility: Tensor) -> Tensor:
+    """The distance in whose square a disagreement with all neighbours is paid, as a share of the usual miss."""
+    price = LOWEST_PRICE * (HIGHEST_PRICE / LOWEST_PRICE) ** legibility
+    return torch.where(legibility > 0, price, 0.0).sqrt()
+
+
+def votes_of(choice: ActionMap, num_actions: int, near: int, far: int) -> Planes:
+    """The weighted shares of an agent's neighbours, in two squares of so many pixels or cells, that choose each action.
+
+    ``(b, 1, h, w)`` to ``(b, n, h, w)``. Beyond the border the picture is mirrored.
+    """
+    chosen = (choice == torch.arange(num_actions, device=choice.device)[:, None, None]).float()
+    return NEAR_WEIGHT * _share(chosen, near) + FAR_WEIGHT * _share(chosen, far)
+
+
+def _share(chosen: Planes, side: int) -> Planes:
+    return (box(chosen, side) * side**2 - chosen) / (side**2 - 1)

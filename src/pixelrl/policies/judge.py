@@ -1,0 +1,120 @@
+"""What agents look at when they judge an outcome, and the small network that judges it, the same for every operation.
+
+All is measured against the estimate of the clean image, in units of the miss that a disagreement with all neighbours
+would be worth. An outcome is judged by what it leaves to be done: how far it misses the estimate at the pixel and
+around it, whether all of the surroundings miss it in the same direction, and how busy the picture is there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pixelrl.imaging.filters import box
+from pixelrl.types import Image
+
+Planes = Float[Tensor, "bg n _ _"]
+"""One number for every outcome at every pixel, or in every cell."""
+
+
+CellLogits = Float[Tensor, "b n g hc wc"]
+"""One number for every action of the agents of every cell of 2x2 pixels."""
+
+
+class Seen(NamedTuple):
+    """What agents see of outcomes; all but ``own`` is the same for the four pixels of a cell of 2x2."""
+
+    own: Planes
+    """The distance of each outcome to the estimate at the pixel itself, in units."""
+    cell: Planes
+    """Its mean over a cell."""
+    around: Planes
+    """Its mean over 5x5 cells."""
+    squashed: Float[Tensor, "bg n f _ _"]
+    """`FEATURES` numbers from 0 to 1 for each outcome."""
+    place: Float[Tensor, "bg s _ _"]
+    """`PLACE` numbers for the place, whatever is done there."""
+
+
+FEATURES, PLACE = 8, 4
+REACH = 2 * (5 + 1)
+"""Radius in pixels of what `look` looks at."""
+
+
+@torch.no_grad()
+def look(outcomes: Planes, goal: Image, unit: Image, legibility: Image) -> Seen:
+    """See outcomes ``(b, n, h, w)`` of images of one channel.
+
+    Args:
+        outcomes: the image after each action.
+        goal: the estimate, ``(b, 1, h, w)``.
+        unit: of distances, ``(b, 1, h, w)``, in the outcomes' values.
+        legibility: ``(b, 1, h, w)``.
+    """
+    miss = (outcomes - goal) / unit
+    own = miss.abs()
+    signed, cell, calm = cells(miss), cells(own), cells(goal / unit)
+    around = box(cell, 5)
+    squashed = torch.stack(
+        [
+            squash(cell, 1),
+            squash(cell, 8),
+            squash(signed.abs(), 1),
+            squash(around, 1),
+            squash(around, 8),
+            squash(box(cell, 11), 8),
+            squash(box(signed, 3).abs(), 1),
+            squash(box(signed, 5).abs(), 1),
+        ],
+        -1,
+    ).permute(0, 1, 4, 2, 3)
+    busy = squash(box((calm - box(calm, 3)).abs(), 3), 2)
+    place = torch.cat([busy, box(busy, 9), cells(legibility) - 0.5, torch.ones_like(busy)], 1)
+    return Seen(own, cell, around, squashed, place)
+
+
+def cells(planes: Tensor) -> Tensor:
+    """The mean over cells of 2x2 pixels, of which those at the border may be smaller."""
+    return F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
+
+
+def squash(distance: Tensor, half: float) -> Tensor:
+    """A distance from 0 on, as a number from 0 to 1; ``half`` becomes a half."""
+    return distance / (distance + half)
+
+
+class Judge(nn.Module):
+    """A network of three layers, without any view of its own but for what `look` saw, with weights for every step.
+
+    It starts at zero.
+
+    Args:
+        num_steps: T.
+        width: of both hidden layers.
+    """
+
+    def __init__(self, num_steps: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Parameter(torch.randn(num_steps, width, FEATURES, 1, 1) / FEATURES**0.5)
+        self.enter_place = nn.Parameter(torch.randn(num_steps, width, PLACE, 1, 1) / PLACE**0.5)
+        self.inner = nn.Parameter(torch.randn(num_steps, width, width, 1, 1) / width**0.5)
+        self.inner_bias = nn.Parameter(torch.zeros(num_steps, width))
+        self.leave = nn.Parameter(torch.zeros(num_steps, 1, width, 1, 1))
+
+    def forward(self, step: int, seen: Seen) -> Planes:
+        """A number for every outcome in every cell, as at ``step``."""
+        b, n, _, h, w = seen.squashed.shape
+        hidden = _layer(seen.squashed.flatten(0, 1), self.enter[step]).view(b, n, -1, h, w)
+        hidden = hidden + _layer(seen.place, self.enter_place[step])[:, None]
+        hidden = F.leaky_relu(hidden.flatten(0, 1), 0.1)
+        hidden = F.leaky_relu(_layer(hidden, self.inner[step], self.inner_bias[step]), 0.1)
+        return _layer(hidden, self.leave[step]).view(b, n, h, w)
+
+
+def _layer(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    # The numbers of a pixel lie next to each other, which is several times as fast for so few of them.
+    return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last), bias)
