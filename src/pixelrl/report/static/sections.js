@@ -11,7 +11,7 @@ const many = () => (G > 1 ? "agents (one per channel of every pixel)" : "pixels"
 
 function startText() {
   const told = Object.entries(data.condition).map(([name, value]) => `, told ${name} ${Number(value.toFixed(2))}`).join("")
-    + (data.legibility === null ? "" : `, told to keep its maps plain: legibility ${Number(data.legibility.toFixed(2))} from 0 (best quality) to 1 (plainest maps)`);
+    + (data.legibility === null ? "" : `, told legibility ${Number(data.legibility.toFixed(2))} (0: best quality, 1: plainest maps)`);
   const gain = data.psnr && data.psnr[0] !== null && data.psnr[T] !== null
     ? ` PSNR went from ${decibels(data.psnr[0])} to ${decibels(data.psnr[T])} dB.` : "";
   const [x0, y0, x1, y1] = data.views[0].box;
