@@ -1,6 +1,7 @@
 """Is our learner the paper's? Measurements whose numbers go to docs/paper.json, tables and a figure to docs/paper.md.
 
     python benchmarks/paper.py critics WEIGHTS PHOTOS     what the released critics say of the returns of our equations
+    python benchmarks/paper.py pull WEIGHTS PHOTOS        whether our gradient pulls the released weights anywhere
     python benchmarks/paper.py train WEIGHTS PHOTOS RUNS  short trainings, from the released weights and from nothing
     python benchmarks/paper.py page                       tables into docs/paper.md, docs/paper.png (needs Matplotlib)
 
@@ -17,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from paper_page import draw, render
 
 from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import save_policy
 from pixelrl.importers import import_chainer
 from pixelrl.pictures.atomic import written_whole
+from pixelrl.policies import Policy
+from pixelrl.rl.losses import entropy, sampled_policy_loss, value_loss
 from pixelrl.rl.returns import n_step_returns
-from pixelrl.rollout import Actor, episode
+from pixelrl.rollout import Actor, Step, episode
 from pixelrl.tasks import GaussianDenoising, SaltPepperDenoising, Task
 from pixelrl.training import trainer
 from pixelrl.training.data import Crops, load_photos
@@ -82,14 +86,20 @@ def task_of(name: str) -> Task:
     return SaltPepperDenoising(density=(level / 100, level / 100), balanced=False)
 
 
+def played(
+    policy: Policy, task: Task, crops: Crops, generators: list[torch.Generator]
+) -> tuple[list[Step], list[torch.Tensor]]:
+    """An episode as in training, and its rewards. The generators are of crops, of noise and of actions."""
+    start = task.begin(crops.sample(generators[0]), generators[1])
+    actor = Actor(policy, sampler(generators[2]), policy.perceive(start.image, start.condition))
+    steps = list(episode(start.image, ActionSet(task.action_names), actor, task.num_steps))
+    return steps, [task.step_reward(start, step.before, step.after) for step in steps]
+
+
 @torch.no_grad()
 def critic(file: Path, task: Task, crops: Crops) -> dict[str, Any]:
     policy = import_chainer(file)[0].train()
-    start = task.begin(crops.sample(torch.Generator().manual_seed(1)), torch.Generator().manual_seed(2))
-    choose = sampler(torch.Generator().manual_seed(3))
-    actor = Actor(policy, choose, policy.perceive(start.image, start.condition))
-    steps = list(episode(start.image, ActionSet(task.action_names), actor, task.num_steps))
-    rewards = [task.step_reward(start, step.before, step.after) for step in steps]
+    steps, rewards = played(policy, task, crops, [torch.Generator().manual_seed(seed) for seed in (1, 2, 3)])
     values = torch.stack([step.decision.value for step in steps])
 
     def inner(maps: torch.Tensor) -> torch.Tensor:
@@ -122,6 +132,60 @@ def critic(file: Path, task: Task, crops: Crops) -> dict[str, Any]:
 
 def numbers_of(kernel: torch.Tensor) -> dict[str, float]:
     return {"kernel_centre": kernel[0, 0, 16, 16].item(), "kernel_sum": kernel.sum().item()}
+
+
+PULLED = ["gaussian-gru-25", "gaussian-gru-rmc-25", "saltpepper-gru-50"]
+LAYERS = {"actor": ("actor", "gru", "to_logits"), "critic": ("critic", "to_value"), "shared": ("enter", "shared")}
+
+
+def pull(weights: Path, photos: Path, batches: int = 12) -> dict[str, Any]:
+    """Of the mean square of the gradients of batches, the share that their mean has; unbiased, so it may be negative.
+
+    For the paper's loss, for the one with gamma = 0, and with the delta as kernel where there is another.
+    """
+    everything, found = load_photos(photos), {}
+    for name in PULLED:
+        policy, task = import_chainer(weights / f"{name}.npz")[0].train(), task_of(name)
+        losses = {"the paper's": (GAMMA, policy.reward_kernel), "with gamma = 0": (0.0, None)}
+        if policy.reward_kernel is not None:
+            losses["without its kernel"] = (GAMMA, None)
+        crops, generators = (
+            Crops(everything, 64, 2, CPU),
+            [torch.Generator().manual_seed(seed) for seed in (11, 12, 13)],
+        )
+        layers = {
+            kind: [weight for each, weight in policy.named_parameters() if each.startswith(names)]
+            for kind, names in LAYERS.items()
+        }
+        gradients: dict[str, dict[str, list[torch.Tensor]]] = {loss: {kind: [] for kind in LAYERS} for loss in losses}
+        for _ in range(batches):
+            steps, rewards = played(policy, task, crops, generators)
+            for loss, (gamma, kernel) in losses.items():
+                value = paper_loss(steps, n_step_returns(rewards, None, gamma, kernel))
+                for kind, inside in layers.items():
+                    parts = torch.autograd.grad(value, inside, retain_graph=True)
+                    gradients[loss][kind].append(torch.cat([part.flatten() for part in parts]))
+        found[name] = {
+            loss: {kind: mean_share(torch.stack(each)) for kind, each in kinds.items()}
+            for loss, kinds in gradients.items()
+        }
+        print(name, found[name], flush=True)
+    return found
+
+
+def paper_loss(steps: list[Step], returns: list[torch.Tensor]) -> torch.Tensor:
+    total = torch.zeros(())
+    for step, future in zip(steps, returns, strict=True):
+        actions, logits, value = step.decision
+        total = total + sampled_policy_loss(logits, actions, future - value)
+        total = total + 0.5 * value_loss(value, future) - 0.01 * entropy(logits).mean()
+    return total
+
+
+def mean_share(gradients: torch.Tensor) -> float:
+    """Of ``(n, weights)``: the mean product of two different gradients, over the mean product of one with itself."""
+    squares, n = gradients.square().sum(), len(gradients)
+    return ((gradients.sum(0).square().sum() - squares) / (n - 1) / squares).item()
 
 
 def recipe_of(name: str, photos: Path, released: dict[str, Path]) -> Recipe:
@@ -157,69 +221,10 @@ def train(name: str, weights: Path, photos: Path, runs: Path) -> list[dict[str, 
     return rows
 
 
-def tables(measured: dict[str, Any]) -> dict[str, str]:
-    """The tables of the page by their names."""
-    found, runs = measured["critics"], measured["runs"]
-    return {"critics": critics_table(found), "kernels": kernels_table(found), "runs": runs_table(runs)}
-
-
-def critics_table(found: dict[str, dict[str, Any]]) -> str:
-    rows = [
-        "| released file | step 1: value, return, reward | step 2: value, return, reward | explained |",
-        "|---|---|---|---|",
-    ]
-    for name, numbers in found.items():
-        steps = zip(numbers["value"], numbers["return"], numbers["reward"], strict=True)
-        first, second, *_ = (", ".join(f"{number:.3f}" for number in step) for step in steps)
-        rows.append(f"| {name} | {first} | {second} | {100 * numbers['explained']:.1f} % |")
-    return "\n".join(rows)
-
-
-def kernels_table(found: dict[str, dict[str, Any]]) -> str:
-    kernels = {name: numbers for name, numbers in found.items() if "kernel" in numbers}
-    rows = [f"| | {' | '.join(kernels)} |", "|---" * (1 + len(kernels)) + "|"]
-
-    def row(label: str, cells: list[str]) -> None:
-        rows.append(f"| {label} | {' | '.join(cells)} |")
-
-    row("kernel's centre (delta: 1)", [f"{numbers['kernel']['kernel_centre']:.2f}" for numbers in kernels.values()])
-    row("kernel's sum (delta: 1)", [f"{numbers['kernel']['kernel_sum']:.2f}" for numbers in kernels.values()])
-    words = {"0": "value loss with the delta", "1": "with the released kernel"}
-    for share in ("0", "0.5", "0.8", "1", "1.2", "1.5"):
-        losses = [f"{numbers['value_loss_on_the_way'][share]:.4f}" for numbers in kernels.values()]
-        row(words.get(share, f"at {share} of the way from the one to the other"), losses)
-    return "\n".join(rows)
-
-
-def runs_table(runs: dict[str, list[dict[str, float]]]) -> str:
-    rows = ["| training | iterations | PSNR before | PSNR after | kernel: centre, sum |", "|---|---|---|---|---|"]
-    for name, log in runs.items():
-        scores = [row for row in log if "psnr" in row]
-        first, last = scores[0], scores[-1]
-        kernel = f"{last['kernel_centre']:.3f}, {last['kernel_sum']:.2f}" if "kernel_sum" in last else "-"
-        rows.append(f"| {name} | {last['iteration']:.0f} | {first['psnr']:.3f} | {last['psnr']:.3f} | {kernel} |")
-    return "\n".join(rows)
-
-
-def put(page: str, name: str, table: str) -> str:
-    """The page with this table between its marks."""
-    before, begin, rest = page.partition(f"<!-- {name}: from paper.json -->\n")
-    _, end, after = rest.partition(f"<!-- end of {name} -->")
-    assert begin, f"{PAGE} has no place for {name}"
-    assert end, f"{PAGE} has no end of {name}"
-    return f"{before}{begin}{table}\n{end}{after}"
-
-
-def render(measured: dict[str, Any], page: str) -> str:
-    for name, table in tables(measured).items():
-        page = put(page, name, table)
-    return page
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("critics", "train"):
+    for command in ("critics", "pull", "train"):
         places = commands.add_parser(command)
         places.add_argument("weights", type=Path)
         places.add_argument("photos", type=Path)
@@ -228,11 +233,14 @@ def main() -> None:
             places.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS))
     commands.add_parser("page")
     given = parser.parse_args()
-    measured: dict[str, Any] = {"critics": {}, "runs": {}}
+    measured: dict[str, Any] = {"critics": {}, "pull": {}, "runs": {}}
     if STORE.exists():
         measured |= json.loads(STORE.read_text())
     if given.command == "critics":
         measured["critics"] = critics(given.weights, given.photos)
+        keep(measured)
+    elif given.command == "pull":
+        measured["pull"] = pull(given.weights, given.photos)
         keep(measured)
     elif given.command == "train":
         for name in given.only:
@@ -255,46 +263,8 @@ def dumped(measured: dict[str, Any]) -> str:
     runs = {name: [json.dumps(row) for row in exact["runs"][name]] for name in RUNS if name in exact["runs"]}
     logs = ",\n".join(f"  {json.dumps(name)}: [\n   " + ",\n   ".join(rows) + "\n  ]" for name, rows in runs.items())
     critics = ",\n".join(f"  {json.dumps(name)}: {json.dumps(numbers)}" for name, numbers in exact["critics"].items())
-    return f'{{\n "critics": {{\n{critics}\n }},\n "runs": {{\n{logs}\n }}\n}}'
-
-
-def draw(measured: dict[str, Any], file: Path) -> None:
-    """The curves of all trainings: PSNR on the validation photographs, and the sum of the learned kernels."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    panels = figure.subplots(2, 2).flatten()
-    kinds = {
-        "gaussian-25": "Gaussian, sigma 25, from the released weights",
-        "saltpepper-50": "salt & pepper 0.5, from the released weights",
-        "scratch": "salt & pepper 0.5, from nothing, 16 channels",
-    }
-    colors, words = {"plain": "#777777", "gru": "#2d5fc8", "rmc": "#c8372d"}, {"gru": "convGRU", "rmc": "convGRU + RMC"}
-    for panel, (kind, title) in zip(panels, kinds.items(), strict=False):
-        for name, log in measured["runs"].items():
-            if not name.startswith(kind):
-                continue
-            stage, points = name.removeprefix(f"{kind}-"), [row for row in log if "psnr" in row]
-            stage, _, seed = stage.partition("-")
-            label = words.get(stage, stage) if seed in ("", "0") else None
-            x, y = ([row[key] for row in points] for key in ("iteration", "psnr"))
-            panel.plot(x, y, marker="o", markersize=3, color=colors[stage], label=label)
-        panel.set(title=title, xlabel="iterations", ylabel="validation PSNR (dB)")
-        if panel.lines:
-            panel.legend()
-    panels[2].set_ylim(bottom=15)  # the untrained policies lie far below
-    for name, log in measured["runs"].items():
-        points = [row for row in log if "kernel_sum" in row]
-        if points:
-            panels[3].plot(
-                [0, *(row["iteration"] for row in points)], [1, *(row["kernel_sum"] for row in points)], label=name
-            )
-    for numbers in measured["critics"].values():
-        if "kernel" in numbers:
-            panels[3].axhline(numbers["kernel"]["kernel_sum"], color="#999999", linestyle=":", linewidth=1)
-    panels[3].set(title="sum of the learned kernel (dotted: released)", xlabel="iterations")
-    panels[3].legend(fontsize=7)
-    figure.savefig(file, dpi=100)
+    pull = json.dumps(exact["pull"])
+    return f'{{\n "critics": {{\n{critics}\n }},\n "pull": {pull},\n "runs": {{\n{logs}\n }}\n}}'
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from pixelrl.training.recipe import read_recipe
 from pixelrl.training.shipped import shipped_recipes
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def paper(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    sys.modules.pop("paper", None)
+    for module in ("paper", "paper_page"):
+        sys.modules.pop(module, None)
     import paper
 
     return paper
@@ -53,6 +55,13 @@ def test_the_trainings_change_no_more_of_a_recipe_than_the_page_says(paper: Modu
         assert ours.reinforcement.power == theirs.reinforcement.power
         assert {**ours.policy, "width": 64} == theirs.policy
         assert ours.initial == ("w.safetensors" if start else "")
+
+
+def test_the_share_of_the_mean_by_hand(paper: ModuleType) -> None:
+    """Equal gradients have no noise; opposite ones have nothing else: (-1) / 1. Of (1, 0) and (1, 1) it is 1 / 1.5."""
+    assert paper.mean_share(torch.tensor([[3.0, 4.0], [3.0, 4.0]])) == pytest.approx(1)
+    assert paper.mean_share(torch.tensor([[1.0, 2.0], [-1.0, -2.0]])) == pytest.approx(-1)
+    assert paper.mean_share(torch.tensor([[1.0, 0.0], [1.0, 1.0]])) == pytest.approx(2 / 3)
 
 
 def test_the_figure_is_drawn(paper: ModuleType, tmp_path: Path) -> None:
