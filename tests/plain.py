@@ -35,8 +35,11 @@ class Plain(Policy):
         plane = torch.as_tensor(legibility, device=memory.device).reshape(-1, 1, 1).expand_as(memory[:, 0])
         return torch.stack([memory[:, 0], plane], 1)
 
-    def price(self, legibility: Tensor) -> Tensor:
-        return 2 * legibility
+    def price(self, legibility: Tensor, condition: Tensor) -> Tensor:
+        return 2 * legibility[:, None, None, None]
+
+    def learned_to_choose(self, legibility: float) -> bool:
+        return legibility > 0
 
     def forward(self, image: Tensor, outcomes: Tensor, memory: Tensor) -> PolicyOutput:
         goal, legibility = memory[:, :1], memory[:, 1:]

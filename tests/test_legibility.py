@@ -172,6 +172,15 @@ def test_who_never_learned_to_choose_is_not_asked_how_sure_it_was(deaf: Agent) -
     assert Page(report_html(trace, agent=deaf)).data["entropy"] is not None
 
 
+def test_nothing_that_was_learned_chooses_at_legibility_0(agent: Agent) -> None:
+    data = [Page(report_html(agent(noise(30, 40), 25, legibility=told).trace(), agent=agent)).data for told in (0, 0.5)]
+    assert data[0]["doubt"] == (
+        "The policy's probabilities are not shown: plain, told legibility 0, takes what lies nearest to its estimate."
+    )
+    assert data[0]["entropy"] is None
+    assert data[1]["entropy"] is not None
+
+
 @pytest.mark.parametrize(
     ("training", "reinforced"),
     [
@@ -190,7 +199,7 @@ def test_what_a_file_says_of_reinforcement(deaf: Agent, training: dict, reinforc
     assert card.reinforced is reinforced
     with torch.no_grad():
         deaf.policy.to_logits.weight.fill_(0.01)
-    assert Agent(deaf.policy, card, torch.device("cpu")).learned_to_choose is reinforced
+    assert Agent(deaf.policy, card, torch.device("cpu")).learned_to_choose() is reinforced
 
 
 # --- The command line -------------------------------------------------------------------------------------------------

@@ -168,14 +168,17 @@ class Agent:
         """
         return self.policy.default_legibility if self.legible else None
 
-    @property
-    def learned_to_choose(self) -> bool:
+    def learned_to_choose(self, legibility: float | None = None) -> bool:
         """Whether reinforcement has taught it to choose, so that its probabilities say how sure it is.
 
-        A policy of which only the estimate was trained takes the outcome that lies nearest to it. Its probabilities are
-        distances in other words.
+        A policy of which only the estimate was trained takes the outcome that lies nearest to it, and so may any that
+        is told legibility 0. Its probabilities are distances in other words.
+
+        Args:
+            legibility: what it is told; None for its default.
         """
-        return self.card.reinforced and self.policy.learned_to_choose()
+        told = self.policy.default_legibility if legibility is None else legibility
+        return self.card.reinforced and self.policy.learned_to_choose(told)
 
     def __call__(
         self,

@@ -110,8 +110,12 @@ class Policy(nn.Module, ABC):
         """
         return weight
 
-    def learned_to_choose(self) -> bool:
-        """Whether its weights say anything of the choice. If not, its probabilities do not say how sure it is."""
+    def learned_to_choose(self, legibility: float) -> bool:
+        """Whether its weights say anything of the choice. If not, its probabilities do not say how sure it is.
+
+        Args:
+            legibility: what it is `told`; a policy may do without them at 0.
+        """
         return True
 
     def remark(self, image: Image) -> str | None:

@@ -124,9 +124,9 @@ class Consulting(Estimating):
         """The encoder's own estimate of the clean image, of ``image``'s size."""
         return of_size(memory[:, :-3], image)
 
-    def learned_to_choose(self) -> bool:
-        """Not while the judge is as it was made."""
-        return bool(self.judge.leave.any())
+    def learned_to_choose(self, legibility: float) -> bool:
+        """Not while the judge is as it was made, nor where it is not asked."""
+        return legibility > 0 and bool(self.judge.leave.any())
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every outcome, then consult; the last channels of the memory are unit, legibility and step number."""

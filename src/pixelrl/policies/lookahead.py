@@ -85,7 +85,7 @@ class Lookahead(Estimating):
         """The encoder's own estimate of the clean image, of ``image``'s size."""
         return of_size(memory[:, self.head_width : -1], image)
 
-    def learned_to_choose(self) -> bool:
+    def learned_to_choose(self, legibility: float) -> bool:
         """Not while the head is as it was made, all zero."""
         return bool(self.to_logits.weight.any())
 

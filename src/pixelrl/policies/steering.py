@@ -93,7 +93,7 @@ class Steering(Policy):
         """None: there is no target to estimate."""
         return None
 
-    def learned_to_choose(self) -> bool:
+    def learned_to_choose(self, legibility: float) -> bool:
         """Not while the head is as it was made, all zero."""
         return bool(self.to_logits.weight.any())
 

@@ -53,9 +53,9 @@ class InGrey(Policy):
         """The policy's own price."""
         return self.policy.price(legibility, condition)
 
-    def learned_to_choose(self) -> bool:
+    def learned_to_choose(self, legibility: float) -> bool:
         """Whether the policy has."""
-        return self.policy.learned_to_choose()
+        return self.policy.learned_to_choose(legibility)
 
     def estimate(self, memory: Memory, image: Image) -> Image | None:
         """The mean of the three channels' estimates."""
@@ -91,7 +91,7 @@ class Still(Policy):
         shape = (len(image), self.num_actions, self.num_agents, *image.shape[-2:])
         return PolicyOutput(logits[None, :, None, None, None].expand(shape), None, memory)
 
-    def learned_to_choose(self) -> bool:
+    def learned_to_choose(self, legibility: float) -> bool:
         """It has not."""
         return False
 

@@ -75,8 +75,10 @@ def report_html(
     opinions, doubt = None, ""
     try:
         agent = _shipped(trace) if agent is None else agent
-        if not agent.learned_to_choose:
-            raise UsageError(f"{agent.name} never learned to choose; it takes what lies nearest to its estimate")
+        if not agent.learned_to_choose(trace.legibility or 0.0):
+            never = not agent.learned_to_choose(1.0)
+            who = f"{agent.name} never learned to choose; it" if never else f"{agent.name}, told legibility 0,"
+            raise UsageError(f"{who} takes what lies nearest to its estimate")
         opinions = _opinions(trace, agent, views, _within(progress, 0, _ASKED))
     except UsageError as error:
         doubt = f"The policy's probabilities are not shown: {error}."
