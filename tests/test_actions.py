@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pixelrl.actions import ACTIONS, PAPER_NINE, Action, ActionSet
 from pixelrl.errors import UsageError
+from pixelrl.tasks.rewarded import ACTIONS as REWARDED
 from pixelrl.tasks.saliency import ACTIONS as SALIENCY
 
 every_action = pytest.mark.parametrize("name", ACTIONS)
@@ -48,7 +49,7 @@ def test_reach_bounds_what_a_pixel_depends_on(name: str) -> None:
     image = random_image(1, 3, 23, 29)
     result = action.apply(image)
     changed_at_reach = False
-    for seed, (y, x) in enumerate([(11, 14), (0, 0), (1, 27), (22, 9)]):
+    for seed, (y, x) in enumerate([(11, 14), (0, 0), (1, 27), (22, 9), (6, 5), (17, 22), (14, 8), (5, 19)]):
         # Inside each plane's range: on some machines the last bits of OpenCV's bilateral depend on that.
         low, high = image.amin((2, 3)), image.amax((2, 3))
         pixel = random_image(1, 3, 1, 1, seed=seed + 1)[..., 0, 0].clamp(low, high)
@@ -122,6 +123,32 @@ def test_sharpen_moves_away_from_the_blur() -> None:
     image = random_image(1, 1, 9, 9)
     blurred = ACTIONS["Gaussian 1.5"].apply(image)
     torch.testing.assert_close(ACTIONS["sharpen"].apply(image), image + 0.5 * (image - blurred))
+
+
+def test_local_actions_by_hand() -> None:
+    rows = torch.arange(40.0).view(1, 1, 1, 40).expand(1, 1, 40, 40).contiguous() / 100
+    inside = (..., slice(17, 23), slice(17, 23))  # where the windows lie inside
+    torch.testing.assert_close(ACTIONS["even light"].apply(rows)[inside], torch.full((1, 1, 6, 6), 0.5))
+    torch.testing.assert_close(ACTIONS["black or white"].apply(rows)[inside], torch.full((1, 1, 6, 6), 0.5))
+    striped = torch.tensor([0.4, 0.6]).repeat(20).expand(1, 1, 40, 40).contiguous()
+    for name, dark, bright in (("local contrast", 0.25, 0.75), ("black or white", 0.0, 1.0)):
+        shown = ACTIONS[name].apply(0.5 * striped + 0.2)[inside]  # the same in any light
+        assert shown.amin().item() == pytest.approx(dark, abs=0.04)
+        assert shown.amax().item() == pytest.approx(bright, abs=0.04)
+    flat = torch.full((1, 1, 40, 40), 0.3) + 0.001 * striped
+    assert (ACTIONS["local contrast"].apply(flat)[inside] - 0.5).abs().max() < 0.01  # nothing is made of nothing
+
+
+def test_specks_vanish_by_hand() -> None:
+    image = torch.full((1, 1, 15, 15), 0.5)
+    image[..., 2:4, 2:4] = 0.9  # a bright speck, a dark one, and squares of three pixels
+    image[..., 2:4, 8:10] = 0.1
+    image[..., 10:13, 2:5] = 0.8
+    image[..., 10:13, 8:11] = 0.2
+    for name, gone in (("open", (slice(2, 4), slice(2, 4))), ("close", (slice(2, 4), slice(8, 10)))):
+        expected = image.clone()
+        expected[(..., *gone)] = 0.5
+        assert torch.equal(ACTIONS[name].apply(image), expected)
 
 
 def test_do_nothing() -> None:
@@ -231,8 +258,14 @@ FIFTEEN = (*PAPER_NINE, *(f"grey level {levels:+d}" for levels in (-64, -16, -4,
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize(
     ("names", "floor"),
-    [(PAPER_NINE, 36.0), (FIFTEEN, 19.0), ((*FIFTEEN, "fill from unlike"), 17.0), (SALIENCY, 13.0)],
-    ids=["nine", "fifteen", "restoration", "saliency"],
+    [
+        (PAPER_NINE, 36.0),
+        (FIFTEEN, 19.0),
+        ((*FIFTEEN, "fill from unlike"), 17.0),
+        (SALIENCY, 13.0),
+        ((*REWARDED, "even light"), 13.0),
+    ],
+    ids=["nine", "fifteen", "restoration", "saliency", "codes"],
 )
 def test_colours_stay_apart(vision: str, names: tuple[str, ...], floor: float) -> None:
     """The least distance of two colours in CIELAB; 2.3 is just noticeable."""

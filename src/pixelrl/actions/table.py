@@ -8,14 +8,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pixelrl.actions import arithmetic, blur, tone
+from pixelrl.actions import arithmetic, blur, local, tone
 from pixelrl.actions.base import Action
 from pixelrl.errors import UsageError
 from pixelrl.plugins import resolve
 from pixelrl.types import Image, Outcomes
 
 ACTIONS: dict[str, Action] = {
-    action.name: action for action in (*arithmetic.ROWS, *blur.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
+    action.name: action for action in (*arithmetic.ROWS, *blur.ROWS, *local.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
 }
 """Every action by name."""
 

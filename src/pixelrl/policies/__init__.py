@@ -8,12 +8,30 @@ from pixelrl.policies.base import Memory, Policy, PolicyOutput
 from pixelrl.policies.consulting import Consulting
 from pixelrl.policies.fcn import FCN
 from pixelrl.policies.lookahead import Lookahead
+from pixelrl.policies.regional import Regional
 from pixelrl.policies.steering import Steering
 from pixelrl.policy_files import upgraded
 
-__all__ = ["FCN", "POLICIES", "Consulting", "Lookahead", "Memory", "Policy", "PolicyOutput", "Steering", "build_policy"]
+__all__ = [
+    "FCN",
+    "POLICIES",
+    "Consulting",
+    "Lookahead",
+    "Memory",
+    "Policy",
+    "PolicyOutput",
+    "Regional",
+    "Steering",
+    "build_policy",
+]
 
-POLICIES: dict[str, type[Policy]] = {"fcn": FCN, "consulting": Consulting, "lookahead": Lookahead, "steering": Steering}
+POLICIES: dict[str, type[Policy]] = {
+    "fcn": FCN,
+    "consulting": Consulting,
+    "lookahead": Lookahead,
+    "steering": Steering,
+    "regional": Regional,
+}
 
 
 def build_policy(kind: str, arguments: dict[str, object], may_import: bool = False) -> Policy:

@@ -10,6 +10,7 @@ from pixelrl.tasks.conditioning import CONDITIONINGS, Conditioning, Quantity, fi
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 from pixelrl.tasks.enhancement import ColorEnhancement
 from pixelrl.tasks.restoration import TextRemoval
+from pixelrl.tasks.rewarded import Rewarded
 from pixelrl.tasks.saliency import SaliencyEditing
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "GaussianDenoising",
     "PoissonDenoising",
     "Quantity",
+    "Rewarded",
     "SaliencyEditing",
     "SaltPepperDenoising",
     "Task",
@@ -38,6 +40,7 @@ TASKS: dict[str, type[Task]] = {
     "color-enhancement": ColorEnhancement,
     "saliency-editing": SaliencyEditing,
     "camera-denoising": CameraDenoising,
+    "rewarded": Rewarded,
 }
 
 

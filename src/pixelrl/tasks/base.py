@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -58,6 +60,8 @@ class Task(ABC):
     """The RGB space of the values that agents work on: ``srgb`` or ``prophoto``."""
     metric_name: str = "psnr"
     """What `metric` measures."""
+    pays_actions: bool = True
+    """Whether `action_rewards` is known. If not, only the ``sampled`` gradient can learn the task."""
 
     @abstractmethod
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
@@ -78,6 +82,10 @@ class Task(ABC):
     def step_reward(self, start: Episode, before: Image, after: Image) -> Float[Tensor, "b _ h w"]:
         """What a step earned each pixel, by channel or in all."""
         return self.reward(before, after, start.target)
+
+    def episode_rewards(self, start: Episode, images: Sequence[Image]) -> list[Float[Tensor, "b _ h w"]]:
+        """What every step of a whole episode earned, given the image before the first step and after every one."""
+        return [self.step_reward(start, before, after) for before, after in pairwise(images)]
 
     def action_rewards(self, start: Episode, before: Image, outcomes: Outcomes) -> Float[Tensor, "b n _ h w"]:
         """What each action would earn at once, the all-action gradient's input."""

@@ -84,6 +84,11 @@ class Learner:
                     "encoder that learns from an estimate alone; leave it out"
                 )
             policy.encoder_gradient = settings.encoder_gradient
+        if settings.gradient != "sampled" and not task.pays_actions:
+            raise UsageError(
+                f"this task does not know what every action would earn, which learner.gradient = {settings.gradient!r} "
+                'needs; set learner.gradient = "sampled"'
+            )
 
     def estimate_loss(self, start: Episode) -> tuple[Tensor, Logged]:
         """The distance of the policy's estimate to the target, in the norm of the settings: the supervised warm start.
@@ -224,7 +229,7 @@ class Game:
     def played(self, step: Step) -> Played:
         """What the step really brought."""
         actions = step.decision.actions
-        earned = _per_agent(self.scale * self.task.step_reward(self.start, step.before, step.after), actions.shape[1])
+        earned = per_agent(self.scale * self.task.step_reward(self.start, step.before, step.after), actions.shape[1])
         if not self.price:
             return Played(earned, earned, None)
         share = dissent(actions)
@@ -240,12 +245,12 @@ class Game:
         logits = step.decision.logits
         assert logits is not None, "a step of a policy has logits"
         rewards = self.task.action_rewards(self.start, step.before, step.outcomes)
-        earned = _per_agent(self.scale[:, None] * rewards, logits.shape[2])
+        earned = per_agent(self.scale[:, None] * rewards, logits.shape[2])
         if not self.price:
             return earned
         return earned - self.price * (expected_dissent(logits) if votes is None else 1 - votes)
 
 
-def _per_agent(rewards: Tensor, num_agents: int) -> Tensor:
+def per_agent(rewards: Tensor, num_agents: int) -> Tensor:
     """Average over the channels ``(..., c, h, w)`` where one agent acts on all of them."""
     return rewards.mean(-3, keepdim=True) if num_agents == 1 else rewards

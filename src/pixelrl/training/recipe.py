@@ -114,6 +114,12 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     (`pixelrl.rl.neighbours`), in the unit of the task's reward times `Episode.reward_scale`. Policies that are told
     how plain their maps shall be have a price of their own. ``encoder_gradient`` is the share of the policy's gradient
     that reaches a lookahead policy's encoder, which else learns from its estimate alone.
+
+    ``rollouts``: episodes that are played of each picture of a batch; with more than one, an episode's baseline is the
+    mean return of the others. ``region``: the least and the largest side in pixels of the squares in which agents
+    explore together (`pixelrl.training.groups`); ``[1, 1]`` lets each choose alone. ``exhaustive``: if above 0, nothing
+    is drawn at all: every sequence of actions is tried on each picture as a whole, and the policy learns which are the
+    best, in so many updates a batch. All three are for the ``sampled`` gradient, over whole episodes.
     """
 
     gradient: Annotated[
@@ -131,6 +137,24 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     encoder_gradient: _Share = 0.0
     sharing: _Odd = 9
     precision: Annotated[Literal["fp32", "bf16"], Meta(description='"fp32" or "bf16"')] = "fp32"
+    rollouts: _Number = 1
+    region: tuple[_Side, _Side] = (1, 1)
+    exhaustive: Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1000")] = 0
+
+    def __post_init__(self) -> None:
+        if self.region[0] > self.region[1]:
+            raise ValueError(f"learner.region = {list(self.region)} must be two sides, the smaller one first")
+        if self.in_groups and self.gradient != "sampled":
+            raise ValueError('learner.rollouts, region and exhaustive are for learner.gradient = "sampled"; set that')
+        if self.in_groups and self.disagreement:
+            raise ValueError(
+                "learner.disagreement is no price where agents explore together; leave it out, or rollouts and region"
+            )
+
+    @property
+    def in_groups(self) -> bool:
+        """Whether several episodes of a picture, or several agents, belong together."""
+        return self.rollouts > 1 or self.region != (1, 1) or self.exhaustive > 0
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True):

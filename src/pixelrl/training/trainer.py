@@ -21,6 +21,7 @@ from pixelrl.policies import Policy
 from pixelrl.rollout import rollout
 from pixelrl.tasks import Episode, Task, build_task
 from pixelrl.training.data import Crops, Photo, load_pairs, load_photos, rescaled, split
+from pixelrl.training.groups import GroupLearner
 from pixelrl.training.interrupt import stop_on_interrupt
 from pixelrl.training.learner import LOGGED, Learner, Logged
 from pixelrl.training.log import TrainLog
@@ -111,7 +112,8 @@ class Trainer:
             _start_from(self.policy, recipe.initial)
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
-        kind = TrialLearner if recipe.learner.gradient == "trials" else Learner
+        kinds = {"trials": TrialLearner, "groups": GroupLearner}
+        kind = kinds.get("groups" if recipe.learner.in_groups else recipe.learner.gradient, Learner)
         self.learner = kind(self.policy, self.task, recipe.learner, processes)
         self.host_generator = torch.Generator().manual_seed(recipe.seed)
         self.generator = torch.Generator(device).manual_seed(recipe.seed + 1)
