@@ -22,6 +22,7 @@ Settings = dict[str, Any]
 
 _MOST = 1_000_000_000
 _Text = Annotated[str, Meta(description="a string")]
+_Initial = Annotated[str | tuple[str, ...], Meta(description="a name or a list of names")]
 _Name = Annotated[str, Meta(min_length=1, description="a name")]
 _Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 _Side = Annotated[int, Meta(ge=1, le=10_000, description="a whole number of pixels, from 1 to 10000")]
@@ -161,14 +162,15 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     """One training: task, policy, data, then a supervised ``warm_start`` and ``reinforcement`` learning.
 
     ``task`` and ``policy`` hold a ``kind`` and that kind's own arguments. ``initial`` is a shipped policy's name or a
-    policy file whose weights the training starts from, as far as names and shapes agree; "" starts afresh.
+    policy file whose weights the training starts from, as far as names and shapes agree, or a list of them, of which later
+    ones count more; "" starts afresh.
     """
 
     name: _Name
     task: _Kind
     policy: _Kind
     seed: _Seed = 0
-    initial: _Text = ""
+    initial: _Initial = ""
     data: DataSettings = DataSettings()
     learner: LearnerSettings = LearnerSettings()
     warm_start: PhaseSettings = PhaseSettings()

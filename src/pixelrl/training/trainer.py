@@ -108,8 +108,8 @@ class Trainer:
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
         self.card = _card(recipe, self.task)
         self.policy = self.card.build().to(device)
-        if recipe.initial:
-            _start_from(self.policy, recipe.initial)
+        for initial in initials(recipe):
+            _start_from(self.policy, initial)
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
         kinds = {"trials": TrialLearner, "groups": GroupLearner}
@@ -284,8 +284,9 @@ class Trainer:
         # A policy is passed on: of folders and files it keeps the names, not where they lay on this machine.
         plan = self.recipe.as_dict()
         plan["data"] |= {key: Path(plan["data"][key]).name for key in PLACES}
+        names = [Path(initial).name for initial in initials(self.recipe)]
         training = {
-            "recipe": {**plan, "initial": Path(self.recipe.initial).name},
+            "recipe": {**plan, "initial": names if len(names) > 1 else "".join(names)},
             "iterations": self.iteration,
             "minutes": round(self.seconds / 60, 1),
             **self.scores,
@@ -316,6 +317,12 @@ class Trainer:
 
     def _generators(self) -> dict[str, torch.Generator]:
         return {"host_generator": self.host_generator, "generator": self.generator}
+
+
+def initials(recipe: Recipe) -> list[str]:
+    """The policies from which a training starts, in order."""
+    given = [recipe.initial] if isinstance(recipe.initial, str) else recipe.initial
+    return [name for name in given if name]
 
 
 def _start_from(policy: Policy, initial: str) -> None:
