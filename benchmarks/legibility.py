@@ -17,6 +17,7 @@ same estimate, that of `denoise-gray`, and keeps what is lost to the estimate (d
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -36,8 +37,8 @@ from pixelrl.rollout import Decision, episode, rollout
 from pixelrl.training.data import load_photos, split
 
 SIGMAS, STEPS, ROUNDS = (15.0, 25.0, 50.0), 5, 8
-SIDE, PICTURES = 240, 4
-LEGIBILITIES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SIDE, PICTURES = 192, 3
+LEGIBILITIES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 AT = (0.8, 2.0, 2.5, 3.0)
 """Bits per pixel at which ways are compared."""
 LARGER = ("Gaussian 3", "line 0", "line 45", "line 90", "line 135")
@@ -115,7 +116,7 @@ def lost_at(points: list[Point], bits: float) -> float | None:
     for point in sorted(points):
         if not front or point[1] < front[-1][1]:
             front.append(point)
-    for (left, upper), (right, lower) in zip(front, front[1:], strict=False):
+    for (left, upper), (right, lower) in itertools.pairwise(front):
         if left <= bits <= right:
             return upper + (lower - upper) * (bits - left) / (right - left)
     return front[-1][1] if front and bits >= front[-1][0] else None
@@ -133,7 +134,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the training photographs; those set aside for validation are used")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--policy", action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--schedules", type=int, default=40)
+    parser.add_argument("--schedules", type=int, default=24)
     given = parser.parse_args()
     torch.set_num_threads(1)
     shipped, card = load_policy(find_policy("denoise-gray"))

@@ -260,6 +260,17 @@ def test_a_state_with_settings_that_are_gone_is_gone_on_with(make: Make, tmp_pat
         Trainer(make(), tmp_path, CPU).resume()
 
 
+def test_of_several_policies_to_start_from_later_ones_count_more(make: Make, tmp_path: Path) -> None:
+    """Each weight comes from the last of them that has it."""
+    for seed in (1, 2):
+        train(msgspec.structs.replace(make(), seed=seed), tmp_path / str(seed))
+    files = [tmp_path / str(seed) / POLICY_FILE for seed in (1, 2)]
+    recipe = msgspec.structs.replace(make(), initial=tuple(str(file) for file in files))
+    trainer = Trainer(recipe, tmp_path / "both", torch.device("cpu"))
+    last = load_policy(files[1])[0].state_dict()
+    assert all(torch.equal(weight, last[name]) for name, weight in trainer.policy.state_dict().items())
+
+
 def test_initial_weights_matter_no_more(make: Make, tmp_path: Path) -> None:
     train(make(), tmp_path / "first")
     recipe = msgspec.structs.replace(make(), initial=str(tmp_path / "first" / POLICY_FILE))

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +21,7 @@ from pixelrl.imaging.filters import box
 from pixelrl.policies.base import Memory, PolicyOutput, check_sizes
 from pixelrl.policies.estimating import Estimating, cropped, of_size
 from pixelrl.policies.judge import REACH, CellLogits, Judge, Planes, Seen, look
-from pixelrl.rl.choice import best
+from pixelrl.rl.choice import best, take_higher
 from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
 
 ROUNDS, PIXEL_ROUNDS = ((2, 3), (1, 4)), 2
@@ -146,18 +149,22 @@ class Consulting(Estimating):
         step, seen = self._step(memory), self._look(outcomes, self.estimate(memory, image), memory)
         own, around = self.log_factors[step].exp()
         scores = self.judge(step, seen) - own * seen.cell - around * seen.around
-        detail = own.detach() * (doubled(seen.cell, image) - seen.own)
+        factor = own.item()
+        detail = doubled(seen.cell * factor, image).sub(seen.own, alpha=factor)
         return self._by_agent(scores), self._by_agent(detail)
 
     def settled(self, scores: CellLogits, detail: Logits) -> Logits:
         """The logits: the scores with what the neighbours' choices add to them, once all have consulted."""
         planes = scores.transpose(1, 2).flatten(0, 1)
-        alone = doubled(scores.flatten(1, 2), detail).view_as(detail) + detail
+        alone = doubled(scores.flatten(1, 2), detail).view_as(detail).add(detail)
         with torch.no_grad():
-            votes = self._by_agent(doubled(self._consult(planes), detail))
-            for _ in range(PIXEL_ROUNDS):
-                choice = best(alone + votes).flatten(0, 1)[:, None]
-                votes = self._by_agent(votes_of(choice, self.num_actions, *OF_PIXELS))
+            choice = self._consulted(planes)
+            everywhere = alone.transpose(1, 2).flatten(0, 1)
+            votes = doubled(votes_of(choice, self.num_actions, *OF_CELLS), detail)
+            choice = best((everywhere + votes)[:, :, None])
+            for _ in range(PIXEL_ROUNDS - 1):
+                choice = persuaded(everywhere, choice, *OF_PIXELS)
+            votes = self._by_agent(votes_of(choice, self.num_actions, *OF_PIXELS))
         return SHARPNESS * (alone + votes)
 
     def _step(self, memory: Memory) -> int:
@@ -173,8 +180,8 @@ class Consulting(Estimating):
     def _by_agent(self, planes: Planes) -> Tensor:
         return planes.view(-1, self.num_channels, *planes.shape[1:]).transpose(1, 2)
 
-    def _consult(self, scores: Planes) -> Planes:
-        """What the votes of neighbours add to the scores of cells in the end."""
+    def _consulted(self, scores: Planes) -> ActionMap:
+        """What cells choose in the end."""
         choice: ActionMap | None = None
         before = 1
         for size, rounds in ROUNDS:
@@ -185,10 +192,10 @@ class Consulting(Estimating):
                 finer = choice.repeat_interleave(before // size, -2).repeat_interleave(before // size, -1)
                 choice = finer[..., : together.shape[-2], : together.shape[-1]]
             for _ in range(rounds):
-                choice = best((together + votes_of(choice, self.num_actions, *OF_CELLS))[:, :, None])
+                choice = persuaded(together, choice, *OF_CELLS)
             before = size
         assert choice is not None
-        return votes_of(choice, self.num_actions, *OF_CELLS)
+        return choice
 
 
 def doubled(cells: Tensor, like: Tensor) -> Tensor:
@@ -211,14 +218,59 @@ def share_of_miss(legibility: Tensor) -> Tensor:
     return torch.where(legibility > 0, price, 0.0).sqrt()
 
 
+def persuaded(scores: Planes, choice: ActionMap, near: int, far: int) -> ActionMap:
+    """The best actions when the votes of neighbours, who chose ``choice``, are added to scores.
+
+    Args:
+        scores: ``(b, n, h, w)``.
+        choice: ``(b, 1, h, w)``.
+        near: side of a square of neighbours (`votes_of`).
+        far: that of the other.
+    """
+    if scores.device.type != "cpu":
+        return best((scores + votes_of(choice, scores.shape[1], near, far))[:, :, None])
+    # One action at a time, so that all that is touched stays in the processor's cache.
+    result = torch.zeros_like(choice)
+    for image, chosen, into in zip(scores.numpy(), choice[:, 0].numpy(), result[:, 0].numpy(), strict=True):
+        highest = np.full(chosen.shape, -np.inf, np.float32)
+        for action, plane in enumerate(image):
+            votes = _votes_for(chosen == action, near, far)
+            total = plane if votes is None else plane + votes
+            take_higher(highest, into, total, action)
+    return result
+
+
 def votes_of(choice: ActionMap, num_actions: int, near: int, far: int) -> Planes:
     """The weighted shares of an agent's neighbours, in two squares of so many pixels or cells, that choose each action.
 
     ``(b, 1, h, w)`` to ``(b, n, h, w)``. Beyond the border the picture is mirrored.
     """
+    if choice.device.type == "cpu":
+        result = torch.zeros((len(choice), num_actions, *choice.shape[-2:]))
+        for chosen, planes in zip(choice[:, 0].numpy(), result.numpy(), strict=True):
+            for action, plane in enumerate(planes):
+                votes = _votes_for(chosen == action, near, far)
+                if votes is not None:
+                    plane[...] = votes
+        return result
     chosen = (choice == torch.arange(num_actions, device=choice.device)[:, None, None]).float()
     return NEAR_WEIGHT * _share(chosen, near) + FAR_WEIGHT * _share(chosen, far)
 
 
 def _share(chosen: Planes, side: int) -> Planes:
     return (box(chosen, side) * side**2 - chosen) / (side**2 - 1)
+
+
+def _votes_for(chosen: NDArray[np.bool_], near: int, far: int) -> NDArray[np.float32] | None:
+    """The same for one action, by OpenCV; None if nobody chose it."""
+    if not chosen.any():
+        return None
+    plane = chosen.view(np.uint8)
+    of_near, of_far = NEAR_WEIGHT / (near**2 - 1), FAR_WEIGHT / (far**2 - 1)
+    votes: NDArray[np.float32] = cv2.boxFilter(
+        plane, cv2.CV_32F, (near, near), normalize=False, borderType=cv2.BORDER_REFLECT_101
+    )
+    votes *= of_near  # the agent itself is taken out below
+    votes += of_far * cv2.boxFilter(plane, cv2.CV_32F, (far, far), normalize=False, borderType=cv2.BORDER_REFLECT_101)
+    votes[chosen] -= of_near + of_far
+    return votes

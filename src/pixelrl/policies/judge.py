@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelrl.imaging.filters import box
+from pixelrl.policies.encoder import pad_to_multiple
 from pixelrl.types import Image
 
 Planes = Float[Tensor, "bg n _ _"]
@@ -34,9 +35,9 @@ class Seen(NamedTuple):
     """Its mean over a cell."""
     around: Planes
     """Its mean over 5x5 cells."""
-    squashed: Float[Tensor, "bg n f _ _"]
+    squashed: Float[Tensor, "bg n _ _ f"]
     """`FEATURES` numbers from 0 to 1 for each outcome."""
-    place: Float[Tensor, "bg s _ _"]
+    place: Float[Tensor, "bg _ _ s"]
     """`PLACE` numbers for the place, whatever is done there."""
 
 
@@ -71,15 +72,17 @@ def look(outcomes: Planes, goal: Image, unit: Image, legibility: Image) -> Seen:
             squash(box(signed, 5).abs(), 1),
         ],
         -1,
-    ).permute(0, 1, 4, 2, 3)
+    )
     busy = squash(box((calm - box(calm, 3)).abs(), 3), 2)
-    place = torch.cat([busy, box(busy, 9), cells(legibility) - 0.5, torch.ones_like(busy)], 1)
+    place = torch.stack([busy, box(busy, 9), cells(legibility) - 0.5, torch.ones_like(busy)], -1)[:, 0]
     return Seen(own, cell, around, squashed, place)
 
 
 def cells(planes: Tensor) -> Tensor:
     """The mean over cells of 2x2 pixels, of which those at the border may be smaller."""
-    return F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
+    planes = pad_to_multiple(planes, 2)  # what is repeated changes no mean
+    rows = planes[..., ::2, :] + planes[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
 
 
 def squash(distance: Tensor, half: float) -> Tensor:
@@ -107,14 +110,16 @@ class Judge(nn.Module):
 
     def forward(self, step: int, seen: Seen) -> Planes:
         """A number for every outcome in every cell, as at ``step``."""
-        b, n, _, h, w = seen.squashed.shape
-        hidden = _layer(seen.squashed.flatten(0, 1), self.enter[step]).view(b, n, -1, h, w)
-        hidden = hidden + _layer(seen.place, self.enter_place[step])[:, None]
-        hidden = F.leaky_relu(hidden.flatten(0, 1), 0.1)
-        hidden = F.leaky_relu(_layer(hidden, self.inner[step], self.inner_bias[step]), 0.1)
-        return _layer(hidden, self.leave[step]).view(b, n, h, w)
-
-
-def _layer(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    # The numbers of a pixel lie next to each other, which is several times as fast for so few of them.
-    return F.conv2d(x, weight.contiguous(memory_format=torch.channels_last), bias)
+        b, n, h, w, _ = seen.squashed.shape
+        enter, enter_place, inner, leave = (
+            weight[step].flatten(1).t() for weight in (self.enter, self.enter_place, self.inner, self.leave)
+        )
+        judged = []
+        # One outcome at a time, which stays in the processor's cache.
+        for outcomes, place in zip(seen.squashed.flatten(2, 3), seen.place.flatten(1, 2), strict=True):
+            common = place @ enter_place
+            for outcome in outcomes:
+                hidden = F.leaky_relu(torch.addmm(common, outcome, enter), 0.1)
+                hidden = F.leaky_relu(torch.addmm(self.inner_bias[step], hidden, inner), 0.1)
+                judged.append((hidden @ leave)[:, 0])
+        return torch.stack(judged).view(b, n, h, w)

@@ -162,8 +162,8 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     """One training: task, policy, data, then a supervised ``warm_start`` and ``reinforcement`` learning.
 
     ``task`` and ``policy`` hold a ``kind`` and that kind's own arguments. ``initial`` is a shipped policy's name or a
-    policy file whose weights the training starts from, as far as names and shapes agree, or a list of them, of which later
-    ones count more; "" starts afresh.
+    policy file whose weights the training starts from, as far as names and shapes agree, or a list
+    of them, of which later ones count more; "" starts afresh.
     """
 
     name: _Name
