@@ -1,10 +1,10 @@
 """Make the pictures of the studio that the documentation shows, from the page as it is.
 
-    python tools/studio_pictures.py docs [--policy denoise-color]
+    python tools/studio_pictures.py docs
 
-It needs Chromium (PIXELRL_CHROMIUM, or as Debian calls it). A noisy photograph is opened, the policy run on it, the
-spoon protected and a part of the table blurred: ``studio-result.png``. ``studio-pixels.png`` shows single pixels, each
-with its operation, and ``studio-maps.png`` the map of a step over the whole picture.
+It needs Chromium (PIXELRL_CHROMIUM, or as Debian calls it). ``studio-maps.png`` is a noisy grey photograph with the map
+of the first step over it. Of a noisy colour photograph, ``studio-result.png`` shows the result with two edits: the
+spoon protected, and a part of the table blurred; and ``studio-pixels.png`` single pixels, each with its operation.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from skimage import data
@@ -34,16 +35,15 @@ PIXEL, ZOOMS = (327, 265), 9
 """The pixel whose story is read, and how often to zoom in by 1.5 to see single ones."""
 
 
-def photograph(path: Path) -> None:
-    """A cup of coffee, with noise."""
-    clean = data.coffee()
+def photograph(path: Path, clean: npt.NDArray[np.uint8]) -> None:
+    """Write it with noise."""
     noisy = clean + np.random.default_rng(0).normal(0, SIGMA, clean.shape)
     Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)).save(path)
 
 
 @contextmanager
 def studio(picture: Path, folder: Path) -> Iterator[str]:
-    """The address of a studio that has the picture open."""
+    """The address of a studio that opens a picture; the others are kept in the folder."""
     words = [sys.executable, "-u", "-m", "pixelrl", "studio", str(picture), "--folder", str(folder), "--no-browser"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
@@ -55,10 +55,24 @@ def studio(picture: Path, folder: Path) -> Iterator[str]:
 
 
 def settled(page: Any) -> None:
-    """Wait for the exact result, and until the thumbnails are there."""
+    """Wait for the exact result, and until the small pictures of the steps are there."""
     page.wait_for_selector("#truth.exact")
     page.wait_for_selector("#working", state="hidden")
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(1000)
+    page.wait_for_function("() => !document.querySelector('.thumb img:not([src])')")
+    page.wait_for_timeout(500)
+
+
+def ran(browser: Any, address: str, policy: str) -> Any:
+    """The studio's page, when a policy has been run on the picture."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720}, bypass_csp=True)
+    page.set_default_timeout(200_000)
+    page.goto(address)
+    page.wait_for_selector("#run-form:visible")
+    page.select_option("#policy", policy)
+    page.click("#run")
+    settled(page)
+    return page
 
 
 def on_screen(page: Any, x: float, y: float) -> tuple[float, float]:
@@ -105,26 +119,21 @@ def shoot(page: Any, folder: Path, name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--policy", default="denoise-color")
     given = parser.parse_args()
     chromium = os.environ.get("PIXELRL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        photograph(Path(place) / "coffee.png")
+        grey, colour = Path(place) / "camera.png", Path(place) / "coffee.png"
+        photograph(grey, data.camera())
+        photograph(colour, data.coffee())
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        with studio(Path(place) / "coffee.png", Path(place) / "sessions") as address:
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
-            page.set_default_timeout(120_000)
-            page.goto(address)
-            page.wait_for_selector("#run-form:visible")
-            page.select_option("#policy", given.policy)
-            page.click("#run")
-            settled(page)
+        with studio(grey, Path(place) / "sessions") as address:
+            page = ran(browser, address, "denoise-gray")
             page.click("#overlay")
             page.locator("#timeline button").nth(1).click()
             settled(page)
             shoot(page, given.folder, "studio-maps.png")
-            page.click("#overlay")
-            page.locator("#timeline button").last.click()
+        with studio(colour, Path(place) / "sessions") as address:
+            page = ran(browser, address, "denoise-color")
             edited(page)
             page.click("[data-compare=split]")
             page.wait_for_selector("#divider:visible")
