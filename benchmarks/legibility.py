@@ -97,10 +97,10 @@ def majority(window: int) -> Choose:
 
 
 def schedules(generator: torch.Generator, number: int) -> Iterator[Choose]:
-    """Random schedules: windows of 1 or 7 pixels, wide ones first, and prices of up to 15 grey levels."""
+    """Random schedules: windows of 1 or 7 pixels, wide ones first, and prices of up to 60 grey levels."""
     for _ in range(number):
         wide = int(torch.randint(0, 4, (), generator=generator))
-        prices = (15 * torch.rand(STEPS, generator=generator).square()).tolist()
+        prices = (60 * torch.rand(STEPS, generator=generator).square()).tolist()
         yield modes([7 if t < wide else 1 for t in range(STEPS)], prices)
 
 
@@ -153,7 +153,7 @@ def main() -> None:
         for name, actions in (("schedule, 15 operations", before), ("schedule, 20 operations", everything)):
             rules = schedules(torch.Generator().manual_seed(2), given.schedules)
             ways[name] = [mean([by_rule(case, actions, rule) for case in cases]) for rule in rules]
-        lambdas = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+        lambdas = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0)
         ways["modes"] = [
             mean([by_rule(case, everything, modes([1] * STEPS, [price] * STEPS)) for case in cases])
             for price in lambdas
