@@ -134,39 +134,32 @@ def numbers_of(kernel: torch.Tensor) -> dict[str, float]:
     return {"kernel_centre": kernel[0, 0, 16, 16].item(), "kernel_sum": kernel.sum().item()}
 
 
-PULLED = ["gaussian-gru-25", "gaussian-gru-rmc-25", "saltpepper-gru-50"]
+PULLED = ["gaussian-gru-25", "saltpepper-gru-50"]
+LOSSES = {"the paper's": GAMMA, "with gamma = 0": 0.0}
 LAYERS = {"actor": ("actor", "gru", "to_logits"), "critic": ("critic", "to_value"), "shared": ("enter", "shared")}
 
 
 def pull(weights: Path, photos: Path, batches: int = 12) -> dict[str, Any]:
-    """Of the mean square of the gradients of batches, the share that their mean has; unbiased, so it may be negative.
-
-    For the paper's loss, for the one with gamma = 0, and with the delta as kernel where there is another.
-    """
+    """Of the mean square of the gradients of batches, the share that is their mean: unbiased, so perhaps below 0."""
     everything, found = load_photos(photos), {}
     for name in PULLED:
         policy, task = import_chainer(weights / f"{name}.npz")[0].train(), task_of(name)
-        losses = {"the paper's": (GAMMA, policy.reward_kernel), "with gamma = 0": (0.0, None)}
-        if policy.reward_kernel is not None:
-            losses["without its kernel"] = (GAMMA, None)
         crops, generators = (
             Crops(everything, 64, 2, CPU),
             [torch.Generator().manual_seed(seed) for seed in (11, 12, 13)],
         )
-        layers = {
-            kind: [weight for each, weight in policy.named_parameters() if each.startswith(names)]
-            for kind, names in LAYERS.items()
-        }
-        gradients: dict[str, dict[str, list[torch.Tensor]]] = {loss: {kind: [] for kind in LAYERS} for loss in losses}
+        parameters = dict(policy.named_parameters())
+        gradients: dict[str, dict[str, list[torch.Tensor]]] = {loss: {kind: [] for kind in LAYERS} for loss in LOSSES}
         for _ in range(batches):
             steps, rewards = played(policy, task, crops, generators)
-            for loss, (gamma, kernel) in losses.items():
-                value = paper_loss(steps, n_step_returns(rewards, None, gamma, kernel))
-                for kind, inside in layers.items():
-                    parts = torch.autograd.grad(value, inside, retain_graph=True)
-                    gradients[loss][kind].append(torch.cat([part.flatten() for part in parts]))
+            for loss, gamma in LOSSES.items():
+                value = paper_loss(steps, n_step_returns(rewards, None, gamma))
+                parts = torch.autograd.grad(value, list(parameters.values()), retain_graph=True)
+                for kind, layers in LAYERS.items():
+                    own = [part for each, part in zip(parameters, parts, strict=True) if each.startswith(layers)]
+                    gradients[loss][kind].append(torch.cat([part.flatten() for part in own]))
         found[name] = {
-            loss: {kind: mean_share(torch.stack(each)) for kind, each in kinds.items()}
+            loss: {kind: shared_square(torch.stack(each)) for kind, each in kinds.items()}
             for loss, kinds in gradients.items()
         }
         print(name, found[name], flush=True)
@@ -180,6 +173,10 @@ def paper_loss(steps: list[Step], returns: list[torch.Tensor]) -> torch.Tensor:
         total = total + sampled_policy_loss(logits, actions, future - value)
         total = total + 0.5 * value_loss(value, future) - 0.01 * entropy(logits).mean()
     return total
+
+
+def shared_square(gradients: torch.Tensor) -> dict[str, float]:
+    return {"share": mean_share(gradients), "square": gradients.square().sum(1).mean().item()}
 
 
 def mean_share(gradients: torch.Tensor) -> float:

@@ -45,13 +45,14 @@ def kernels_table(found: dict[str, dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
-def pull_table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+def pull_table(found: dict[str, dict[str, dict[str, dict[str, float]]]]) -> str:
     rows = ["| released file | loss | policy's layers | value's layers | shared layers |", "|---|---|---|---|---|"]
     for name, losses in found.items():
-        for loss, shares in losses.items():
-            rows.append(
-                f"| {name} | {loss} | {shares['actor']:.3f} | {shares['critic']:.3f} | {shares['shared']:.3f} |"
+        for loss, layers in losses.items():
+            cells = (
+                f"{layers[kind]['share']:.3f} of {layers[kind]['square']:.2g}" for kind in ("actor", "critic", "shared")
             )
+            rows.append(f"| {name} | {loss} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
