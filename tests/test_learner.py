@@ -298,8 +298,8 @@ def test_no_steps_gradient_reaches_the_encoder(gradient: str, generator: torch.G
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
-def test_the_policys_gradient_reaches_the_encoder_at_a_scale(gradient: str, randomise: Randomise) -> None:
-    """It reaches features and estimate, in proportion, and changes neither them nor the head's gradient."""
+def test_the_policys_gradient_may_reach_the_encoder(gradient: str, randomise: Randomise) -> None:
+    """It reaches features and estimate, and changes neither them nor the head's gradient."""
     image, target = torch.rand(2, 1, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     losses, gradients = [], []
     for scale in (0.0, 0.25, 1.0):
@@ -316,7 +316,7 @@ def test_the_policys_gradient_reaches_the_encoder_at_a_scale(gradient: str, rand
     for name in none:
         if name.startswith(("encoder", "to_residual")):
             assert none[name] is None  # not zeros, which would cost as much time as a gradient
-            torch.testing.assert_close(quarter[name], whole[name] / 4, rtol=1e-4, atol=1e-9)
+            torch.testing.assert_close(quarter[name], whole[name])
         else:
             torch.testing.assert_close(none[name], whole[name])
 

@@ -466,6 +466,22 @@ def test_reinforcement_starts_from_the_averaged_weights(make: Make, tmp_path: Pa
             torch.testing.assert_close(tensor, average[name], rtol=1e-6, atol=1e-7)
 
 
+def test_the_encoder_follows_the_policys_gradient_at_a_share(make: Make, tmp_path: Path) -> None:
+    """Its first step is that share of a whole one, and that of the head is whole."""
+    moved: dict[float, dict[str, Tensor]] = {}
+    for share in (0.0, 0.25, 1.0):
+        recipe = make(warm_start={"iterations": 0}, learner={"encoder_gradient": share})
+        trainer = Trainer(recipe, tmp_path / str(share), CPU)
+        before = {name: tensor.clone() for name, tensor in trainer.policy.state_dict().items()}
+        trainer.step()
+        moved[share] = {name: tensor - before[name] for name, tensor in trainer.policy.state_dict().items()}
+    for name in moved[0.0]:
+        encoder = name.startswith(("encoder", "to_residual"))
+        torch.testing.assert_close(moved[0.0][name], moved[1.0][name] * (not encoder), rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(moved[0.25][name], moved[1.0][name] * (0.25 if encoder else 1), rtol=1e-3, atol=1e-6)
+    assert moved[1.0]["to_residual.weight"].abs().max() > 1e-3
+
+
 def test_the_learning_rate_is_the_recipes(make: Make, tmp_path: Path) -> None:
     trainer = Trainer(make(), tmp_path, CPU)
     for iteration in range(8):

@@ -45,7 +45,7 @@ class Policy(nn.Module, ABC):
     condition_planes: int = 1
     """How many planes of a condition the network takes, if any (`pixelrl.tasks.Conditioning.num_planes`)."""
     encoder_gradient: float | None = None
-    """The share of the policy's gradient that reaches what forms the estimate; None if that is no choice."""
+    """The share at which what forms the estimate follows the policy's gradient; None if that is no choice."""
     num_agents: int = 1
     """g, the agents per pixel: 1, or as many as the image has channels."""
     rests: bool = False

@@ -107,10 +107,10 @@ class Lookahead(Estimating):
         return PolicyOutput(logits, value, torch.cat([memory[:, :-1], clock + 0.1], 1))
 
     def _held_back(self, x: Tensor) -> Tensor:
-        """The same, of which a step's gradient reaches the encoder at the scale `encoder_gradient`."""
+        """The same, through which a step's gradient reaches the encoder only if `encoder_gradient` is not 0."""
         # Through the sharp logits that gradient is mostly noise, several times as large as the estimate's own, and it
         # spoils the estimate. So at first none passes: the encoder learns from its estimate alone.
-        return x.detach().lerp(x, self.encoder_gradient) if self.encoder_gradient else x.detach()
+        return x if self.encoder_gradient else x.detach()
 
     def _cells_to_agents(self, cells: Tensor, height: int, width: int) -> Logits:
         planes = F.pixel_shuffle(cells.float(), 2)[..., :height, :width]

@@ -113,8 +113,9 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``disagreement`` is the price that an agent pays if all its neighbours act otherwise, and in part if some do
     (`pixelrl.rl.neighbours`), in the unit of the task's reward times `Episode.reward_scale`. Policies that are told
-    how plain their maps shall be have a price of their own. ``encoder_gradient`` is the share of the policy's gradient
-    that reaches a lookahead policy's encoder, which else learns from its estimate alone.
+    how plain their maps shall be have a price of their own. ``encoder_gradient`` is the share of
+    the learning rate at which the encoder of a lookahead policy follows the policy's gradient in reinforcement; at 0 it
+    learns from its estimate alone.
 
     ``rollouts``: episodes that are played of each picture of a batch; with more than one, an episode's baseline is the
     mean return of the others. ``region``: the least and the largest side in pixels of the squares in which agents

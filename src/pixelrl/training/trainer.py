@@ -216,12 +216,16 @@ class Trainer:
                     item = next(updates, None)
                 if item is None:
                     break
-                logged = self._update(*item)
+                logged = self._update(*item, self.recipe.learner.encoder_gradient)
         self.iteration += 1
         return phase, lr, logged
 
-    def _update(self, loss: Tensor, logged: Logged) -> Logged:
-        """Learn from the loss of this process's part of the batch; what is logged, for the whole batch."""
+    def _update(self, loss: Tensor, logged: Logged, encoder: float = 1.0) -> Logged:
+        """Learn from the loss of this process's part of the batch; what is logged, for the whole batch.
+
+        What forms the estimate takes this share of its step. (A smaller gradient would not do: Adam's steps do not
+        depend on how large gradients are.)
+        """
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         # DistributedDataParallel would average gradients on the way, but of one forward per backward. A policy is
@@ -232,10 +236,13 @@ class Trainer:
             raise self._diverged(f"the loss at iteration {self.iteration} is {mean}")
         if self.recipe.learner.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.recipe.learner.max_grad_norm)
+        slow = [(w, w.detach().clone()) for w in self.policy.estimating()] if 0 < encoder < 1 else []
         self.optimiser.step()
         # The average follows quickly at first, or it would remember the initial weights for long.
         decay = min(self.recipe.learner.ema, (1 + self.iteration) / (10 + self.iteration))
         with torch.no_grad():
+            for weight, before in slow:
+                weight.lerp_(before, 1 - encoder)
             for name, tensor in self.policy.state_dict().items():
                 self.ema[name].lerp_(tensor, 1 - decay)
         return dict(zip(logged, numbers, strict=True))
