@@ -263,13 +263,13 @@ def test_the_slider(address: str, tmp_path: Path, width: int) -> None:
 
 
 def test_no_slider_where_nothing_can_be_told(address: str, tmp_path: Path) -> None:
-    (tmp_path / "other.png").write_bytes(png(noise(40, 52)))
+    (tmp_path / "other.png").write_bytes(png(noise(40, 52, 3)))
     with browser_page() as page:
         page.set_default_timeout(60_000)
         page.goto(f"{address}/?token=a-token")
         page.set_input_files("#file", tmp_path / "other.png")
         until(page, "name => document.title.startsWith(name)", "other.png")
-        page.select_option("#policy", "restore-gray")
+        page.select_option("#policy", "enhance-watercolor")
         page.click("#run")
         page.wait_for_selector("#timeline:visible")
         page.wait_for_selector("#truth.exact")
