@@ -138,7 +138,7 @@ def test_a_task_can_be_learned(task: Task, gradient: str) -> None:
     estimator = "lab" if task.space == "prophoto" else "plain"
     kind, more = "lookahead", {"estimator": estimator, "condition_planes": task.conditioning.num_planes}
     if task.conditioning.takes_mask:
-        kind, more = "steering", {}
+        kind, more = "surveying", {}
     torch.manual_seed(0)  # initial weights, which PyTorch draws from its global generator
     policy = small(kind, len(task.action_names), **more).train()
     learner = Learner(policy, task, LearnerSettings(gradient=gradient, t_max=task.num_steps))
@@ -230,6 +230,7 @@ SIZES: dict[str, dict[str, object]] = {
     "lookahead": {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4},
     "regional": {"width": 4, "dilations": [1, 2]},
     "steering": {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4},
+    "surveying": {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4},
 }
 """Small networks, so that the tests are quick; a kind that is not here is built as it is."""
 VARIANTS = [

@@ -128,14 +128,27 @@ def test_the_reward_is_the_change_of_saliency_less_the_cost_in_lab() -> None:
     expected = (gained - 0.8 * 0.2 * moved - 0.05 * moved.square()) / 10
     torch.testing.assert_close(task.step_reward(start, image, after), expected.float(), rtol=1e-3, atol=5e-4)
     assert task.metric(image, start).item() == 0
-    # Each action is tried on one side at a time.
-    rewards = task.action_rewards(start, image, torch.stack([image, after], 1))
-    assert rewards.shape == (1, 2, 1, 64, 64)
-    assert rewards[:, 0].abs().max() < 1e-5
-    inner = torch.where(INSIDE, after, image)
-    torch.testing.assert_close(rewards[0, 1][:, INSIDE], task.step_reward(start, image, inner)[0][:, INSIDE])
-    outer = torch.where(INSIDE, image, after)
-    torch.testing.assert_close(rewards[0, 1][:, ~INSIDE], task.step_reward(start, image, outer)[0][:, ~INSIDE])
+
+
+def test_an_action_earns_what_one_pixel_among_many_brings_by_it() -> None:
+    """A few pixels of the object take an action of their own: what all earn by that is their actions' rewards."""
+    task = SaliencyEditing(least=0.2, cost=0.05, share=0)
+    image = scene()
+    planes = object_planes(image, INSIDE[None, None], torch.tensor([[0.8]]))
+    start = Episode(image, image, planes, torch.ones(1, 1))
+    outcomes = torch.stack([image, (image - 0.5) * 1.1 + 0.5, image + 0.02], 1)
+    after = torch.where(INSIDE, outcomes[:, 1], image)
+    few = torch.zeros(64, 64, dtype=torch.bool)
+    few[28:32, 30:36] = True
+    for others, rewards in (
+        (image, task.action_rewards(start, image, outcomes)),
+        (after, task.joint_rewards(start, image, outcomes, after)),
+    ):
+        assert rewards.shape == (1, 3, 1, 64, 64)
+        assert rewards[:, 0].abs().max() < 1e-5  # waiting earns nothing
+        waiting, acting = (torch.where(few, outcomes[:, n], others) for n in (0, 2))
+        earned = task.step_reward(start, waiting, acting).sum().item()
+        assert rewards[0, 2, 0][few].sum().item() == pytest.approx(earned, rel=0.15)
 
 
 def test_episodes_go_both_ways(generator: torch.Generator) -> None:
@@ -244,7 +257,15 @@ def test_what_does_not_fit_is_refused(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"strength": (0.0, 1.0)}, {"strength": (1.0, 0.5)}, {"cost": -1.0}, {"least": -1.0}, {"num_steps": 0}]
+    "arguments",
+    [
+        {"strength": (0.0, 1.0)},
+        {"strength": (1.0, 0.5)},
+        {"cost": -1.0},
+        {"least": -1.0},
+        {"share": -1},
+        {"num_steps": 0},
+    ],
 )
 def test_bad_settings_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -109,6 +109,7 @@ class Actor:
         return decision
 
     def _asked(self, image: Image, outcomes: Outcomes, rest: Rest | None) -> Decision:
+        self.memory = self.policy.survey(image, self.memory)
         if self.tile is None:
             logits, value, self.memory = self.policy(image, outcomes, self.memory)
             return Decision(self.choose(logits), logits, value)

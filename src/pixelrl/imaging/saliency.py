@@ -7,6 +7,7 @@ no download: ``contrast`` is centre-surround contrast over scales (Itti, Koch an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,77 @@ def frequency_tuned(image: Tensor) -> SaliencyMap:
 
 
 MODELS: dict[str, SaliencyModel] = {"contrast": contrast, "frequency-tuned": frequency_tuned}
+
+
+def slopes(model: SaliencyModel, image: Float[Tensor, "b 3 h w"], weight: Float[Tensor, "b 1 h w"]) -> Tensor:
+    """How much the weighted sum of a model's map rises with each value of the image, at first order: ``(b, 3, h, w)``.
+
+    It says what every pixel can do for the saliency of all. A built-in model gives its gradient. Any other is a black
+    box: the image is cut into `BLOCKS` x `BLOCKS` blocks, and the map is asked for with one block at a time changed in
+    one channel, towards the middle of the range; the block's pixels share what that brings.
+
+    Args:
+        model: see `find_model`.
+        image: in [0, 1].
+        weight: of every value of the map.
+    """
+    image = image.detach()
+    if any(model is built_in for built_in in MODELS.values()):
+        with torch.enable_grad():
+            values = image.clone().requires_grad_()
+            total = (weight * model(values)).sum()
+        return torch.autograd.grad(total, values)[0]
+    result, before = torch.zeros_like(image), model(image)
+    height, width = image.shape[-2:]
+    rows, columns = (torch.linspace(0, n, min(BLOCKS, n) + 1).round().int().tolist() for n in (height, width))
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
+            for channel in range(3):
+                block = (slice(None), channel, slice(top, bottom), slice(left, right))
+                step = torch.where(image[block].mean((1, 2), keepdim=True) < 0.5, 0.1, -0.1)
+                changed = image.clone()
+                changed[block] += step
+                rise = (weight * (model(changed) - before)).sum((1, 2, 3))[:, None, None]
+                result[block] = rise / step / ((bottom - top) * (right - left))
+    return result
+
+
+BLOCKS = 6
+"""Blocks a side in which a model that is a black box is asked for its `slopes`: 109 maps an image."""
+
+
+def shared_slopes(
+    model: SaliencyModel, image: Float[Tensor, "b 3 h w"], direction: Float[Tensor, "b 1 h w"], radius: int
+) -> Float[Tensor, "b 3 h w"]:
+    """The `slopes` towards the direction that is wanted, as neighbours on a side of the object share them.
+
+    By itself, every pixel would make the most of where it lies between the levels of the model's pyramid, and the
+    picture would fall into blocks. So a slope is replaced by the mean over those pixels of a square window that are on
+    the same side, twice, so that it fades without an edge.
+
+    Args:
+        model: see `find_model`.
+        image: in [0, 1].
+        direction: see `object_planes`; its sign says which side a pixel is on.
+        radius: the window has ``2 * radius + 1`` pixels a side; 0 shares nothing.
+    """
+    found = slopes(model, image, direction)
+    if not radius:
+        return found
+    rising = direction > 0
+    shared = torch.zeros_like(found)
+    for side in (rising.to(found), (~rising).to(found)):
+        values, near = found, _windowed(side, radius).clamp_min(1e-6)
+        for _ in range(2):
+            values = side * _windowed(values * side, radius) / near
+        shared += values
+    return shared
+
+
+def _windowed(planes: Tensor, radius: int) -> Tensor:
+    """The mean over a square window, of which what lies outside the image is 0."""
+    rows = F.avg_pool2d(planes, (2 * radius + 1, 1), 1, (radius, 0))
+    return F.avg_pool2d(rows, (1, 2 * radius + 1), 1, (0, radius))
 
 
 def find_model(name: str) -> SaliencyModel:

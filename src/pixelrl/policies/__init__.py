@@ -10,6 +10,7 @@ from pixelrl.policies.fcn import FCN
 from pixelrl.policies.lookahead import Lookahead
 from pixelrl.policies.regional import Regional
 from pixelrl.policies.steering import Steering
+from pixelrl.policies.surveying import Surveying
 from pixelrl.policy_files import upgraded
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "PolicyOutput",
     "Regional",
     "Steering",
+    "Surveying",
     "build_policy",
 ]
 
@@ -31,6 +33,7 @@ POLICIES: dict[str, type[Policy]] = {
     "lookahead": Lookahead,
     "steering": Steering,
     "regional": Regional,
+    "surveying": Surveying,
 }
 
 

@@ -88,6 +88,18 @@ class Policy(nn.Module, ABC):
         """The memory after a step at which nothing was done and a policy that `rests` was not asked."""
         return memory
 
+    def survey(self, image: Image, memory: Memory) -> Memory:
+        """The memory, in which the policy also remembers what it must know of the whole image before it acts on a part.
+
+        Called before every step with the whole image, also where `forward` is given tiles of it. Most policies need
+        nothing of the kind and return the memory as it is.
+
+        Args:
+            image: ``(b, c, h, w)``, as it is before the step.
+            memory: of this step.
+        """
+        return memory
+
     def price(self, legibility: Float[Tensor, " b"], condition: Condition) -> Float[Tensor, "b 1 _ _"]:
         """What it costs an agent in training if all its neighbours act otherwise, by what the policy was told.
 

@@ -49,6 +49,10 @@ class InGrey(Policy):
         """What the policy remembers then."""
         return self.policy.rested(memory)
 
+    def survey(self, image: Image, memory: Memory) -> Memory:
+        """What the policy must know of the whole image."""
+        return self.policy.survey(image.expand(-1, 3, -1, -1), memory)
+
     def price(self, legibility: Float[Tensor, " b"], condition: Condition) -> Float[Tensor, "b 1 _ _"]:
         """The policy's own price."""
         return self.policy.price(legibility, condition)

@@ -88,8 +88,23 @@ class Task(ABC):
         return [self.step_reward(start, before, after) for before, after in pairwise(images)]
 
     def action_rewards(self, start: Episode, before: Image, outcomes: Outcomes) -> Float[Tensor, "b n _ h w"]:
-        """What each action would earn at once, the all-action gradient's input."""
+        """What each action would earn an agent at once, if what the others do makes no difference."""
         return self.reward(before[:, None], outcomes, start.target[:, None])
+
+    def joint_rewards(
+        self, start: Episode, before: Image, outcomes: Outcomes, after: Image
+    ) -> Float[Tensor, "b n _ h w"]:
+        """What each action would earn an agent at once beside what the others did, the all-action gradient's input.
+
+        The default is `action_rewards`: what the others do makes no difference.
+
+        Args:
+            start: of the episode.
+            before: the image before the step.
+            outcomes: the image after each action.
+            after: the image after the step, as all agents' actions made it.
+        """
+        return self.action_rewards(start, before, outcomes)
 
     def reward(
         self, before: Float[Tensor, "..."], after: Float[Tensor, "..."], target: Float[Tensor, "..."]

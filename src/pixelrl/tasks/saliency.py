@@ -16,7 +16,7 @@ from torch import Tensor
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import lab_distance, srgb_to_lab
-from pixelrl.imaging.saliency import find_model, mean_over, means_of, superpixels
+from pixelrl.imaging.saliency import find_model, mean_over, means_of, shared_slopes, superpixels
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.tasks.conditioning import Strength
 from pixelrl.types import Image
@@ -55,6 +55,8 @@ class SaliencyEditing(Task):
         least: units of saliency that a unit of distance in Lab must bring at least.
         cost: what the square of a unit of distance costs. A pixel that gains a unit for each is best moved by
             ``strength * (1 - least) / (2 * cost)``.
+        share: radius in pixels in which neighbours share what an action brings
+            (`pixelrl.imaging.saliency.shared_slopes`).
         num_steps: T.
         actions: names of the operations.
 
@@ -71,6 +73,7 @@ class SaliencyEditing(Task):
         strength: tuple[float, float] = (0.1, 1.0),
         least: float = 0.15,
         cost: float = 0.008,
+        share: int = 16,
         num_steps: int = 5,
         actions: tuple[str, ...] = ACTIONS,
     ) -> None:
@@ -79,8 +82,11 @@ class SaliencyEditing(Task):
             raise UsageError(f"strength = {list(strength)} is not a range; give two numbers, 0 < low <= high")
         if not (0 <= cost < math.inf and 0 <= least < math.inf):
             raise UsageError(f"cost = {cost} or least = {least} is not a price; give 0 or more")
+        if type(share) is not int or not 0 <= share <= 1000:
+            raise UsageError(f"share = {share} is not a radius; give a whole number of pixels, 0 to 1000")
         self.levels = (-1.0, -0.5, 0.5, 1.0)
         self.saliency, self.strength, self.least, self.cost = find_model(saliency), (low, high), least, cost
+        self.share = share
         self.num_steps, self.action_names = checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
@@ -108,18 +114,23 @@ class SaliencyEditing(Task):
         return self._worth(start, after) - self._worth(start, before)
 
     def action_rewards(self, start: Episode, before: Image, outcomes: Float[Tensor, "b n c h w"]) -> Tensor:
-        """What an action earns a pixel if its whole side, object or surroundings, takes it and the other one waits.
+        """What an action earns all agents together if one pixel takes it and all others wait; see `joint_rewards`."""
+        return self.joint_rewards(start, before, outcomes, before)
 
-        Alone, no pixel can do anything for saliency. So each action is tried out twice for the whole image, once inside
-        and once outside the object.
+    def joint_rewards(
+        self, start: Episode, before: Image, outcomes: Float[Tensor, "b n c h w"], after: Image
+    ) -> Tensor:
+        """What an action earns all agents together if one pixel takes it instead of waiting, beside what others did.
+
+        One pixel among many changes little, so the first order tells it all: the slope of the saliency, weighted by
+        the direction, at the image that the agents made together (`pixelrl.imaging.saliency.slopes`), times what the
+        action changes; less what it costs the pixel, which is exact.
         """
-        direction, unchanged = start.condition[:, None, :1], before[:, None]
-        rising = direction > 0
-        trials = torch.stack([torch.where(side, outcomes, unchanged) for side in (rising, ~rising)])
-        maps = self._saliency(trials.flatten(0, 2)).view(*trials.shape[:3], 1, *trials.shape[-2:])
-        gains = direction * torch.where(rising, mean_over(rising, maps[0]), mean_over(~rising, maps[1]))
-        costs = self._costs(start.condition[:, None, 1:2], start.target[:, None], outcomes)
-        return (gains - costs) / 10 - self._worth(start, before)[:, None]
+        direction, strength = start.condition[:, :1], start.condition[:, None, 1:2]
+        slope = shared_slopes(self.saliency, after.clamp(0, 1), direction / 10, self.share)[:, None]
+        gains = (slope * (outcomes.clamp(0, 1) - before[:, None].clamp(0, 1))).sum(2, keepdim=True)
+        costs = self._costs(strength, start.target[:, None], outcomes)
+        return gains - (costs - self._costs(strength, start.target[:, None], before[:, None])) / 10
 
     def _worth(self, start: Episode, image: Image) -> Float[Tensor, "b 1 h w"]:
         direction, map_ = start.condition[:, :1], self._saliency(image)

@@ -8,7 +8,7 @@ times `Episode.reward_scale`) less ``price`` times the share of its neighbours t
 *Sampled*, the paper's A2C: the policy follows ``log pi(a_t) (R_t - V_t)``, and the value V learns the return R.
 
 *All-action*: the policy follows ``sum_a pi(a) q(a) + log pi(a_t) (G_t - F_t)``, where ``q(a)`` is what the action a
-would earn at once (`Task.action_rewards`), less the price times the share of neighbours that are expected to act
+would earn at once (`Task.joint_rewards`), less the price times the share of neighbours that are expected to act
 otherwise. Only the future is sampled, so its baseline F must be the expectation of the future alone, and that is what
 the value learns here. (V less the expectation of q, for a V that learned R, is the same only if q(a) is the mean of r_t
 given a; but a task may judge an action by what it brings if others take it, too.) As F says nothing of r, one more
@@ -154,7 +154,8 @@ class Learner:
         """The return to be expected after the last step, a constant."""
         with torch.no_grad():
             outcomes = self.actions.outcomes(last.after)
-            output: PolicyOutput = self.policy(last.after, outcomes, actor.memory)
+            memory = self.policy.survey(last.after, actor.memory)
+            output: PolicyOutput = self.policy(last.after, outcomes, memory)
             value = output.value
             assert value is not None, "a policy in training mode gives values"
             if self.settings.gradient == "sampled":
@@ -244,7 +245,7 @@ class Game:
         """
         logits = step.decision.logits
         assert logits is not None, "a step of a policy has logits"
-        rewards = self.task.action_rewards(self.start, step.before, step.outcomes)
+        rewards = self.task.joint_rewards(self.start, step.before, step.outcomes, step.after)
         earned = per_agent(self.scale[:, None] * rewards, logits.shape[2])
         if not self.price:
             return earned
