@@ -10,7 +10,8 @@ same estimate, that of `denoise-gray`, and keeps what is lost to the estimate (d
   fifteen operations the policy had before, and with all twenty.
 - *modes*: the same with w = 1 and one lambda for all steps: iterated conditional modes on the greedy costs.
 - *majority*: the maps of legibility 0, each pixel of which takes what most of its neighbours in a window chose.
-- *untrained*: the policy that consults, its judge silent.
+- *untrained*: the policy that consults, its judge silent and its factors as they are made.
+- *without the judge*: the shipped policy, its judge silent.
 - every policy file that is named.
 """
 
@@ -122,7 +123,7 @@ def lost_at(points: list[Point], bits: float) -> float | None:
     return front[-1][1] if front and bits >= front[-1][0] else None
 
 
-def silent(policy: Consulting, fresh: Consulting) -> Consulting:
+def untrained(policy: Consulting, fresh: Consulting) -> Consulting:
     """The policy as it was before it learned: its encoder, and all else as it is made."""
     fresh.encoder, fresh.to_residual = policy.encoder, policy.to_residual
     return fresh.eval()
@@ -139,7 +140,9 @@ def main() -> None:
     torch.set_num_threads(1)
     shipped, card = load_policy(find_policy("denoise-gray"))
     assert isinstance(shipped, Consulting)
-    policies: dict[str, Consulting] = {"untrained": silent(shipped, card.build())}
+    without = load_policy(find_policy("denoise-gray"))[0]
+    without.judge.leave.zero_()  # type: ignore[union-attr]
+    policies = {"untrained": untrained(shipped, card.build()), "without the judge": without, "trained": shipped}
     for name, file in (each.split("=", 1) for each in given.policy):
         policies[name] = load_policy(Path(file))[0]
     everything = ActionSet(card.action_names)

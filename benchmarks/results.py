@@ -67,7 +67,7 @@ def policy_methods(name: str, file: Path, task: Task) -> list[Method]:
 
     made_by = f"policy file with SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
     return [
-        Method(name, made_by, lambda image, level, condition: agent().run(image, condition)[1]),
+        Method(name, made_by, lambda image, level, condition: best_of(agent(), image, condition)),
         Method(name + ENSEMBLE, made_by, lambda image, level, condition: agent().ensembled(image, condition)),
     ]
 
@@ -84,6 +84,11 @@ def methods_of(comparison: Comparison, files: dict[str, Path]) -> list[Method]:
 
 def _without_condition(baseline: Baseline) -> Callable[[Image, float, Condition], Image]:
     return lambda image, level, condition: baseline.run(image, level)
+
+
+def best_of(agent: Agent, image: Image, condition: Condition) -> Image:
+    """The result at the best quality; docs/legibility.md says what plainer maps cost."""
+    return agent.run(image, condition, legibility=0.0 if agent.legible else None)[1]
 
 
 def measure(method: Method, task: Task, level: float, pictures: Sequence[Path]) -> Row:
