@@ -12,6 +12,7 @@ from skimage.color import rgb2hsv, rgb2lab
 from torch import Tensor
 
 from pixelrl.actions import ACTIONS, PAPER_NINE, Action, ActionSet
+from pixelrl.actions.table import ROWS
 from pixelrl.errors import UsageError
 from pixelrl.tasks.rewarded import ACTIONS as REWARDED
 from pixelrl.tasks.saliency import ACTIONS as SALIENCY
@@ -22,6 +23,11 @@ every_action = pytest.mark.parametrize("name", ACTIONS)
 def random_image(*shape: int, seed: int = 0) -> Tensor:
     # Beyond [0, 1] on both sides, as noise makes them.
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 1.6 - 0.3
+
+
+def test_no_name_is_given_twice() -> None:
+    """The later row would silently take the place of the former, in policies that were trained with that."""
+    assert len(ACTIONS) == len(ROWS)
 
 
 @every_action

@@ -136,7 +136,7 @@ def test_a_newer_format(path: Path) -> None:
         ({"num_steps": None}, "damaged header"),
         ({"arguments": 3}, "damaged header"),
         ({"training": "long"}, "damaged header"),
-        ({"kind": "resnet"}, "policy 'resnet' is unknown; known are fcn, lookahead"),
+        ({"kind": "resnet"}, "policy 'resnet' is unknown; known are fcn, consulting, lookahead"),
         ({"arguments": {"layers": 3}}, "cannot be built from .*layers"),
         ({"arguments": {"width": "wide"}}, "cannot be built from .*wide"),
         ({"arguments": {"width": -1}}, "cannot be built from"),

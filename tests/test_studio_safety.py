@@ -230,7 +230,7 @@ def test_sessions_of_the_first_format_keep_edits_and_undo(store: Store, agent: A
     again.change(Undo())
     assert again.folder.document.edits == [a, b, a]
     again.change(Undo())
-    assert again.folder.document.requested == {"level": 30.0, "region": None}
+    assert again.folder.document.requested == {"level": 30.0, "region": None, "legibility": None}
     again.change(Undo())
     assert again.folder.document.edits == [a, b]
 

@@ -194,7 +194,7 @@ def test_noise_weaker_than_in_training_is_never_made_worse(poisson: pixelrl.Agen
 def test_noise_stronger_than_in_training_is_said(grey: pixelrl.Agent, poisson: pixelrl.Agent) -> None:
     came = noisy(90)
     result = grey(came, sigma=90)
-    assert result.remark == "sigma 90 is beyond the 0 to 55 of the training"
+    assert result.remark == "sigma 90 is beyond the 3 to 55 of the training"
     assert psnr(result.image) > psnr(came) + 6
     few = np.random.default_rng(0).poisson(CLEAN * 2) / 2
     result = poisson(few, peak=2)

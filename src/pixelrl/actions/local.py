@@ -13,7 +13,7 @@ from pixelrl.imaging import filters, local
 # Colours: see actions/arithmetic.py.
 ROWS: tuple[Action, ...] = (
     Action(
-        "Gaussian 3",
+        "Gaussian 3 wide",
         partial(filters.gaussian, sigma=3.0, size=19),
         reach=9,
         color="#0c160b",

@@ -14,9 +14,8 @@ from pixelrl.errors import UsageError
 from pixelrl.plugins import resolve
 from pixelrl.types import Image, Outcomes
 
-ACTIONS: dict[str, Action] = {
-    action.name: action for action in (*arithmetic.ROWS, *blur.ROWS, *local.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
-}
+ROWS: tuple[Action, ...] = (*arithmetic.ROWS, *blur.ROWS, *local.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
+ACTIONS: dict[str, Action] = {action.name: action for action in ROWS}
 """Every action by name."""
 
 DO_NOTHING = "do nothing"

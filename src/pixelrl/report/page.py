@@ -66,7 +66,7 @@ def report_html(
     if reference is not None and reference.shape != trace.pixels.shape:
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
     turn, seen = trace.orientation, trace.upright()
-    bits, alike = plainness(trace)
+    bits, alike = plainness(seen)
     views = views_of(trace, region)
     target = None if reference is None else upright(array_to_tensor(reference, trace.scale), turn)
     planes, images = Planes(), [upright(image, turn) for image in trace.trajectory().images()]

@@ -158,9 +158,10 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
         InputError: the reference has another shape, or is not an image.
     """
     target = clean_target(trace, reference)
-    turn, images, plain = trace.orientation, trace.trajectory().images(), plainness(trace)
+    turn, images = trace.orientation, trace.trajectory().images()
     target = None if target is None else upright(target, turn)
     trace = trace.upright()
+    plain = plainness(trace)
     steps, _, h, w = trace.actions.shape
     num_rows = max(1, -(-steps // _STEPS_PER_ROW))
     per_row = -(-steps // num_rows)

@@ -19,7 +19,7 @@ from pixelrl.types import AgentMap, Image, Outcomes
 ACTIONS = (
     "do nothing",
     "Gaussian 1.5",
-    "Gaussian 3",
+    "Gaussian 3 wide",
     "median",
     "bilateral 1.0",
     "sharpen",
