@@ -103,4 +103,4 @@ PROGRAMS = [path for path in sorted((ROOT / "examples").glob("*.py")) if "__main
 def test_examples_run(example: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [str(example), "out"])
     runpy.run_path(str(example), run_name="__main__")
-    assert list((workplace / "out").glob("*.png"))
+    assert list((workplace / "out").rglob("*.png"))
