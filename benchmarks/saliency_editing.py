@@ -1,8 +1,9 @@
 """Saliency-driven editing beside global edits of the same distance in Lab; writes docs/saliency.md and its pictures.
 
-    python benchmarks/saliency_editing.py PHOTOS [--policy FILE] [--limit N]
+    python benchmarks/saliency_editing.py PHOTOS [--policy FILE] [--every N] [--try]
 
-PHOTOS are the colour test photographs; the object of each is in benchmarks/objects. Baselines are given, for each
+PHOTOS are the colour test photographs, of which every N-th is taken; the object of each is in benchmarks/objects.
+`--try` writes no page but runs/saliency.jpg. Baselines are given, for each
 photograph, exactly the distance in Lab that the policy moved it (the mean over the pixels, or the root mean square), if
 they can go so far.
 """
@@ -78,9 +79,9 @@ def as_far(
     return edit((low + high) / 2)
 
 
-def photographs(folder: Path, limit: int | None) -> Iterator[tuple[Image, torch.Tensor]]:
-    """Every photograph ``(1, 3, h, w)`` and where its object is, ``(h, w)``."""
-    for path in sorted(folder.iterdir())[:limit]:
+def photographs(folder: Path, every: int) -> Iterator[tuple[Image, torch.Tensor]]:
+    """Photographs ``(1, 3, h, w)`` and where its object is, ``(h, w)``."""
+    for path in sorted(folder.iterdir())[::every]:
         mask = read_picture(OBJECTS / f"{path.stem}.png").pixels
         yield array_to_tensor(read_picture(path).pixels), torch.from_numpy(mask > 0)
 
@@ -94,7 +95,7 @@ def measure(
     agent = pixelrl.load(policy, "cpu")
     pairs: list[Pair] = []
     found: dict[str, list[list[float]]] = {}
-    for i, (image, inside) in enumerate(photos):
+    for image, inside in photos:
         ours = agent.run(image, agent.condition(image, {"strength": strength}, inside))[1].clamp(0, 1)
         way, soft = (1, ~inside) if strength > 0 else (-1, inside)
         edits: dict[str, Callable[[float], Image]] = {
@@ -105,7 +106,7 @@ def measure(
         for name, edit in edits.items():
             for kind, distance in DISTANCES.items():
                 results[f"{name}, same {kind}"] = as_far(edit, image, distance, distance(ours, image))
-        if i % 5 == 0 and len(pairs) < 12:
+        if len(pairs) < 12:
             pairs.append((image, ours, inside))
         for name, result in results.items():
             row = []
@@ -116,9 +117,9 @@ def measure(
     return found, pairs
 
 
-def measured(strength: float, folder: Path, policy: str, limit: int | None) -> tuple[str, list[Pair]]:
+def measured(strength: float, folder: Path, policy: str, every: int) -> tuple[str, list[Pair]]:
     """The table for a strength, and pairs to look at."""
-    found, pairs = measure(strength, photographs(folder, limit), policy)
+    found, pairs = measure(strength, photographs(folder, every), policy)
     header = ["", *(f"{model}, {where}" for model in MODELS for where in ("object", "rest"))]
     header += [*(f"{kind} distance" for kind in DISTANCES), *(f"ratio, {model}" for model in MODELS)]
     rows = []
@@ -133,20 +134,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--policy", default="saliency-edit")
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--try", action="store_true", dest="trial")
     given = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context) as pool:
-        waiting = [pool.submit(measured, s, given.photos, given.policy, given.limit) for s in STRENGTHS]
+        waiting = [pool.submit(measured, s, given.photos, given.policy, given.every) for s in STRENGTHS]
         results = [each.result() for each in waiting]
     text = "\n\n".join(section for section, _ in results)
-    if given.limit is None:
+    if not given.trial:
         write_section("saliency.md", "tables", text)
     else:
         print(text)
-    save_sheet(
-        results[STRENGTHS.index(1.0)][1], DOCS / "saliency.jpg" if given.limit is None else Path("runs/saliency.jpg")
-    )
+    save_sheet(results[STRENGTHS.index(1.0)][1], Path("runs/saliency.jpg") if given.trial else DOCS / "saliency.jpg")
 
 
 def save_sheet(pairs: list[Pair], path: Path) -> None:

@@ -92,7 +92,7 @@ class Surveying(Policy):
         self.to_logits = nn.Conv2d(head_width, CELL * num_actions, 1)
         self.to_value = nn.Conv2d(head_width, CELL, 1)
         # Gain for rising and falling saliency, least, most, votes: the prices of `SaliencyEditing` by default.
-        self.log_factors = nn.Parameter(torch.tensor([40.0, 40.0, 60.0, 320.0, 6.0]).log())
+        self.log_factors = nn.Parameter(torch.tensor([160.0, 160.0, 240.0, 1280.0, 24.0]).log())
         for layer in (self.to_logits, self.to_value):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
