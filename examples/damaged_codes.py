@@ -1,4 +1,4 @@
-"""QR and bar codes, damaged so that few can be read: pictures to train a policy on for a score that no gradient reaches.
+"""QR and bar codes, damaged so that few can be read: pictures to train on for a score that no gradient reaches.
 
     python examples/damaged_codes.py FOLDER --number 2000 --seed 1
 
