@@ -1,0 +1,219 @@
+"""Jobs are done by whoever is asked, all of them, and whoever is lost costs a second try at most."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pixelrl.engines import Fault, Shard, dask, processes, serial, through
+from pixelrl.errors import InputError, UsageError
+
+
+def work(job: object, folder: Path | None = None) -> tuple[object, int]:
+    """Do a job as its name says: gone workers are killed as the system kills them."""
+    if job == "deadly" or (job == "deadly once" and folder is not None and _first(folder / "once")):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job == "bad":
+        raise InputError("bad: no picture")
+    if job == "odd":
+        raise OddError(1, 2)
+    if job == "long":
+        time.sleep(100)
+    return job, os.getpid()
+
+
+def _first(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+class OddError(Exception):
+    """One that can be pickled, but not unpickled."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class Broken:
+    """What cannot be unpickled by whoever shall work."""
+
+    def __call__(self, job: object) -> object:
+        return job
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise UsageError("no such module")
+
+
+def no_start() -> None:
+    os._exit(1)
+
+
+class Stillborn(Broken):
+    def __reduce__(self) -> tuple[object, ...]:
+        return no_start, ()
+
+
+JOBS = ["a", "deadly", "b", "deadly once", "bad", "odd", *map(str, range(12))]
+
+
+def check(outcomes: list[tuple[object, object]], mine: int) -> set[int]:
+    """Every job of `JOBS` has become what it should; the ids of the processes that did them."""
+    results = dict(outcomes)
+    assert len(outcomes) == len(JOBS)
+    assert set(results) == set(JOBS)
+    faults = {job: result for job, result in outcomes if isinstance(result, Fault)}
+    assert set(faults) == {"deadly", "bad", "odd"}
+    assert faults["deadly"].lost
+    assert isinstance(faults["bad"].error, InputError)
+    assert str(faults["bad"].error) == "bad: no picture"
+    assert str(faults["odd"].error) == "OddError: 1 and 2"
+    done = {result for job, result in outcomes if job not in faults}
+    assert {job for job, _ in done} == set(JOBS) - set(faults)
+    ids = {number for _, number in done}
+    assert mine not in ids
+    return ids
+
+
+def test_one_after_the_other_in_this_process() -> None:
+    outcomes = list(serial(work, ["b", "bad", "a"]))
+    assert outcomes[0] == ("b", ("b", os.getpid()))
+    assert isinstance(outcomes[1][1], Fault)
+    assert outcomes[2] == ("a", ("a", os.getpid()))
+    assert list(through(work, ["b"])) == outcomes[:1]
+
+
+def test_processes_that_are_killed_cost_a_second_try(tmp_path: Path) -> None:
+    outcomes = list(processes(functools.partial(work, folder=tmp_path), iter(JOBS), 2))
+    ids = check(outcomes, os.getpid())
+    assert len(ids) >= 2
+    assert not any(psutil.pid_exists(number) for number in ids)
+
+
+def test_no_more_jobs_are_taken_than_there_is_somebody_for() -> None:
+    taken = []
+
+    def jobs() -> Iterator[str]:
+        for number in range(20):
+            taken.append(number)
+            yield str(number)
+
+    with contextlib.closing(through(work, jobs(), workers=1)) as outcomes:
+        next(outcomes)
+        assert len(taken) <= 2
+    assert len(taken) <= 2
+
+
+def test_those_who_work_stop_when_nobody_listens() -> None:
+    with contextlib.closing(processes(work, ["a", "long", "long"], 2)) as outcomes:
+        next(outcomes)
+        team = multiprocessing.active_children()
+        assert len(team) == 2
+        began = time.monotonic()
+    assert time.monotonic() - began < 8
+    assert not multiprocessing.active_children()
+
+
+def test_what_cannot_begin_is_said_once() -> None:
+    with pytest.raises(UsageError, match="no such module"):
+        list(processes(Broken(), JOBS, 2))
+    with pytest.raises(RuntimeError, match="end before they can work"):
+        list(processes(Stillborn(), JOBS, 1))
+
+
+def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
+    program = (
+        "from test_engines import *\n"
+        "if __name__ == '__main__':\n"
+        "    for _, (_, number) in processes(work, map(str, range(10**6)), 2): print(number, flush=True)\n"
+    )
+    (tmp_path / "main.py").write_text(program)
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "main.py"], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    children = [psutil.Process(int(parent.stdout.readline()))]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert not psutil.wait_procs(children, timeout=10)[1]
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_cluster_whose_workers_are_killed(scheduler: str, tmp_path: Path) -> None:
+    check(list(dask(functools.partial(work, folder=tmp_path), JOBS, scheduler)), os.getpid())
+    with pytest.raises(UsageError, match="no such module"):
+        list(through(Broken(), JOBS, address=scheduler))
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("pixelrl.engines.cluster.PATIENCE", 0.5)
+    with pytest.raises(UsageError, match=r"--dask tcp://127.0.0.1:1: no scheduler answers there"):
+        list(dask(work, JOBS, "tcp://127.0.0.1:1"))
+
+
+def test_a_scheduler_that_goes_ends_the_run_at_once() -> None:
+    pytest.importorskip("distributed")
+    program = (
+        "from distributed import LocalCluster\n"
+        "import time\n"
+        "if __name__ == '__main__':\n"
+        "    cluster = LocalCluster(n_workers=1, processes=False, protocol='tcp', dashboard_address=':0')\n"
+        "    print(cluster.scheduler_address, flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    scheduler = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert scheduler.stdout is not None
+    address = scheduler.stdout.readline().strip()
+    try:
+        done = dask(str, map(str, range(10**6)), address)
+        next(done)
+        scheduler.kill()
+        began = time.monotonic()
+        with pytest.raises(UsageError, match=f"{address}: the scheduler was lost; .* --skip-existing does the rest"):
+            list(done)
+        assert time.monotonic() - began < 8
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+        scheduler.stdout.close()
+
+
+def test_shares_hold_every_job_once() -> None:
+    names = [f"scan {number}.png" for number in range(1000)]
+    for share in (lambda shard: shard.of(names), lambda shard: [name for name in names if shard.has(name)]):
+        shares = [share(Shard(number, 7)) for number in range(1, 8)]
+        assert sorted(name for part in shares for name in part) == sorted(names)
+        assert min(map(len, shares)) > 100
+    assert Shard.parse("3/8") == Shard(3, 8)
+    assert str(Shard(3, 8)) == "3/8"
+    for wrong in ("0/8", "9/8", "3", "3/", "/8", "a/8", "-1/8", "1.0/8"):
+        with pytest.raises(UsageError, match="is no share"):
+            Shard.parse(wrong)
