@@ -78,9 +78,9 @@ def test_agents_that_consult_agree_more_than_agents_that_do_not() -> None:
     clean, image = noisy()
     policy, outcomes = fresh(), ActionSet(NAMES).outcomes(image)
     memory = policy.told(policy.perceive(clean, sigma()), 0.5)
-    scores, detail = policy.scores(image, outcomes, memory)
-    everywhere = doubled(scores[:, :, 0], image)[:, :, None] + detail
-    alone, together = best(everywhere)[None], best(policy.settled(scores, detail))[None]
+    scores, distances = policy.scores(image, outcomes, memory)
+    everywhere = doubled((scores + distances.cell)[:, :, 0], image)[:, :, None] - distances.own
+    alone, together = best(everywhere)[None], best(policy.settled(scores, distances))[None]
     assert agreement(together)[0] > agreement(alone)[0] + 0.1
 
 
@@ -158,14 +158,14 @@ def test_what_is_seen_by_hand() -> None:
     """Everywhere one unit too bright, and everywhere right."""
     goal, unit = torch.full((1, 1, 20, 20), 0.5), torch.full((1, 1, 20, 20), 0.1)
     seen = look(torch.cat([goal + 0.1, goal], 1), goal, unit, torch.full_like(goal, 0.7))
-    assert seen.squashed.shape == (1, 2, 10, 10, FEATURES)
-    assert seen.place.shape == (1, 10, 10, PLACE)
+    assert seen.squashed.shape == (1, 2, FEATURES, 10, 10)
+    assert seen.place.shape == (1, PLACE, 10, 10)
     torch.testing.assert_close(seen.own[0, :, 3, 3], torch.tensor([1.0, 0.0]), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.around[0, :, 3, 3], torch.tensor([1.0, 0.0]), atol=1e-5, rtol=0)
     halves = torch.tensor([1 / 2, 1 / 9, 1 / 2, 1 / 2, 1 / 9, 1 / 9, 1 / 2, 1 / 2])
-    torch.testing.assert_close(seen.squashed[0, 0, 5, 5], halves, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.squashed[0, 0, :, 5, 5], halves, atol=1e-5, rtol=0)
     assert seen.squashed[0, 1].abs().max() < 1e-5
-    torch.testing.assert_close(seen.place[0, 4, 4], torch.tensor([0, 0, 0.2, 1.0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.place[0, :, 4, 4], torch.tensor([0, 0, 0.2, 1.0]), atol=1e-5, rtol=0)
 
 
 def test_the_first_of_equals_is_best() -> None:

@@ -8,11 +8,12 @@ the maps are to be (`Consulting.told`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import NamedTuple, final
 
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Integer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,6 +39,15 @@ USUAL_MISS = 9 / 255
 """About how far an estimate is from the clean image at sigma 25; it goes with the root of sigma."""
 LEAST_DEVIATION = 0.04
 """In units of sigma 25."""
+
+
+class Distances(NamedTuple):
+    """How far outcomes are from the estimate, times the factor by which that counts at a step."""
+
+    cell: CellLogits
+    """In the mean over a cell, as it is part of the cell's score."""
+    own: Logits
+    """At the pixel itself, ``(b, n, g, h, w)``."""
 
 
 @final
@@ -137,31 +147,26 @@ class Consulting(Estimating):
         if not memory[:, -2].any():
             goal = self.estimate(memory, image)
             return PolicyOutput(-255 * (outcomes - goal[:, None]).abs(), None, after)
-        scores, detail = self.scores(image, outcomes, memory)
-        return PolicyOutput(self.settled(scores, detail), None, after)
+        scores, distances = self.scores(image, outcomes, memory)
+        return PolicyOutput(self.settled(scores, distances), None, after)
 
-    def scores(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[CellLogits, Logits]:
-        """Each outcome's, before any agent has heard of its neighbours.
-
-        Returns:
-            The scores of every cell, ``(b, n, g, h / 2, w / 2)``, and what a pixel's own are above them.
-        """
+    def scores(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[CellLogits, Distances]:
+        """Each outcome's for every cell, ``(b, n, g, h / 2, w / 2)``, before any agent has heard of its neighbours."""
         step, seen = self._step(memory), self._look(outcomes, self.estimate(memory, image), memory)
         own, around = self.log_factors[step].exp()
         scores = self.judge(step, seen) - own * seen.cell - around * seen.around
         factor = own.item()
-        detail = doubled(seen.cell * factor, image).sub(seen.own, alpha=factor)
-        return self._by_agent(scores), self._by_agent(detail)
+        distances = Distances(self._by_agent(seen.cell * factor), self._by_agent(seen.own.mul_(factor)))
+        return self._by_agent(scores), distances
 
-    def settled(self, scores: CellLogits, detail: Logits) -> Logits:
+    def settled(self, scores: CellLogits, distances: Distances) -> Logits:
         """The logits: the scores with what the neighbours' choices add to them, once all have consulted."""
-        planes = scores.transpose(1, 2).flatten(0, 1)
-        alone = doubled(scores.flatten(1, 2), detail).view_as(detail).add(detail)
+        planes, like = scores.transpose(1, 2).flatten(0, 1), distances.own
+        alone = doubled((scores + distances.cell).flatten(1, 2), like).view_as(like).sub(like)
         with torch.no_grad():
             choice = self._consulted(planes)
             everywhere = alone.transpose(1, 2).flatten(0, 1)
-            votes = doubled(votes_of(choice, self.num_actions, *OF_CELLS), detail)
-            choice = best((everywhere + votes)[:, :, None])
+            choice = persuaded(everywhere, choice, *OF_CELLS)
             for _ in range(PIXEL_ROUNDS - 1):
                 choice = persuaded(everywhere, choice, *OF_PIXELS)
             votes = self._by_agent(votes_of(choice, self.num_actions, *OF_PIXELS))
@@ -218,25 +223,33 @@ def share_of_miss(legibility: Tensor) -> Tensor:
     return torch.where(legibility > 0, price, 0.0).sqrt()
 
 
-def persuaded(scores: Planes, choice: ActionMap, near: int, far: int) -> ActionMap:
+Choice = Integer[Tensor, "bg 1 _ _"]
+"""What agents choose, or cells; those of all channels stand beside each other as if they were images."""
+
+
+def persuaded(scores: Planes, choice: Choice, near: int, far: int) -> Choice:
     """The best actions when the votes of neighbours, who chose ``choice``, are added to scores.
 
     Args:
         scores: ``(b, n, h, w)``.
-        choice: ``(b, 1, h, w)``.
+        choice: of the same agents; or of cells of 2x2 of them, whose votes then count for all four.
         near: side of a square of neighbours (`votes_of`).
         far: that of the other.
     """
+    of_cells = scores.shape[-2:] != choice.shape[-2:]
     if scores.device.type != "cpu":
-        return best((scores + votes_of(choice, scores.shape[1], near, far))[:, :, None])
+        everywhere = votes_of(choice, scores.shape[1], near, far)
+        return best((scores + (doubled(everywhere, scores) if of_cells else everywhere))[:, :, None])
     # One action at a time, so that all that is touched stays in the processor's cache.
-    result = torch.zeros_like(choice)
+    height, width = scores.shape[-2:]
+    result = torch.zeros((len(scores), 1, height, width), dtype=torch.uint8)
     for image, chosen, into in zip(scores.numpy(), choice[:, 0].numpy(), result[:, 0].numpy(), strict=True):
-        highest = np.full(chosen.shape, -np.inf, np.float32)
+        highest = np.full(into.shape, -np.inf, np.float32)
         for action, plane in enumerate(image):
-            votes = _votes_for(chosen == action, near, far)
-            total = plane if votes is None else plane + votes
-            take_higher(highest, into, total, action)
+            votes = _votes_for(chosen, action, near, far)
+            if votes is not None and of_cells:
+                votes = cv2.resize(votes, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)[:height, :width]
+            take_higher(highest, into, plane if votes is None else plane + votes, action)
     return result
 
 
@@ -249,7 +262,7 @@ def votes_of(choice: ActionMap, num_actions: int, near: int, far: int) -> Planes
         result = torch.zeros((len(choice), num_actions, *choice.shape[-2:]))
         for chosen, planes in zip(choice[:, 0].numpy(), result.numpy(), strict=True):
             for action, plane in enumerate(planes):
-                votes = _votes_for(chosen == action, near, far)
+                votes = _votes_for(chosen, action, near, far)
                 if votes is not None:
                     plane[...] = votes
         return result
@@ -261,16 +274,18 @@ def _share(chosen: Planes, side: int) -> Planes:
     return (box(chosen, side) * side**2 - chosen) / (side**2 - 1)
 
 
-def _votes_for(chosen: NDArray[np.bool_], near: int, far: int) -> NDArray[np.float32] | None:
+def _votes_for(choice: NDArray[np.uint8], action: int, near: int, far: int) -> NDArray[np.float32] | None:
     """The same for one action, by OpenCV; None if nobody chose it."""
-    if not chosen.any():
+    chosen = cv2.compare(choice, action, cv2.CMP_EQ)
+    if not cv2.hasNonZero(chosen):
         return None
-    plane = chosen.view(np.uint8)
-    of_near, of_far = NEAR_WEIGHT / (near**2 - 1), FAR_WEIGHT / (far**2 - 1)
-    votes: NDArray[np.float32] = cv2.boxFilter(
-        plane, cv2.CV_32F, (near, near), normalize=False, borderType=cv2.BORDER_REFLECT_101
+    chosen &= np.uint8(1)
+    # Counts of neighbours fit in a byte, and bytes are counted fastest.
+    of_near, of_far = (
+        cv2.subtract(cv2.boxFilter(chosen, -1, (n, n), normalize=False, borderType=cv2.BORDER_REFLECT_101), chosen)
+        for n in (near, far)
     )
-    votes *= of_near  # the agent itself is taken out below
-    votes += of_far * cv2.boxFilter(plane, cv2.CV_32F, (far, far), normalize=False, borderType=cv2.BORDER_REFLECT_101)
-    votes[chosen] -= of_near + of_far
+    votes: NDArray[np.float32] = cv2.addWeighted(
+        of_near, NEAR_WEIGHT / (near**2 - 1), of_far, FAR_WEIGHT / (far**2 - 1), 0, dtype=cv2.CV_32F
+    )
     return votes

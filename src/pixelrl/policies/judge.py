@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,9 +36,9 @@ class Seen(NamedTuple):
     """Its mean over a cell."""
     around: Planes
     """Its mean over 5x5 cells."""
-    squashed: Float[Tensor, "bg n _ _ f"]
+    squashed: Float[Tensor, "bg n f _ _"]
     """`FEATURES` numbers from 0 to 1 for each outcome."""
-    place: Float[Tensor, "bg _ _ s"]
+    place: Float[Tensor, "bg s _ _"]
     """`PLACE` numbers for the place, whatever is done there."""
 
 
@@ -56,33 +57,46 @@ def look(outcomes: Planes, goal: Image, unit: Image, legibility: Image) -> Seen:
         unit: of distances, ``(b, 1, h, w)``, in the outcomes' values.
         legibility: ``(b, 1, h, w)``.
     """
-    miss = (outcomes - goal) / unit
-    own = miss.abs()
-    signed, cell, calm = cells(miss), cells(own), cells(goal / unit)
-    around = box(cell, 5)
-    squashed = torch.stack(
-        [
-            squash(cell, 1),
-            squash(cell, 8),
-            squash(signed.abs(), 1),
-            squash(around, 1),
-            squash(around, 8),
-            squash(box(cell, 11), 8),
-            squash(box(signed, 3).abs(), 1),
-            squash(box(signed, 5).abs(), 1),
-        ],
-        -1,
-    )
+    b, n, h, w = outcomes.shape
+    own = torch.empty_like(outcomes)
+    cell = outcomes.new_empty(b, n, (h + 1) // 2, (w + 1) // 2)
+    around, squashed = torch.empty_like(cell), cell.new_empty(b, n, FEATURES, *cell.shape[-2:])
+    share = 1 / unit
+    # One outcome at a time, which stays in the processor's cache.
+    for i in range(n):
+        miss = (outcomes[:, i : i + 1] - goal) * share
+        signed = cells(miss)
+        near = cells(miss.abs_())
+        far = box(near, 5)
+        own[:, i : i + 1], cell[:, i : i + 1], around[:, i : i + 1] = miss, near, far
+        features = (
+            (near, 1),
+            (near, 8),
+            (signed.abs(), 1),
+            (far, 1),
+            (far, 8),
+            (box(near, 11), 8),
+            (box(signed, 3).abs_(), 1),
+            (box(signed, 5).abs_(), 1),
+        )
+        for k, (distance, half) in enumerate(features):
+            squashed[:, i, k] = squash(distance[:, 0], half)
+    calm = cells(goal * share)
     busy = squash(box((calm - box(calm, 3)).abs(), 3), 2)
-    place = torch.stack([busy, box(busy, 9), cells(legibility) - 0.5, torch.ones_like(busy)], -1)[:, 0]
+    place = torch.cat([busy, box(busy, 9), cells(legibility) - 0.5, torch.ones_like(busy)], 1)
     return Seen(own, cell, around, squashed, place)
 
 
 def cells(planes: Tensor) -> Tensor:
     """The mean over cells of 2x2 pixels, of which those at the border may be smaller."""
-    planes = pad_to_multiple(planes, 2)  # what is repeated changes no mean
-    rows = planes[..., ::2, :] + planes[..., 1::2, :]
-    return (rows[..., ::2] + rows[..., 1::2]) / 4
+    if planes.device.type != "cpu":
+        return F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
+    planes = pad_to_multiple(planes, 2).contiguous()  # what is repeated changes no mean
+    height, width = (side // 2 for side in planes.shape[-2:])
+    result = torch.empty((*planes.shape[:-2], height, width))
+    for whole, halved in zip(planes.flatten(0, -3).numpy(), result.flatten(0, -3).numpy(), strict=True):
+        cv2.resize(whole, (width, height), dst=halved, interpolation=cv2.INTER_AREA)  # several times faster
+    return result
 
 
 def squash(distance: Tensor, half: float) -> Tensor:
@@ -110,16 +124,16 @@ class Judge(nn.Module):
 
     def forward(self, step: int, seen: Seen) -> Planes:
         """A number for every outcome in every cell, as at ``step``."""
-        b, n, h, w, _ = seen.squashed.shape
+        b, n, _, h, w = seen.squashed.shape
         enter, enter_place, inner, leave = (
-            weight[step].flatten(1).t() for weight in (self.enter, self.enter_place, self.inner, self.leave)
+            weight[step].flatten(1) for weight in (self.enter, self.enter_place, self.inner, self.leave)
         )
         judged = []
         # One outcome at a time, which stays in the processor's cache.
-        for outcomes, place in zip(seen.squashed.flatten(2, 3), seen.place.flatten(1, 2), strict=True):
-            common = place @ enter_place
+        for outcomes, place in zip(seen.squashed.flatten(3), seen.place.flatten(2), strict=True):
+            common = enter_place @ place
             for outcome in outcomes:
-                hidden = F.leaky_relu(torch.addmm(common, outcome, enter), 0.1)
-                hidden = F.leaky_relu(torch.addmm(self.inner_bias[step], hidden, inner), 0.1)
-                judged.append((hidden @ leave)[:, 0])
+                hidden = F.leaky_relu(torch.addmm(common, enter, outcome), 0.1)
+                hidden = F.leaky_relu(torch.addmm(self.inner_bias[step][:, None], inner, hidden), 0.1)
+                judged.append(leave @ hidden)
         return torch.stack(judged).view(b, n, h, w)

@@ -82,13 +82,13 @@ class TrialLearner(Learner):
                 before, memory = self._greedy(image, memory)
                 image = before.after
             outcomes = self.actions.outcomes(image)
-        scores, detail = self.consulting.scores(image, outcomes, memory)
+        scores, distances = self.consulting.scores(image, outcomes, memory)
         with torch.no_grad():
             pushed = scores + self._push(scores, generator)
             memory = self.policy(image, outcomes, memory).memory
             later = self.task.num_steps - 1 - when if self.settings.gamma else 0  # else the future counts nothing
-            step, chosen = self._step(image, outcomes, self.consulting.settled(scores, detail))
-            other, tried = self._step(image, outcomes, self.consulting.settled(pushed, detail))
+            step, chosen = self._step(image, outcomes, self.consulting.settled(scores, distances))
+            other, tried = self._step(image, outcomes, self.consulting.settled(pushed, distances))
             without, with_trial = (self._rest(each, memory, later, game) for each in (step, other))
             advantage = self._shared(with_trial.returns - without.returns)
             # All pictures count alike, whatever their price is.
