@@ -280,7 +280,12 @@ def work(folder: Path):
 
     from pixelrl.cli.options import Work
 
-    given = {field.name: None for field in fields(Work)} | {"device": "cpu", "ensemble": False, "overwrite": False}
+    given = {field.name: None for field in fields(Work)} | {
+        "device": "cpu",
+        "ensemble": False,
+        "overwrite": False,
+        "precision": "auto",
+    }
     return Work(**given | {"inputs": (), "output": folder})
 
 

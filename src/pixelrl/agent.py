@@ -28,6 +28,7 @@ from pixelrl.pictures.masks import pillow_mask
 from pixelrl.pictures.scale import Scale, given_white
 from pixelrl.policies import Policy
 from pixelrl.policies.wrapped import InGrey, Still
+from pixelrl.precision import Precision, choose_precision
 from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
 from pixelrl.tasks.conditioning import Given, check_condition, find_conditioning, is_auto
 from pixelrl.trace import Trace
@@ -59,6 +60,7 @@ class Result(Generic[AnyImage]):
         remark: what there is to say of the image, in a sentence (`Agent.remark`); None if there is nothing.
         legibility: how plain the maps were to be, from 0 (the best quality) to 1 (the plainest maps); None for policies
             that cannot be told.
+        precision: in which numbers the policy's encoder computed, ``fp32`` or ``bf16``.
     """
 
     image: AnyImage
@@ -68,6 +70,7 @@ class Result(Generic[AnyImage]):
     mask: Mask | None
     remark: str | None
     legibility: float | None
+    precision: Precision
     _unpacked: Unpacked[AnyImage]
 
     @property
@@ -123,7 +126,9 @@ class Result(Generic[AnyImage]):
         mask = None if self.mask is None else self.mask.cpu().numpy()
         condition, rest = dict(self.condition), (came.alpha, came.orientation, came.icc_profile)
         scale = None if came.remark is None else came.scales[0]
-        return Trace(came.pixels, maps, names, self.policy, condition, space, mask, *rest, scale, self.legibility)
+        return Trace(
+            came.pixels, maps, names, self.policy, condition, space, mask, *rest, scale, self.legibility, self.precision
+        )
 
 
 class Agent:
@@ -133,10 +138,21 @@ class Agent:
         policy: in evaluation mode.
         card: what the policy's file says.
         device: where to compute.
+        precision: ``auto``, ``fp32`` or ``bf16`` (`load`).
+
+    Raises:
+        UsageError: another precision, or bf16 for a policy that knows fp32 alone.
     """
 
-    def __init__(self, policy: Policy, card: PolicyCard, device: torch.device) -> None:
+    def __init__(self, policy: Policy, card: PolicyCard, device: torch.device, precision: str = "auto") -> None:
         self.policy, self.card, self.device = policy.to(device), card, device
+        chosen = choose_precision(precision, device)
+        if self.policy.precision is not None:
+            self.policy.precision = chosen
+        elif precision == "bf16":
+            raise UsageError(
+                f"precision 'bf16' cannot be used: policy {card.name} computes in fp32 alone; leave it out"
+            )
         self.actions = ActionSet(card.action_names)
         self.conditioning = find_conditioning(card.condition)
 
@@ -149,6 +165,11 @@ class Agent:
     def num_channels(self) -> int:
         """Channels that the policy sees together: 3 for colour, 1 for one that runs on each channel by itself."""
         return int(cast(int, self.card.arguments.get("num_channels", 1)))
+
+    @property
+    def precision(self) -> Precision:
+        """In which numbers its encoder computes. All else is computed in fp32."""
+        return self.policy.precision or "fp32"
 
     @property
     def takes_mask(self) -> bool:
@@ -238,7 +259,8 @@ class Agent:
         values, region, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
         trajectory, final = self._played(tensor, values, planes, space, steps, tile, edits, watch, progress, legibility)
         remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
-        return Result(unpacked.pack(final), trajectory, self.name, tuple(values), region, remark, legibility, unpacked)
+        told = (tuple(values), region, remark, legibility, self.precision)
+        return Result(unpacked.pack(final), trajectory, self.name, *told, unpacked)
 
     def check_legibility(self, legibility: float | None) -> float | None:
         """What the policy will be told of legibility if this is asked for; None for a policy that cannot be told.
@@ -641,19 +663,21 @@ def object_mask(mask: npt.NDArray[np.generic], height: int, width: int) -> Mask:
     return region
 
 
-def load(policy: str | Path, device: str = "auto") -> Agent:
+def load(policy: str | Path, device: str = "auto", precision: str = "auto") -> Agent:
     """Load a shipped policy by name, or a policy file.
 
     Args:
         policy: one of `pixelrl.shipped_policies()`, or the path of a file made by ``pixelrl train`` or ``import``.
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+        precision: in which numbers the encoder computes. ``auto`` is bf16 on CPUs with instructions for it, which takes
+            half of the encoder's time and costs less than 0.01 dB, else fp32; ``fp32`` gives the same picture on all.
 
     Raises:
-        UsageError: no such policy, a file that is not one, or a device that is not there.
+        UsageError: no such policy, a file that is not one, a device that is not there, or another precision.
     """
     chosen = choose_device(device)
     network, card = load_policy(find_policy(policy), chosen)
-    return Agent(network, card, chosen)
+    return Agent(network, card, chosen, precision)
 
 
 def choose_device(device: str) -> torch.device:

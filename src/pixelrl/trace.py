@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,14 @@ from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.display import orientation_exif, orientation_of, upright
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import FULL, Scale
+from pixelrl.precision import Precision
 from pixelrl.rollout import Trajectory
 from pixelrl.types import Image
 
 _FORMAT, _SCALED_FORMAT = 1, 2
-"""Fields that were added since (space, mask, alpha, orientation, profile, legibility) may be missing, and old readers
-pass over them: the number is for changes after which an old reader would be wrong, as about values in other units."""
+"""Fields that were added since (space, mask, alpha, orientation, profile, legibility, precision) may be missing, and
+old readers pass over them: the number is for changes after which an old reader would be wrong, as about values in
+other units."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Trace:
         scale: which values of ``pixels`` are black and white; None for those of their dtype.
         legibility: how plain the policy was told that its maps shall be, from 0 (the best quality) to 1; None for one
             that cannot be told, and in files from before there was such a thing.
+        precision: in which numbers the policy's encoder computed, ``fp32`` or ``bf16``; None where that is not known.
     """
 
     pixels: Array
@@ -60,6 +64,7 @@ class Trace:
     icc_profile: bytes | None = None
     scale: Scale | None = None
     legibility: float | None = None
+    precision: Precision | None = None
 
     def of(self, picture: Picture) -> Trace:
         """The same episode, with what the file of its picture says besides pixels: alpha, orientation and profile."""
@@ -128,6 +133,8 @@ def save_trace(path: str | Path, trace: Trace) -> None:
         header["scale"] = [trace.scale.black, trace.scale.white]
     if trace.legibility is not None:
         header["legibility"] = trace.legibility
+    if trace.precision is not None:
+        header["precision"] = trace.precision
     try:
         with written_whole(path) as temporary, temporary.open("xb") as file:
             arrays = {"header": np.array(json.dumps(header)), "pixels": trace.pixels, "actions": trace.actions}
@@ -161,6 +168,7 @@ def load_trace(path: str | Path) -> Trace:
         space, orientation = str(header.get("space", "srgb")), header.get("orientation", 1)
         scale = Scale(*map(float, header["scale"])) if "scale" in header else None
         legibility = None if header.get("legibility") is None else float(header["legibility"])
+        precision = header.get("precision")
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
         raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
     if version not in (_FORMAT, _SCALED_FORMAT):
@@ -172,6 +180,7 @@ def load_trace(path: str | Path) -> Trace:
         str(pixels.dtype) in FULL
         and (scale is None or (math.isfinite(scale.white - scale.black) and scale.black < scale.white))
         and (legibility is None or 0 <= legibility <= 1)
+        and precision in (None, *get_args(Precision))
         and _is_space(space)
         and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
         and (alpha is None or (alpha.dtype == pixels.dtype and alpha.shape == pixels.shape[:2]))
@@ -189,7 +198,7 @@ def load_trace(path: str | Path) -> Trace:
     if not whole:
         raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
     icc_profile = None if profile is None else profile.tobytes()
-    beside = (mask, alpha, orientation, icc_profile, scale, legibility)
+    beside = (mask, alpha, orientation, icc_profile, scale, legibility, precision)
     return Trace(pixels, actions, names, policy, condition, space, *beside)
 
 

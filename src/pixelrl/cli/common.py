@@ -33,6 +33,13 @@ DEVICE_OPTION = click.option(
     show_default=True,
     help="Where to compute.",
 )
+PRECISION_OPTION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="In which numbers the encoder computes; auto is bf16 where the processor has instructions for it.",
+)
 THREADS_OPTION = click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -126,12 +126,12 @@ def _run(
         tell: Mapping[str, float]
         if settings.by_noise:
             choice = choose(pixels, scale)
-            agent, tell = settings.agent(choice.policy, work.device), choice.told
+            agent, tell = settings.agent(choice.policy, work), choice.told
         elif settings.by_peak:
             policy, tell, peak = choose_by_peak(pixels, scale, given.get("peak"))
-            agent = settings.agent(policy, work.device)
+            agent = settings.agent(policy, work)
         else:
-            agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work.device)
+            agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work)
             tell = agent.conditioning.in_shares(given, units)
         if agent.takes_mask and mask is None:
             mask = agent.find_object(picture.pixels, scale)
@@ -168,6 +168,7 @@ def _run(
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "legibility": None if work.ensemble else agent.check_legibility(work.legibility),
         "ensemble": work.ensemble,
+        "precision": agent.precision,
         "seconds": round(seconds, 3),
         "trace": None if work.trace is None else str(work.trace),
     }

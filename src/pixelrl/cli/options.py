@@ -15,6 +15,7 @@ from pixelrl.cli.common import (
     FORMAT_OPTION,
     LEGIBILITY_OPTION,
     PATH,
+    PRECISION_OPTION,
     QUALITY_OPTION,
     THREADS_OPTION,
     WHITE_OPTION,
@@ -49,6 +50,7 @@ class Work:
     skip_existing: bool
     as_json: bool
     device: str
+    precision: str
     threads: int | None
 
 
@@ -79,6 +81,7 @@ _OPTIONS = (
     click.option("--skip-existing", is_flag=True, help="Leave results that exist, and go on."),
     click.option("--json", "as_json", is_flag=True, help="Print a JSON object per picture instead of text."),
     DEVICE_OPTION,
+    PRECISION_OPTION,
     THREADS_OPTION,
 )
 
@@ -124,16 +127,16 @@ class Settings:
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 
-    def agent_for(self, channels: int, device: str) -> Agent:
+    def agent_for(self, channels: int, work: Work) -> Agent:
         """The policy for a picture of so many channels."""
-        return self.agent(self.policies[channels == 3], device)
+        return self.agent(self.policies[channels == 3], work)
 
-    def agent(self, policy: str, device: str) -> Agent:
+    def agent(self, policy: str, work: Work) -> Agent:
         """A policy, loaded once."""
         if policy not in self._agents:
             from pixelrl.agent import load
 
-            self._agents[policy] = load(policy, device)
+            self._agents[policy] = load(policy, work.device, work.precision)
         return self._agents[policy]
 
 

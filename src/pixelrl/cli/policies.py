@@ -14,6 +14,7 @@ from pixelrl.cli.common import (
     EXIT_INTERRUPTED,
     LEGIBILITY_OPTION,
     PATH,
+    PRECISION_OPTION,
     THREADS_OPTION,
     check_file,
     complain,
@@ -155,6 +156,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @click.option("--json", "json_file", type=PATH, help="Also write everything to this file.")
 @click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @DEVICE_OPTION
+@PRECISION_OPTION
 @THREADS_OPTION
 def evaluate(
     policy: str,
@@ -173,6 +175,7 @@ def evaluate(
     json_file: Path | None,
     overwrite: bool,
     device: str,
+    precision: str,
     threads: int | None,
 ) -> None:
     """Measure a POLICY (a shipped name or a file) by the paper's protocol.
@@ -212,9 +215,9 @@ def evaluate(
 
     task = None if kind is None and not given else build_task(kind or TASK_OF[given[0][0]], {})
     set_threads(threads)
-    agent = load(policy, device)
+    agent = load(policy, device, precision)
     told = None if ensemble else agent.check_legibility(legibility)
-    settings: dict[str, object] = {"ensemble": ensemble, "legibility": told}
+    settings: dict[str, object] = {"ensemble": ensemble, "legibility": told, "precision": agent.precision}
     if degraded is not None:
         found = evaluate_pairs(agent, data, degraded, limit, ensemble, task, legibility)
         settings |= {"degraded": degraded.name}

@@ -156,6 +156,7 @@ def work_on_stack(
         "steps": one.agent.card.num_steps if work.steps is None else work.steps,
         "legibility": None if work.ensemble else one.agent.check_legibility(work.legibility),
         "ensemble": work.ensemble,
+        "precision": one.agent.precision,
         "pictures": len(stack),
         "held": stack.words,
         "axes": stack.shape,
@@ -213,9 +214,9 @@ def _channel(
 
         peaks = [given["peak"]] if "peak" in given else [choose_by_peak(pixels, scale)[2] for pixels in pictures]
         policy, tell, peak = choose_by_peak(pictures[0], scale, median(peaks))
-        agent = settings.agent(policy, work.device)
+        agent = settings.agent(policy, work)
     else:
-        agent = settings.agent_for(3 if pictures[0].ndim == 3 and pictures[0].shape[2] > 2 else 1, work.device)
+        agent = settings.agent_for(3 if pictures[0].ndim == 3 and pictures[0].shape[2] > 2 else 1, work)
         if agent.takes_mask:
             held = f"{job.name} holds {len(stack)} pictures"
             raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
@@ -241,7 +242,7 @@ def _by_noise(
     chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
     middle = chosen[len(chosen) // 2]
     seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
-    return settings.agent(policy, work.device), dict(middle.told), seen
+    return settings.agent(policy, work), dict(middle.told), seen
 
 
 def _results(

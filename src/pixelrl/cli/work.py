@@ -46,7 +46,7 @@ def run(work: Work, settings: Settings) -> int:
     _check_policies(settings)
     if work.legibility is not None and not settings.by_noise:  # else the noise of each picture says which policy
         for policy in dict.fromkeys(settings.policies):
-            settings.agent(policy, work.device).check_legibility(work.legibility)
+            settings.agent(policy, work).check_legibility(work.legibility)
     alone = is_one_picture(work.inputs)
     if work.inputs == (str(STANDARD),):
         listing = Listing([(STANDARD, STANDARD)])

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pixelrl.precision import Precision
 from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
 
 Memory = Float[Tensor, "b m hs ws"]
@@ -59,6 +60,9 @@ class Policy(nn.Module, ABC):
     """Whether the policy can be told how plain its maps of actions shall be (`told`)."""
     default_legibility: float = 0.0
     """What a legible policy is told when nobody says: from 0, the best quality, to 1, the plainest maps."""
+
+    precision: Precision | None = None
+    """In which numbers it looks at the image as the episode begins; None if that is no choice (`pixelrl.precision`)."""
 
     @abstractmethod
     def perceive(self, image: Image, condition: Condition) -> Memory:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from pixelrl.policies.base import Policy, check_depths, check_sizes
 from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
 from pixelrl.policies.estimators import ESTIMATORS, Cells
+from pixelrl.precision import Precision
 from pixelrl.types import Condition, Image
 
 
@@ -43,6 +44,7 @@ class Estimating(Policy):
 
     stride = 2
     takes_condition = True
+    precision: Precision | None = "fp32"
 
     def __init__(
         self,
@@ -76,7 +78,12 @@ class Estimating(Policy):
         condition = pad_to_multiple(condition.expand(-1, -1, height, width), self.alignment)
         image = pad_to_multiple(self.estimator.seen(image), self.alignment)
         inputs = self.estimator.inputs(image, condition).contiguous(memory_format=torch.channels_last)
-        features = self.encoder(inputs)
+        if self.precision == "bf16":
+            with torch.autocast(image.device.type, torch.bfloat16):
+                features = self.encoder(inputs)
+            features = features.float()
+        else:
+            features = self.encoder(inputs)
         return Understood(features, self.estimator.estimate(image, inputs, self.to_residual(features)))
 
     def estimating(self) -> Iterable[nn.Parameter]:

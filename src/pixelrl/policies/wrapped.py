@@ -27,7 +27,7 @@ class InGrey(Policy):
         self.takes_condition, self.condition_planes = policy.takes_condition, policy.condition_planes
         self.reward_kernel, self.num_agents = None, 1
         self.legible, self.default_legibility = policy.legible, policy.default_legibility
-        self.rests = policy.rests
+        self.rests, self.precision = policy.rests, policy.precision
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""
