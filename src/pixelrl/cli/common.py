@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from pixelrl.engines import Shard
 from pixelrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ THREADS_OPTION = click.option(
     "--threads",
     type=click.IntRange(min=1),
     help="Threads to compute with.  [default: as many as there are cores, fewer for small pictures]",
+)
+WORKERS_OPTION = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Work in N processes of one thread each.  [default: in this one]",
+)
+DASK_OPTION = click.option(
+    "--dask", metavar="ADDRESS", help="Work on the dask cluster of this scheduler, such as tcp://10.0.0.1:8786."
 )
 FORMAT_OPTION = click.option(
     "--format",
@@ -128,6 +138,24 @@ def level(low: float, unit: str) -> Callable[[click.Context, click.Parameter, st
         return number
 
     return parse
+
+
+def shard(context: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
+    """A callback for an option that is a share of many, as 2/8."""
+    try:
+        return None if value is None else Shard.parse(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def check_engine(workers: int | None, dask: str | None) -> None:
+    """Refuse two ways of working at once.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if workers is not None and dask is not None:
+        raise UsageError("--workers and --dask both say who works; give one")
 
 
 def check_file(path: Path, option: str, what: str) -> None:

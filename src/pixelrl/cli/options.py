@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from pixelrl.cli.common import (
+    DASK_OPTION,
     DEVICE_OPTION,
     FORMAT_OPTION,
     LEGIBILITY_OPTION,
@@ -19,7 +20,10 @@ from pixelrl.cli.common import (
     QUALITY_OPTION,
     THREADS_OPTION,
     WHITE_OPTION,
+    WORKERS_OPTION,
+    shard,
 )
+from pixelrl.engines import Shard
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
@@ -52,6 +56,10 @@ class Work:
     device: str
     precision: str
     threads: int | None
+    workers: int | None
+    dask: str | None
+    shard: Shard | None
+    report: Path | None
 
 
 _OPTIONS = (
@@ -83,6 +91,19 @@ _OPTIONS = (
     DEVICE_OPTION,
     PRECISION_OPTION,
     THREADS_OPTION,
+    WORKERS_OPTION,
+    DASK_OPTION,
+    click.option(
+        "--shard",
+        metavar="I/N",
+        callback=shard,
+        help="Do the share I of N, from 1/N to N/N, of the pictures; for batch systems.",
+    ),
+    click.option(
+        "--report",
+        type=PATH,
+        help="Also write a line of JSON for each picture; --skip-existing adds to a file that is there.",
+    ),
 )
 
 

@@ -25,11 +25,13 @@ class Progress:
 
     Args:
         total: the number of pictures.
+        together: whether several are worked on at a time, so that none of them is shown, but how many are done.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, together: bool = False) -> None:
         self.total, self.done = total, 0
         self._name, self._share, self._began = "", 0.0, 0.0
+        self._together, self._worked, self._first = together, 0, time.monotonic()
         self._stack, self._over = ExitStack(), threading.Event()
         self._move: Callable[[], object] = lambda: None
 
@@ -50,7 +52,8 @@ class Progress:
 
     def begin(self, name: str) -> None:
         """The next picture's turn has come."""
-        self._name, self._share, self._began = name, 0.0, time.monotonic()
+        if not self._together:
+            self._name, self._share, self._began = name, 0.0, time.monotonic()
         self._move()
 
     def update(self, share: float) -> None:
@@ -58,9 +61,10 @@ class Progress:
         self._share = share
         self._move()
 
-    def end(self) -> None:
-        """This picture is done, failed or left alone."""
+    def end(self, *, worked: bool = True) -> None:
+        """This picture is done or failed, or left alone, which took no work."""
         self.done, self._name, self._share = self.done + 1, "", 0.0
+        self._worked += worked
         self._move()
 
     def stop(self) -> None:
@@ -84,13 +88,17 @@ class Progress:
         def move() -> None:
             name = self._name if len(self._name) <= 40 else f"...{self._name[-37:]}"
             number = min(self.done + 1, self.total)
-            bars.update(every, description=f"picture {number} of {self.total}", completed=self.done)
+            words = f"{self.done} of {self.total} pictures" if self._together else f"picture {number} of {self.total}"
+            bars.update(every, description=words, completed=self.done)
             bars.update(each, description=escape(name), completed=self._share, visible=bool(self._name))
 
         self._move = move
 
     def _beat(self) -> None:
         while not self._over.wait(HEARTBEAT):
+            if self._together:
+                self._say_how_many()
+                continue
             name, share, seconds = self._name, self._share, time.monotonic() - self._began
             if not name:
                 continue
@@ -98,6 +106,13 @@ class Progress:
             if share > 0:
                 words += f", about {duration(seconds * (1 - share) / share)} left"
             complain(words + (f" (picture {self.done + 1} of {self.total})" if self.total > 1 else ""))
+
+    def _say_how_many(self) -> None:
+        seconds = time.monotonic() - self._first
+        words = f"{self.done} of {self.total} pictures after {duration(seconds)}"
+        if self._worked:
+            words += f", about {duration(seconds * (self.total - self.done) / self._worked)} left"
+        complain(words)
 
 
 def duration(seconds: float) -> str:

@@ -6,16 +6,28 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelrl.cli.common import EXIT_FAULT, EXIT_INPUTS, EXIT_INTERRUPTED, STANDARD, check_file, complain, say
-from pixelrl.cli.one import Report, sentence, work_on
+from pixelrl.cli.common import (
+    EXIT_FAULT,
+    EXIT_INPUTS,
+    EXIT_INTERRUPTED,
+    STANDARD,
+    check_engine,
+    check_file,
+    complain,
+    say,
+)
+from pixelrl.cli.many import Doing, Write, report_file
+from pixelrl.cli.one import Report, sentence
 from pixelrl.cli.options import Settings, Work
 from pixelrl.cli.outputs import check_place
 from pixelrl.cli.places import Job, is_one_picture, place, results_folder
 from pixelrl.cli.progress import Progress
+from pixelrl.engines import Fault, through
 from pixelrl.errors import InputError, PixelRLError, UsageError
 from pixelrl.policy_files import find_policy, read_header
 
@@ -56,6 +68,12 @@ def run(work: Work, settings: Settings) -> int:
         listing = list_pictures(work.inputs, results_folder(work.inputs, work.output), "" if alone else work.suffix)
     jobs, problems = place(listing.files, work.inputs, work.output, work.suffix, work.kind)
     problems = listing.problems + problems
+    share = ""
+    if work.shard is not None:
+        if alone:
+            raise UsageError(f"--shard {work.shard} is a share of many pictures; leave it out for one")
+        share = f" of {_number(len(jobs), 'picture')} in share {work.shard}"
+        jobs = [job for job in jobs if work.shard.has(job.target.relative_to(work.output).as_posix())]
     if not (work.overwrite or work.skip_existing):
         taken = [job.target for job in jobs if job.target != STANDARD and os.path.lexists(job.target)]
         if taken:
@@ -66,14 +84,21 @@ def run(work: Work, settings: Settings) -> int:
     for option, path in (("--trace", work.trace), ("--save-mask", settings.save_mask)):
         if path is not None:
             _check_beside(option, path, jobs, work.overwrite)
+    if work.report is not None:
+        if work.report.resolve() in {other.resolve() for job in jobs for other in job}:
+            raise UsageError(f"--report {work.report} is also a picture; give another name")
+        check_place(work.report, overwrite=work.overwrite or work.skip_existing, option="--report")
     for problem in problems:
         complain(str(problem))
         if work.as_json:
             say(json.dumps({"error": str(problem)}))
     counts = Counter(failed=len(problems))
-    code = _through(jobs, work, settings, counts)
+    with report_file(work.report, go_on=work.skip_existing) as write:
+        for problem in problems:
+            write({"input": None, "error": str(problem)})
+        code = _through(jobs, work, settings, counts, write)
     if not alone:
-        complain(_closing(counts, len(listing.others), len(listing.results)))
+        complain(_closing(counts, len(listing.others), len(listing.results), share))
     return code or (EXIT_INPUTS if counts["failed"] else 0)
 
 
@@ -84,36 +109,57 @@ def _has_quality(job: Job, kind: str | None) -> bool:
     return known in ("jpeg", "webp") or (known is None and job.source == STANDARD)
 
 
-def _through(jobs: list[Job], work: Work, settings: Settings, counts: Counter[str]) -> int:
-    """Work on one picture after the other, and count what became of them; 1 for faults of ours, else 0."""
+def _through(jobs: list[Job], work: Work, settings: Settings, counts: Counter[str], write: Write) -> int:
+    """Work on all pictures, and count what became of them; 1 for faults of ours, else 0."""
     edits = _edits(work.edits) if jobs else ()
     code = 0
-    with Progress(len(jobs)) as progress:
+
+    def finish(job: Job, report: Report, became: str) -> None:
+        nonlocal code
+        counts[became] += 1
+        progress.end(worked=became != "left alone")
+        told, written = _tell(report, job, work.as_json), write(report)
+        if not (told and written):
+            code = EXIT_FAULT
+
+    def fail(job: Job, error: Exception) -> None:
+        nonlocal code
+        message, ours = blame(error, job)
+        if len(jobs) == 1 and not isinstance(message, InputError):
+            raise error
+        code = EXIT_FAULT if ours else code
+        complain(str(message))
+        finish(job, {"input": str(job.source), "error": str(message)}, "failed")
+
+    def due() -> Iterator[Job]:
+        """What is to be done, looked at when its turn has come."""
         for job in jobs:
-            report: Report = {"input": str(job.source), "output": str(job.target), "skipped": True}
-            if work.skip_existing and os.path.lexists(job.target):
-                counts["left alone"] += 1
-            else:
+            if work.overwrite or job.target == STANDARD or not os.path.lexists(job.target):
                 progress.begin(job.name)
-                try:
-                    report = work_on(job, work, settings, edits, progress.update)
-                    counts["done"] += 1
-                except KeyboardInterrupt:
-                    progress.stop()
-                    complain(f"interrupted; {counts['done']} of {len(jobs)} pictures are done")
-                    sys.exit(EXIT_INTERRUPTED)
-                except Exception as error:
-                    message, ours = blame(error, job)
-                    if len(jobs) == 1 and not isinstance(message, InputError):
-                        raise
-                    code = EXIT_FAULT if ours else code
-                    counts["failed"] += 1
-                    complain(str(message))
-                    report = {"input": str(job.source), "error": str(message)}
-            progress.end()
-            if not _tell(report, job, work.as_json):
-                code = EXIT_FAULT
+                yield job
+            elif work.skip_existing:
+                finish(job, {"input": str(job.source), "output": str(job.target), "skipped": True}, "left alone")
+            else:
+                fail(job, UsageError(f"{job.target} exists; give --overwrite to replace it, or another name"))
+
+    together = work.workers is not None or work.dask is not None
+    with Progress(len(jobs), together=together) as progress:
+        doing = Doing(work, settings, edits, progress.update)
+        try:
+            with closing(through(doing, due(), workers=work.workers, address=work.dask)) as outcomes:
+                for job, outcome in outcomes:
+                    if not isinstance(outcome, Fault):
+                        finish(job, outcome, "done")
+                    else:
+                        fail(job, InputError(f"{job.name}: {_LOST}") if outcome.error is None else outcome.error)
+        except KeyboardInterrupt:
+            progress.stop()
+            complain(f"interrupted; {counts['done']} of {len(jobs)} pictures are done")
+            sys.exit(EXIT_INTERRUPTED)
     return code
+
+
+_LOST = "the processes that worked on it were killed, one after the other, as where memory is short; try it alone"
 
 
 def _tell(report: Report, job: Job, as_json: bool) -> bool:
@@ -155,6 +201,11 @@ def _check_options(work: Work, settings: Settings) -> None:
         raise UsageError(f"--suffix {work.suffix!r} is not part of a file name; give one without slashes")
     if str(STANDARD) in work.inputs and len(work.inputs) > 1:
         raise UsageError("- stands for standard input, which holds one picture; give it alone")
+    check_engine(work.workers, work.dask)
+    if STANDARD in (work.output, *map(Path, work.inputs)):
+        for option, elsewhere in (("--workers", work.workers), ("--dask", work.dask)):
+            if elsewhere is not None:
+                raise UsageError(f"{option} is for pictures in files; leave it out where - is given")
     if work.output == STANDARD:
         for option, given in (
             ("--json", work.as_json),
@@ -206,9 +257,9 @@ def _check_beside(option: str, path: Path, jobs: Sequence[Job], overwrite: bool)
     check_place(path, overwrite=overwrite, option=option)
 
 
-def _closing(counts: Counter[str], others: int, results: int) -> str:
+def _closing(counts: Counter[str], others: int, results: int, share: str) -> str:
     """What became of everything, in one line."""
-    words = [_number(counts.total(), "picture")]
+    words = [f"{counts.total()}{share}" if share else _number(counts.total(), "picture")]
     if others:
         words.append(f"{_number(others, 'other file')} skipped")
     if results:

@@ -13,7 +13,7 @@ their iterable only when somebody is free to do them. What is computed must not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -43,7 +43,7 @@ class Fault:
         return self.error is None
 
 
-def serial(run: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R | Fault]]:
+def serial(run: Callable[[J], R], jobs: Iterable[J]) -> Generator[tuple[J, R | Fault], None, None]:
     """Do the jobs in this process, one after the other, in their order."""
     for job in jobs:
         try:
@@ -53,7 +53,7 @@ def serial(run: Callable[[J], R], jobs: Iterable[J]) -> Iterator[tuple[J, R | Fa
         yield job, result
 
 
-def processes(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Iterator[tuple[J, R | Fault]]:
+def processes(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Generator[tuple[J, R | Fault], None, None]:
     """Do the jobs in processes of one thread each, which unpickle ``run`` once; see `pixelrl.engines.pool`.
 
     Raises:
@@ -65,7 +65,7 @@ def processes(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Iterato
     return work_off(run, jobs, workers)
 
 
-def dask(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Iterator[tuple[J, R | Fault]]:
+def dask(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generator[tuple[J, R | Fault], None, None]:
     """Do the jobs on the cluster of a dask scheduler, whose workers unpickle ``run`` once each.
 
     Raises:
@@ -78,7 +78,7 @@ def dask(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Iterator[tup
 
 def through(
     run: Callable[[J], R], jobs: Iterable[J], *, workers: int | None = None, address: str | None = None
-) -> Iterator[tuple[J, R | Fault]]:
+) -> Generator[tuple[J, R | Fault], None, None]:
     """Do the jobs on the cluster at the address, or in so many processes, or in this one if neither is given.
 
     Close it (`contextlib.closing`) where the loop over it may end early: then nobody goes on working.

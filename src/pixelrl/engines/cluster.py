@@ -10,7 +10,7 @@ import functools
 import pickle
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixelrl.engines import Fault
@@ -33,7 +33,7 @@ LOOK_AGAIN = 1.0
 """Seconds after which the number of threads is asked for again; workers come and go."""
 
 
-def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Iterator[tuple[J, R | Fault]]:
+def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generator[tuple[J, R | Fault], None, None]:
     """See `pixelrl.engines.dask`."""
     client = _connect(address)
     from distributed import KilledWorker, as_completed

@@ -15,7 +15,7 @@ import os
 import pickle
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -74,7 +74,7 @@ class _Worker(Generic[J]):
         self._process.close()
 
 
-def work_off(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Iterator[tuple[J, R | Fault]]:
+def work_off(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Generator[tuple[J, R | Fault], None, None]:
     """See `pixelrl.engines.processes`."""
     data = pickle.dumps(run)
     source, again = iter(jobs), deque[_Task[J]]()
