@@ -9,25 +9,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from pixelrl import Agent
 from pixelrl.actions import PAPER_NINE
 from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.errors import UsageError
+from pixelrl.evaluate import evaluate_pairs
 
 Run = Callable[..., tuple[int, str, str]]
 NUMBER = 6
+SMALL = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a policy, and six pictures in ``in``."""
     home = tmp_path_factory.mktemp("home")
-    arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
-    card = PolicyCard("small", "lookahead", arguments, PAPER_NINE, 2, "sigma", {})
+    card = PolicyCard("small", "lookahead", SMALL, PAPER_NINE, 2, "sigma", {})
     save_policy(home / "small.safetensors", card.build(), card)
     (home / "in" / "deep").mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -232,3 +237,36 @@ def test_what_makes_no_sense_is_refused(clean: Run, tmp_path: Path) -> None:
         code, _, err = clean(*arguments)
         assert (code, words in err) == (2, True), err
     assert not out.exists()
+
+
+def test_evaluate_sees_the_same_noise_in_every_process(run: Run, home: Path, tmp_path: Path) -> None:
+    options = ("--data", home / "in", "--sigma", 25, "--limit", 3)
+    found = {}
+    for name, way in (("one", ()), ("two", ("--workers", 2))):
+        code, _, _ = run("evaluate", home / "small.safetensors", *options, *way, "--json", tmp_path / name)
+        assert not code
+        content = json.loads((tmp_path / name).read_text())
+        for score in (content["mean"], *content["pictures"]):
+            score.pop("seconds")
+        found[name] = content
+    assert [score["name"] for score in found["two"]["pictures"]] == ["0.png", "2.png", "4.png"]
+    assert found["two"] == found["one"]
+    code, _, err = run("evaluate", home / "small.safetensors", *options, "--workers", 2, "--threads", 2)
+    assert (code, "give one" in err) == (2, True)
+
+
+def test_a_pair_that_fails_ends_the_evaluation_wherever_it_is_measured(home: Path, tmp_path: Path) -> None:
+    card = PolicyCard("told nothing", "lookahead", SMALL, PAPER_NINE, 2, None, {})
+    agent = Agent(card.build(), card, torch.device("cpu"))
+    degraded = tmp_path / "degraded"
+    degraded.mkdir()
+    for number in (0, 2, 4):
+        Image.fromarray(np.zeros((24, 32 + number // 4), np.uint8)).save(degraded / f"{number}.png")
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    for number in (0, 2, 4):
+        (clean / f"{number}.png").write_bytes((home / "in" / f"{number}.png").read_bytes())
+    scores = evaluate_pairs(agent, clean, degraded, workers=1)
+    assert replace(next(scores), seconds=0) == replace(next(evaluate_pairs(agent, clean, degraded)), seconds=0)
+    with pytest.raises(UsageError, match=r"4.png and its partner in .* are not of one size"):
+        list(scores)

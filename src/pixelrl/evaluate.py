@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import torch
 
 from pixelrl.agent import Agent
-from pixelrl.errors import UsageError
+from pixelrl.engines import Fault, processes
+from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.imaging.metrics import ActionMaps, agreement, bits_per_pixel, ssim
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.listing import list_pictures
 from pixelrl.tasks import Episode, Task
+from pixelrl.threads import threads
 from pixelrl.types import Image
 
 
@@ -84,6 +88,25 @@ class Score:
         }
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A picture that is to be measured.
+
+    Attributes:
+        index: from 0, in the order of the names.
+        name: of the file.
+        path: of the clean picture.
+        partner: of the degraded one, where they are pairs.
+        state: of the generator before the picture is degraded, for who does not go through all of them.
+    """
+
+    index: int
+    name: str
+    path: Path
+    partner: Path | None = None
+    state: torch.Tensor | None = None
+
+
 def evaluate(
     agent: Agent,
     folder: str | Path,
@@ -93,6 +116,7 @@ def evaluate(
     limit: int | None = None,
     ensemble: bool = False,
     legibility: float | None = None,
+    workers: int | None = None,
 ) -> Iterator[Score]:
     """Score a policy on every picture of a folder, in the order of their names.
 
@@ -108,6 +132,7 @@ def evaluate(
         limit: only the first so many pictures.
         ensemble: the mean of eight runs (`Agent.ensembled`), for which the legibility is always 0.
         legibility: how plain the maps shall be (`Agent.run`).
+        workers: so many processes of one thread each measure; None for this one. How many makes no difference.
 
     Raises:
         UsageError: no folder of pictures, a task that takes pairs, a policy that must be told what this task does
@@ -116,13 +141,9 @@ def evaluate(
     if task.from_pairs:
         raise UsageError("this task is measured on pairs of pictures; give their two folders to evaluate_pairs")
     check_conditioning(agent, task)
+    trials = [Trial(index, str(name), path) for index, (path, name) in enumerate(_pictures(Path(folder))[:limit])]
     generator = torch.Generator().manual_seed(seed)
-    starts = (
-        (str(name), task.degrade(_read(path, agent.num_channels), level, generator))
-        for path, name in _pictures(Path(folder))[:limit]
-    )
-    for outcome in play(agent, task, starts, ensemble, legibility):
-        yield scored(task, outcome)
+    yield from _measured(agent, task, level, trials, generator, ensemble, legibility, workers)
 
 
 def evaluate_pairs(
@@ -133,6 +154,7 @@ def evaluate_pairs(
     ensemble: bool = False,
     task: Task | None = None,
     legibility: float | None = None,
+    workers: int | None = None,
 ) -> Iterator[Score]:
     """Score a policy on pairs of pictures, such as the fixed test images of text removal, or looks.
 
@@ -144,6 +166,7 @@ def evaluate_pairs(
         ensemble: the mean of eight runs (`Agent.ensembled`).
         task: one that learns from pairs, for its metric and space; the PSNR in sRGB if left out.
         legibility: how plain the maps shall be (`Agent.run`).
+        workers: so many processes of one thread each measure; None for this one.
 
     Raises:
         UsageError: no folder of pictures, a partner that is missing or of another size, a policy that must be told
@@ -155,9 +178,72 @@ def evaluate_pairs(
     task = _Pairs() if task is None else task
     if not task.from_pairs:
         raise UsageError("this task degrades pictures itself; give it clean ones alone")
-    starts = _paired(agent, Path(folder), Path(degraded), limit, task)
-    for outcome in play(agent, task, starts, ensemble, legibility):
-        yield scored(task, outcome)
+    trials = _paired(Path(folder), Path(degraded), limit)
+    yield from _measured(agent, task, 0.0, trials, torch.Generator(), ensemble, legibility, workers)
+
+
+def _measured(
+    agent: Agent,
+    task: Task,
+    level: float,
+    trials: list[Trial],
+    generator: torch.Generator,
+    ensemble: bool,
+    legibility: float | None,
+    workers: int | None,
+) -> Generator[Score, None, None]:
+    """The scores, in the order of the pictures."""
+    agent.check_legibility(legibility)
+    if workers is None:
+        starts = ((trial.name, _start(agent, task, level, trial, generator)) for trial in trials)
+        for outcome in play(agent, task, starts, ensemble, legibility):
+            yield scored(task, outcome)
+        return
+    measure = functools.partial(_measure, agent, task, level, ensemble, legibility)
+    early: dict[int, Score] = {}
+    following = 0
+    with closing(processes(measure, _told(agent, task, level, trials, generator), workers)) as outcomes:
+        for trial, score in outcomes:
+            if isinstance(score, Fault):
+                raise score.error or InputError(f"{trial.name}: the processes that measured it were killed")
+            early[trial.index] = score
+            while following in early:
+                yield early.pop(following)
+                following += 1
+
+
+def _told(agent: Agent, task: Task, level: float, trials: list[Trial], generator: torch.Generator) -> Iterator[Trial]:
+    """The trials with the generator's states. It runs on from picture to picture, so all are degraded here, too."""
+    for trial in trials:
+        yield replace(trial, state=generator.get_state())
+        if trial.partner is None and trial is not trials[-1]:
+            _start(agent, task, level, trial, generator)
+
+
+def _measure(agent: Agent, task: Task, level: float, ensemble: bool, legibility: float | None, trial: Trial) -> Score:
+    """Measure one picture, in a process of its own."""
+    generator = torch.Generator()
+    if trial.state is not None:
+        generator.set_state(trial.state)
+    with threads(1):
+        start = _start(agent, task, level, trial, generator)
+        (outcome,) = play(agent, task, [(trial.name, start)], ensemble, legibility)
+        return scored(task, outcome)
+
+
+def _start(agent: Agent, task: Task, level: float, trial: Trial, generator: torch.Generator) -> Episode:
+    """The episode that a picture begins.
+
+    Raises:
+        UsageError: its partner is of another size.
+    """
+    clean = _read(trial.path, agent.num_channels)
+    if trial.partner is None:
+        return task.degrade(clean, level, generator)
+    image = _read(trial.partner, agent.num_channels)
+    if image.shape != clean.shape:
+        raise UsageError(f"{trial.name} and its partner in {trial.partner.parent} are not of one size")
+    return task.degrade(torch.cat([image, clean], 1), level, generator)
 
 
 def check_conditioning(agent: Agent, task: Task) -> None:
@@ -232,17 +318,14 @@ class _Pairs(Task):
         return self.degrade(clean, 0.0, generator)
 
 
-def _paired(agent: Agent, folder: Path, degraded: Path, limit: int | None, task: Task) -> Iterator[tuple[str, Episode]]:
-    generator = torch.Generator()
+def _paired(folder: Path, degraded: Path, limit: int | None) -> list[Trial]:
     partners = {name.with_suffix(""): path for path, name in _pictures(degraded)}
+    trials: list[Trial] = []
     for path, name in _pictures(folder)[:limit]:
         if name.with_suffix("") not in partners:
             raise UsageError(f"{name} has no partner of the same name in {degraded}")
-        clean = _read(path, agent.num_channels)
-        image = _read(partners[name.with_suffix("")], agent.num_channels)
-        if image.shape != clean.shape:
-            raise UsageError(f"{name} and its partner in {degraded} are not of one size")
-        yield str(name), task.degrade(torch.cat([image, clean], 1), 0.0, generator)
+        trials.append(Trial(len(trials), str(name), path, partners[name.with_suffix("")]))
+    return trials
 
 
 def _pictures(folder: Path) -> list[tuple[Path, Path]]:

@@ -16,6 +16,7 @@ from pixelrl.cli.common import (
     PATH,
     PRECISION_OPTION,
     THREADS_OPTION,
+    WORKERS_OPTION,
     check_file,
     complain,
     set_threads,
@@ -158,6 +159,7 @@ def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
 @DEVICE_OPTION
 @PRECISION_OPTION
 @THREADS_OPTION
+@WORKERS_OPTION
 def evaluate(
     policy: str,
     data: Path,
@@ -177,6 +179,7 @@ def evaluate(
     device: str,
     precision: str,
     threads: int | None,
+    workers: int | None,
 ) -> None:
     """Measure a POLICY (a shipped name or a file) by the paper's protocol.
 
@@ -199,6 +202,8 @@ def evaluate(
         )
     if ensemble and legibility is not None:
         raise UsageError("--ensemble averages eight runs, which have no common maps; give it or --legibility")
+    if workers is not None and threads is not None:
+        raise UsageError("--workers measures in processes of one thread each, and --threads in this one; give one")
     if any(not math.isfinite(strength) for _, strength in given):
         raise UsageError(f"{given[0][1]} is not a strength of noise; give a finite number")
     for option, folder in (("--data", data), ("--degraded", degraded)):
@@ -219,12 +224,12 @@ def evaluate(
     told = None if ensemble else agent.check_legibility(legibility)
     settings: dict[str, object] = {"ensemble": ensemble, "legibility": told, "precision": agent.precision}
     if degraded is not None:
-        found = evaluate_pairs(agent, data, degraded, limit, ensemble, task, legibility)
+        found = evaluate_pairs(agent, data, degraded, limit, ensemble, task, legibility, workers)
         settings |= {"degraded": degraded.name}
     else:
         assert task is not None
         noise, strength = given[0]
-        found = scores_of(agent, data, task, strength, seed, limit, ensemble, legibility)
+        found = scores_of(agent, data, task, strength, seed, limit, ensemble, legibility, workers)
         settings |= {"noise": noise, "level": strength, "seed": seed}
     scores: list[Score] = []
     for score in found:
