@@ -53,6 +53,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def times(command: list[str], folder: Path, number: int) -> dict[str, str]:
+    os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"  # as docs/many.md recommends
     from distributed import LocalCluster
 
     print(f"{number} pictures of 96x64\n")
@@ -64,7 +65,7 @@ def times(command: list[str], folder: Path, number: int) -> dict[str, str]:
         ("this process, one thread", ["--threads", "1"]),
         ("1 worker", ["--workers", "1"]),
         ("2 workers", ["--workers", "2"]),
-        ("dask, 2 workers", ["--dask"]),
+        ("dask, 2 workers, profiling off", ["--dask"]),
     ):
         output = folder / "-".join(way)
         load, before = os.getloadavg()[0], used()
