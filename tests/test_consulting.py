@@ -14,6 +14,7 @@ from pixelrl.policies import Consulting
 from pixelrl.policies.consulting import (
     FAR_WEIGHT,
     NEAR_WEIGHT,
+    PLAINEST,
     USUAL_MISS,
     doubled,
     share_of_miss,
@@ -138,7 +139,7 @@ def test_the_price_grows_with_legibility() -> None:
     price = fresh().price(degrees, sigma()).flatten()
     assert price[0] == 0
     assert price.tolist() == sorted(price.tolist())
-    torch.testing.assert_close(price, 255 * (USUAL_MISS * share_of_miss(degrees)).square())
+    torch.testing.assert_close(price, 255 * (USUAL_MISS * share_of_miss(PLAINEST * degrees)).square())
 
 
 def test_votes_are_of_neighbours_only() -> None:

@@ -27,14 +27,16 @@ from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
 
 ROUNDS, PIXEL_ROUNDS = ((2, 3), (1, 4)), 2
 """How agents consult: those of 2x2 cells together, in so many rounds, then those of a cell of 2x2 pixels; then each."""
-OF_CELLS, OF_PIXELS = (3, 7), (5, 11)
+OF_CELLS = OF_PIXELS = (3, 7)
 """Sides of the two squares around an agent in which it sees its neighbours' choices, in cells and in pixels."""
 NEAR_WEIGHT, FAR_WEIGHT = 0.8, 0.5
 """What is added to the score of an action that all neighbours in these squares choose."""
 SHARPNESS = 8.0
 """Logits are so many times as large as scores."""
 LOWEST_PRICE, HIGHEST_PRICE = 0.01, 2.5
-"""What it costs to disagree with all neighbours, just above legibility 0 and at 1, in squares of the usual miss."""
+"""What it costs to disagree with all neighbours, at the ends of the scale of prices, in squares of the usual miss."""
+PLAINEST = 0.85
+"""Where legibility 1 lies on that scale. Beyond it, sigma 25 loses another 0.3 dB for 0.2 bits per pixel."""
 USUAL_MISS = 9 / 255
 """About how far an estimate is from the clean image at sigma 25; it goes with the root of sigma."""
 LEAST_DEVIATION = 0.04
@@ -117,7 +119,7 @@ class Consulting(Estimating):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
-        """Encode the noisy image with its condition. Told nothing yet, the memory holds the legibility 0."""
+        """Encode the noisy image with its condition. Told nothing yet, the memory holds the lowest price, none."""
         estimate = self.understood(image, condition).estimate
         usual = usual_miss(condition).expand(-1, -1, *image.shape[-2:])[:, :, ::2, ::2]
         estimate = cropped(estimate, image)
@@ -126,12 +128,12 @@ class Consulting(Estimating):
 
     def told(self, memory: Memory, legibility: float | Tensor) -> Memory:
         """See `pixelrl.policies.Policy.told`."""
-        plane = torch.as_tensor(legibility, dtype=memory.dtype, device=memory.device).view(-1, 1, 1, 1)
+        plane = PLAINEST * torch.as_tensor(legibility, dtype=memory.dtype, device=memory.device).view(-1, 1, 1, 1)
         return torch.cat([memory[:, :-2], plane.expand_as(memory[:, -2:-1]), memory[:, -1:]], 1)
 
     def price(self, legibility: Tensor, condition: Condition) -> Tensor:
         """See `pixelrl.policies.Policy.price`."""
-        return 255 * (usual_miss(condition) * share_of_miss(legibility[:, None, None, None])).square()
+        return 255 * (usual_miss(condition) * share_of_miss(PLAINEST * legibility[:, None, None, None])).square()
 
     def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
@@ -142,7 +144,7 @@ class Consulting(Estimating):
         return legibility > 0 and bool(self.judge.leave.any())
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
-        """Judge every outcome, then consult; the last channels of the memory are unit, legibility and step number."""
+        """Judge every outcome, then consult; the memory ends with unit, place on the scale of prices and step number."""
         after = torch.cat([memory[:, :-1], memory[:, -1:] + 1], 1)
         if not memory[:, -2].any():
             goal = self.estimate(memory, image)
@@ -177,10 +179,10 @@ class Consulting(Estimating):
 
     def _look(self, outcomes: Outcomes, goal: Image, memory: Memory) -> Seen:
         """What agents see; those of all channels stand beside each other as if they were images, ``(b c, n, h, w)``."""
-        unit, legibility = memory[:, -3:-2], memory[:, -2:-1]
-        planes = [doubled(plane, goal) for plane in ((unit * share_of_miss(legibility)).clamp_min(1e-6), legibility)]
-        unit, legibility = (plane.repeat_interleave(self.num_channels, 0) for plane in planes)
-        return look(outcomes.transpose(1, 2).flatten(0, 1), goal.flatten(0, 1)[:, None], unit, legibility)
+        unit, degree = memory[:, -3:-2], memory[:, -2:-1]
+        planes = [doubled(plane, goal) for plane in ((unit * share_of_miss(degree)).clamp_min(1e-6), degree)]
+        unit, degree = (plane.repeat_interleave(self.num_channels, 0) for plane in planes)
+        return look(outcomes.transpose(1, 2).flatten(0, 1), goal.flatten(0, 1)[:, None], unit, degree)
 
     def _by_agent(self, planes: Planes) -> Tensor:
         return planes.view(-1, self.num_channels, *planes.shape[1:]).transpose(1, 2)
@@ -217,10 +219,13 @@ def usual_miss(condition: Condition) -> Tensor:
     return USUAL_MISS * torch.where(deviation > 0, deviation.clamp_min(LEAST_DEVIATION), 1.0).sqrt()
 
 
-def share_of_miss(legibility: Tensor) -> Tensor:
-    """The distance in whose square a disagreement with all neighbours is paid, as a share of the usual miss."""
-    price = LOWEST_PRICE * (HIGHEST_PRICE / LOWEST_PRICE) ** legibility
-    return torch.where(legibility > 0, price, 0.0).sqrt()
+def share_of_miss(degree: Tensor) -> Tensor:
+    """The distance in whose square a disagreement with all neighbours is paid, as a share of the usual miss.
+
+    By the place on the scale of prices, of which 0 is none and the next the lowest.
+    """
+    price = LOWEST_PRICE * (HIGHEST_PRICE / LOWEST_PRICE) ** degree
+    return torch.where(degree > 0, price, 0.0).sqrt()
 
 
 Choice = Integer[Tensor, "bg 1 _ _"]

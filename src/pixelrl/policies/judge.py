@@ -48,14 +48,14 @@ REACH = 2 * (5 + 1)
 
 
 @torch.no_grad()
-def look(outcomes: Planes, goal: Image, unit: Image, legibility: Image) -> Seen:
+def look(outcomes: Planes, goal: Image, unit: Image, degree: Image) -> Seen:
     """See outcomes ``(b, n, h, w)`` of images of one channel.
 
     Args:
         outcomes: the image after each action.
         goal: the estimate, ``(b, 1, h, w)``.
         unit: of distances, ``(b, 1, h, w)``, in the outcomes' values.
-        legibility: ``(b, 1, h, w)``.
+        degree: the place on the scale of prices, ``(b, 1, h, w)``.
     """
     b, n, h, w = outcomes.shape
     own = torch.empty_like(outcomes)
@@ -83,7 +83,7 @@ def look(outcomes: Planes, goal: Image, unit: Image, legibility: Image) -> Seen:
             squashed[:, i, k] = squash(distance[:, 0], half)
     calm = cells(goal * share)
     busy = squash(box((calm - box(calm, 3)).abs(), 3), 2)
-    place = torch.cat([busy, box(busy, 9), cells(legibility) - 0.5, torch.ones_like(busy)], 1)
+    place = torch.cat([busy, box(busy, 9), cells(degree) - 0.5, torch.ones_like(busy)], 1)
     return Seen(own, cell, around, squashed, place)
 
 
