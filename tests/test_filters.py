@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -298,3 +299,18 @@ def test_refuses_wrong_parameters() -> None:
         filters.gaussian(image, 0.0)
     with pytest.raises(ValueError, match="sigma_space must be positive, not -1"):
         filters.bilateral(image, 0.1, -1.0)
+
+
+def test_without_ipp_the_bilateral_filter_sees_no_far_pixel_either() -> None:
+    image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    ranging = image.clone()
+    ranging[..., -1, -1] = 7.0
+    before = cv2.ipp.useIPP()
+    try:
+        cv2.ipp.setUseIPP(False)
+        filters._opencv_is_local.cache_clear()
+        results = [filters.bilateral(each, 0.1, 5.0) for each in (image, ranging)]
+    finally:
+        cv2.ipp.setUseIPP(before)
+        filters._opencv_is_local.cache_clear()
+    assert torch.equal(*(each[..., :32, :32] for each in results))

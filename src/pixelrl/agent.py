@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean, median
-from typing import Generic, cast
+from typing import Any, Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
+from pixelrl.blocks.plan import SIDE, Plan, Target, Told, Values, check_side
+from pixelrl.blocks.work import do_block, plan_blocks
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
 from pixelrl.edits import DO_NOTHING, Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
@@ -261,6 +263,105 @@ class Agent:
         remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
         told = (tuple(values), region, remark, legibility, self.precision)
         return Result(unpacked.pack(final), trajectory, self.name, *told, unpacked)
+
+    def blocks(
+        self,
+        source: Values,
+        target: Target,
+        axes: str | None = None,
+        condition: Given | Mapping[str, Given] = "auto",
+        steps: int | None = None,
+        white: Given | Scale = "auto",
+        legibility: float | None = None,
+        side: int = SIDE,
+        halo: int | None = None,
+        tile: int = TILE,
+        progress: Progress | None = None,
+    ) -> Plan:
+        """Let every pixel act of a picture that is larger than the memory, block by block.
+
+        A block is read with its surroundings, plays the whole episode, and is written once. Memory is needed for one
+        block, whatever the size of the picture. The result is, bit for bit, that of the whole picture under the same
+        condition, however it is cut. What depends on all of a picture is told once by samples: the level of the noise,
+        alike for all pixels, and which values are black and white.
+
+        Args:
+            source: an array of uint8, uint16 or floats with ``shape``, ``dtype`` and slices: a memory map of numpy, an
+                array of zarr.
+            target: another one, of the same shape and dtype.
+            axes: a letter for each axis: y and x; c for channels, which a policy for colour sees together if there are
+                three, and each of which is a grey picture else; any other for depth, time and the like. If left out,
+                "yx", "yxc" or "cyx" by the shape.
+            condition: as for `__call__`; each number that is not given is estimated for each channel.
+            steps: T; None for the number the policy was trained for.
+            white: as for `__call__`; told by samples if left out.
+            legibility: as for `__call__`. At 0 agents look least far, and less is computed twice.
+            side: of the blocks in pixels, a multiple of 64.
+            halo: how many pixels of the surroundings a block sees; None for as many as the very bits of the whole
+                picture take. With fewer, pixels near the borders of blocks may differ.
+            tile: side in pixels, a multiple of 64, of what the network sees at a time.
+            progress: called with the share of the work that is done.
+
+        Returns:
+            The plan, which says what was told.
+
+        Raises:
+            InputError: not a picture, or with values that are not finite.
+            UsageError: a policy that must see the whole picture, or an argument that does not fit.
+        """
+        plan = self.plan_blocks(source, axes, condition, steps, white, legibility, side, halo, tile)
+        if tuple(target.shape) != tuple(source.shape) or np.dtype(target.dtype) != np.dtype(source.dtype):
+            shape, dtype = plan.layout.shape, plan.layout.dtype
+            raise UsageError(f"the target must be of the source's shape {tuple(shape)} and dtype {dtype}")
+        todo = plan.blocks
+        for block in todo:
+            do_block(self, plan, block, source, target, part(progress, block.number, len(todo)) or _quiet)
+        return plan
+
+    def plan_blocks(
+        self,
+        source: Values,
+        axes: str | None = None,
+        condition: Given | Mapping[str, Given] = "auto",
+        steps: int | None = None,
+        white: Given | Scale = "auto",
+        legibility: float | None = None,
+        side: int = SIDE,
+        halo: int | None = None,
+        tile: int = TILE,
+    ) -> Plan:
+        """What `blocks` does first: look at samples, and say how each block is to be done. Arguments are as there.
+
+        Raises:
+            InputError: not a picture, or with values that are not finite.
+            UsageError: a policy that must see the whole picture, or an argument that does not fit.
+        """
+        num_steps = self.card.num_steps if steps is None else _whole("steps", steps, 0)
+        told, given = self.check_legibility(legibility), self._given(condition, {})
+        check_side(side), check_side(tile)
+        return plan_blocks(self, source, axes, given, num_steps, told, _scale(white), side, halo, tile)
+
+    def tell_samples(
+        self,
+        parts: Sequence[npt.NDArray[Any]],
+        whole: npt.NDArray[Any],
+        given: Mapping[str, object],
+        scale: Scale,
+    ) -> Told:
+        """What is told of a huge picture by samples of it, which are of one size, and stand below each other in one.
+
+        Numbers are the median of the samples'. Of a condition that has a level for every pixel, the root mean square.
+        """
+        tensors = [unpack(each, scale).tensor.to(self.device) for each in parts]
+        each = [self.conditioning.values(to_space(one, self.card.space), given)[0] for one in tensors]
+        values = {name: median(one[name] for one in each) for name in each[0]}
+        image = unpack(whole, scale).tensor.to(self.device)
+        space = self.conditioning.space(image, values) or self.card.space
+        planes = self.conditioning.condition(to_space(image, self.card.space), values)
+        level = planes if planes.shape[-2:] == (1, 1) else planes.square().mean((-2, -1), keepdim=True).sqrt()
+        remark = _joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._beyond([values]))
+        idle = bool(self._still([values])[0])
+        return Told(values, level.flatten().tolist(), space, scale.black, scale.white, idle, remark)
 
     def check_legibility(self, legibility: float | None) -> float | None:
         """What the policy will be told of legibility if this is asked for; None for a policy that cannot be told.
@@ -625,6 +726,10 @@ def _scale(white: Given | Scale) -> Scale | float | None:
 
 def _joined(*remarks: str | None) -> str | None:
     return "; ".join(remark for remark in remarks if remark is not None) or None
+
+
+def _quiet(share: float) -> None:
+    """Progress that nobody asked for."""
 
 
 def _whole(name: str, value: object, least: int) -> int:

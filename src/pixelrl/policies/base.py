@@ -54,6 +54,8 @@ class Policy(nn.Module, ABC):
 
     Where all do nothing, its network is then not asked again (`pixelrl.rollout.Actor`).
     """
+    surveys: bool = False
+    """Whether `survey` needs the whole image before each step, so that no part of one can be played by itself."""
     has_values: bool = True
     """Whether it says in training mode what return it expects; without, it learns by trials alone."""
     legible: bool = False
@@ -91,6 +93,14 @@ class Policy(nn.Module, ABC):
     def rested(self, memory: Memory) -> Memory:
         """The memory after a step at which nothing was done and a policy that `rests` was not asked."""
         return memory
+
+    def reaches(self, legibility: float) -> tuple[int, int]:
+        """How far in pixels `perceive` and `forward` look, each at most `reach`.
+
+        Args:
+            legibility: what the policy is told.
+        """
+        return self.reach, self.reach
 
     def survey(self, image: Image, memory: Memory) -> Memory:
         """The memory, in which the policy also remembers what it must know of the whole image before it acts on a part.

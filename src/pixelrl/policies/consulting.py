@@ -114,7 +114,8 @@ class Consulting(Estimating):
         self.log_factors = nn.Parameter(torch.stack([own, around], 1))
         consulted = 2 * (OF_CELLS[1] // 2) * (1 + sum(size * rounds for size, rounds in ROUNDS)) + REACH
         consulted += PIXEL_ROUNDS * (OF_PIXELS[1] // 2)
-        self.reach = 4 * -(-max(self.reach, consulted) // 4)
+        self._reaches = self.reach, 4 * -(-consulted // 4)
+        self.reach = max(self._reaches)
         for part in (self.encoder, self.to_residual):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
 
@@ -130,6 +131,11 @@ class Consulting(Estimating):
         """See `pixelrl.policies.Policy.told`."""
         plane = PLAINEST * torch.as_tensor(legibility, dtype=memory.dtype, device=memory.device).view(-1, 1, 1, 1)
         return torch.cat([memory[:, :-2], plane.expand_as(memory[:, -2:-1]), memory[:, -1:]], 1)
+
+    def reaches(self, legibility: float) -> tuple[int, int]:
+        """At legibility 0 nobody consults, and a pixel looks at its own outcomes only."""
+        perceive, forward = self._reaches
+        return perceive, forward if legibility > 0 else 0
 
     def price(self, legibility: Tensor, condition: Condition) -> Tensor:
         """See `pixelrl.policies.Policy.price`."""

@@ -85,6 +85,10 @@ class Lookahead(Estimating):
         """The encoder's own estimate of the clean image, of ``image``'s size."""
         return of_size(memory[:, self.head_width : -1], image)
 
+    def reaches(self, legibility: float) -> tuple[int, int]:
+        """A step has two layers of 3x3 at half resolution, with cells of 2x2 pixels around them."""
+        return self.reach, 8
+
     def learned_to_choose(self, legibility: float) -> bool:
         """Not while the head is as it was made, all zero."""
         return bool(self.to_logits.weight.any())

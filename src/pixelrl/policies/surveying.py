@@ -59,6 +59,7 @@ class Surveying(Policy):
     takes_condition = True
     condition_planes = CONDITION_PLANES
     reward_kernel = None
+    surveys = True
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ class InGrey(Policy):
         self.takes_condition, self.condition_planes = policy.takes_condition, policy.condition_planes
         self.reward_kernel, self.num_agents = None, 1
         self.legible, self.default_legibility = policy.legible, policy.default_legibility
-        self.rests, self.precision = policy.rests, policy.precision
+        self.rests, self.surveys, self.precision = policy.rests, policy.surveys, policy.precision
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""
@@ -48,6 +48,10 @@ class InGrey(Policy):
     def rested(self, memory: Memory) -> Memory:
         """What the policy remembers then."""
         return self.policy.rested(memory)
+
+    def reaches(self, legibility: float) -> tuple[int, int]:
+        """As far as the policy."""
+        return self.policy.reaches(legibility)
 
     def survey(self, image: Image, memory: Memory) -> Memory:
         """What the policy must know of the whole image."""
