@@ -10,7 +10,7 @@ demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
 
 test: $(SETUP) check  ## the checks and the default tests (a few minutes)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(SETUP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
