@@ -150,7 +150,7 @@ class Consulting(Estimating):
         return legibility > 0 and bool(self.judge.leave.any())
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
-        """Judge every outcome, then consult; the memory ends with unit, place on the scale of prices and step number."""
+        """Judge every outcome, then consult. The memory ends with unit, place on the scale of prices, and step."""
         after = torch.cat([memory[:, :-1], memory[:, -1:] + 1], 1)
         if not memory[:, -2].any():
             goal = self.estimate(memory, image)
