@@ -122,9 +122,10 @@ def test_12_bits_in_16_are_denoised_as_well_as_stretched_over_16(grey: pixelrl.A
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_in_any_unit(grey: pixelrl.Agent, black: float, white: float, dtype: type) -> None:
     came = (black + (white - black) * noisy()).astype(dtype)
-    result = grey(came)
+    # The price of plain maps follows the noise, which is another share of another white.
+    result = grey(came, legibility=0)
     assert result.image.dtype == dtype
-    assert psnr(result.image, white, black) > psnr(grey(noisy()).image) - 0.15
+    assert psnr(result.image, white, black) > psnr(grey(noisy(), legibility=0).image) - 0.15
     assert result.remark is not None
     assert "white is" in result.remark
 

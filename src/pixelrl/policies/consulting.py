@@ -270,7 +270,7 @@ def votes_of(choice: ActionMap, num_actions: int, near: int, far: int) -> Planes
     ``(b, 1, h, w)`` to ``(b, n, h, w)``. Beyond the border the picture is mirrored.
     """
     if choice.device.type == "cpu":
-        result = torch.zeros((len(choice), num_actions, *choice.shape[-2:]))
+        result = torch.zeros((len(choice), num_actions, *choice.shape[-2:]), dtype=torch.float32)
         for chosen, planes in zip(choice[:, 0].numpy(), result.numpy(), strict=True):
             for action, plane in enumerate(planes):
                 votes = _votes_for(chosen, action, near, far)

@@ -93,7 +93,7 @@ def cells(planes: Tensor) -> Tensor:
         return F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
     planes = pad_to_multiple(planes, 2).contiguous()  # what is repeated changes no mean
     height, width = (side // 2 for side in planes.shape[-2:])
-    result = torch.empty((*planes.shape[:-2], height, width))
+    result = planes.new_empty((*planes.shape[:-2], height, width))
     for whole, halved in zip(planes.flatten(0, -3).numpy(), result.flatten(0, -3).numpy(), strict=True):
         cv2.resize(whole, (width, height), dst=halved, interpolation=cv2.INTER_AREA)  # several times faster
     return result
