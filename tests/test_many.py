@@ -160,7 +160,7 @@ def test_a_run_that_is_stopped_leaves_whole_files_and_is_gone_on_with(
 ) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    for number in range(60):  # so many that it is not done when it is stopped
+    for number in range(300):  # so many that it is not done when it is stopped
         (folder / f"{number}.png").write_bytes((home / "in" / "0.png").read_bytes())
     report, out = tmp_path / "report.jsonl", tmp_path / "out"
     options = ["--policy", "small.safetensors", "--sigma", "30", "--workers", "1", "--report", str(report)]
@@ -174,19 +174,19 @@ def test_a_run_that_is_stopped_leaves_whole_files_and_is_gone_on_with(
     _, err = process.communicate()
     assert process.returncode == (130 if how == signal.SIGINT else -how)
     if how == signal.SIGINT:
-        assert re.fullmatch(r"pixelrl: interrupted; \d+ of 60 pictures are done", err.splitlines()[-1]), err
+        assert re.fullmatch(r"pixelrl: interrupted; \d+ of 300 pictures are done", err.splitlines()[-1]), err
     found = {name: data for name, data in files(out).items() if not name.startswith(".pixelrl-")}
-    assert 1 <= len(found) < 60
+    assert 1 <= len(found) < 300
     assert set(found.values()) == {alone["0.png"]}
     with report.open("a") as torn:
         torn.write('{"input": "of a line that')
     code, said, err = clean(folder, "-o", out, "--skip-existing", "--report", report)
     assert code == 0
     assert f"{len(found)} left alone" in err
-    assert len(said.splitlines()) == 60
+    assert len(said.splitlines()) == 300
     done = {name: data for name, data in files(out).items() if not name.startswith(".pixelrl-")}
-    assert (len(done), set(done.values())) == (60, {alone["0.png"]})
-    assert {line["input"] for line in lines(report)} == {str(folder / f"{number}.png") for number in range(60)}
+    assert (len(done), set(done.values())) == (300, {alone["0.png"]})
+    assert {line["input"] for line in lines(report)} == {str(folder / f"{number}.png") for number in range(300)}
 
 
 def test_shares_are_all_of_the_pictures(clean: Run, alone: dict[str, bytes], tmp_path: Path) -> None:

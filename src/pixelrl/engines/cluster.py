@@ -1,7 +1,8 @@
 """Workers of a dask cluster that work jobs off. The scheduler sees jobs and results, which are small, and no pixels.
 
 Dask itself begins a job anew whose worker was lost, and gives up one that cost several workers
-(``distributed.scheduler.allowed-failures``, three by default).
+(``distributed.scheduler.allowed-failures``, three by default). Jobs that only waited on those workers count as having
+cost them, too. So what was given up is tried again in the end, alone.
 """
 
 from __future__ import annotations
@@ -40,24 +41,34 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
 
     # The mark makes it another run than one of the same words before, whose worker may have kept an older policy.
     data = pickle.dumps((secrets.token_hex(8), run))
-    source, flying, landed = iter(jobs), dict[Any, J](), as_completed(loop=client.loop, with_results=True)
+    source, flying, given_up, landed = (
+        iter(jobs),
+        dict[Any, J](),
+        list[J](),
+        as_completed(loop=client.loop, with_results=True),
+    )
     landed.raise_errors = False
-    exhausted, proven, room, looked = False, False, 0, -LOOK_AGAIN
+    exhausted, proven, last, room, looked = False, False, False, 0, -LOOK_AGAIN
+
+    def give(job: J) -> None:
+        future = client.submit(_do, data, job, pure=False)
+        flying[future] = job
+        landed.add(future)
+
     try:
         while True:
             if not exhausted and time.monotonic() - looked > LOOK_AGAIN:
                 room, looked = _room(client, address), time.monotonic()
             while not exhausted and len(flying) < room:
                 try:
-                    job = next(source)
+                    give(next(source))
                 except StopIteration:
                     exhausted = True
-                    break
-                future = client.submit(_do, data, job, pure=False)
-                flying[future] = job
-                landed.add(future)
             if not flying:
-                return
+                if not given_up:
+                    return
+                last = True
+                give(given_up.pop())
             future, result = next(landed)
             job = flying.pop(future)
             if future.status == "finished":
@@ -68,7 +79,10 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
                 raise _lost(address)
             error = future.exception()
             if isinstance(error, KilledWorker):
-                yield job, Fault(None)
+                if last:
+                    yield job, Fault(None)
+                else:
+                    given_up.append(job)
             elif proven:
                 yield job, Fault(error)
             elif isinstance(error, PixelRLError):
