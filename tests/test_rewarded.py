@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.policies import Policy, PolicyOutput, build_policy
-from pixelrl.rollout import rollout
+from pixelrl.policies.tiling import tiled_forward
+from pixelrl.rollout import greedy, rollout
 from pixelrl.tasks import build_task
 from pixelrl.tasks.rewarded import Rewarded
 from pixelrl.training.groups import GroupLearner, Regions, mean_of_others, random_regions, repeated
@@ -362,3 +364,45 @@ def test_a_scale_of_rewards_counts(generator: torch.Generator) -> None:
         ((_, logged),) = list(learner.updates(replace(start, reward_scale=torch.full((1, 1), scale)), own))
         rewards.append(logged["reward"])
     assert rewards[1] == pytest.approx(2 * rewards[0], rel=1e-5)
+
+
+@torch.no_grad()
+def test_agents_that_decide_alike_follow_the_mean_of_what_they_would_do(
+    randomise: Callable[[torch.nn.Module], None],
+) -> None:
+    """The same weights, each place for itself and alike; also in tiles, and anew at every step."""
+    sizes = {"num_actions": 3, "width": 4, "dilations": [1]}
+    apart, alike = (build_policy("regional", {**sizes, "alike": each}).eval() for each in (False, True))
+    randomise(apart)
+    alike.load_state_dict(apart.state_dict())
+    image = torch.rand((2, 1, 64, 96), generator=torch.Generator().manual_seed(0))
+    outcomes, nowhere = ActionSet(THREE).outcomes(image), torch.zeros((2, 1, 1, 1))
+    logits, _, _ = apart(image, outcomes, apart.perceive(image, nowhere))
+    assert alike.surveys  # a block of a picture would not do
+    assert not apart.surveys
+    memory = alike.survey(image, alike.perceive(image, nowhere))
+    common, _, later = alike(image, outcomes, memory)
+    assert logits.std((-2, -1)).min() > 1e-4
+    torch.testing.assert_close(common, logits.mean((-2, -1), keepdim=True).expand_as(logits))
+    chosen, _ = tiled_forward(alike, greedy, image, outcomes, memory, 16)
+    assert torch.equal(chosen, greedy(common))
+    again, _, _ = alike(1 - image, outcomes, alike.survey(1 - image, later))
+    assert not torch.allclose(again, common)
+
+
+def test_agents_that_decide_alike_learn_together(generator: torch.Generator) -> None:
+    policy = build_policy("regional", {"num_actions": 3, "width": 4, "dilations": [], "alike": True}).train()
+    settings = LearnerSettings(
+        gradient="sampled", t_max=2, gamma=1.0, exhaustive=1, rollouts=2, region=(8, 8), ent_coef=0.1
+    )
+    learner = GroupLearner(policy, task(), settings)
+    start = task().begin(torch.full((2, 1, 16, 16), 0.5), generator)
+    optimiser = torch.optim.Adam(policy.parameters(), lr=0.02)
+    earned = []
+    for _ in range(20):
+        for loss, logged in learner.updates(start, generator):
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            earned.append(logged["reward"])
+    assert earned[-1] > earned[0] + 0.1

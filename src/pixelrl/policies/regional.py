@@ -1,7 +1,7 @@
 """A small policy that decides by region: it looks at a picture in cells of 8 pixels and sees far around each.
 
 For rewards that say little of a single pixel. The logits are computed a cell and interpolated, so neighbours decide
-alike, and maps of actions are areas.
+alike, and maps of actions are areas. Agents that are to decide `alike` follow the mean over the whole picture instead.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Regional(Policy):
         width: channels of the layers at cells of 4 pixels; those at cells of 8 have twice as many.
         dilations: of the residual blocks at cells of 8 pixels: how far it sees.
         reward_map_convolution: learn with a convolved return (`pixelrl.rl.returns`).
+        alike: all agents of a picture follow the mean of their logits. That mean is taken by `survey`, so it is that of
+            the whole picture where `forward` is given tiles, too.
 
     Raises:
         ValueError: sizes that are none.
@@ -67,8 +69,11 @@ class Regional(Policy):
         width: int = 24,
         dilations: Sequence[int] = (1, 2, 3),
         reward_map_convolution: bool = False,
+        alike: bool = False,
     ) -> None:
         super().__init__()
+        self.num_actions, self.alike = num_actions, alike
+        self.surveys = alike
         check_sizes(num_channels=num_channels, width=width)
         if not all(type(dilation) is int and 1 <= dilation <= 16 for dilation in dilations):
             raise ValueError(f"dilations = {list(dilations)} must be whole numbers from 1 to 16")
@@ -89,20 +94,41 @@ class Regional(Policy):
         self.reach = 2 * HALF + 2 * CELL * sum(dilations) + 2 * CELL
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
-        """The number of the step, which is 0: the image is looked at in every step."""
+        """The number of the step, which is 0: the image is looked at in every step.
+
+        If agents decide alike, planes for what `survey` finds follow: the logits and the value of this step.
+        """
         height, width = (-(-side // CELL) for side in image.shape[-2:])
-        return image.new_zeros(len(image), 1, height, width)
+        planes = 1 + self.num_actions + 1 if self.alike else 1
+        return image.new_zeros(len(image), planes, height, width)
+
+    def survey(self, image: Image, memory: Memory) -> Memory:
+        """The mean logits and the mean value over the picture, if its agents decide alike."""
+        if not self.alike:
+            return memory
+        step = memory[:, :1]
+        found = torch.cat(self._judged(image, step), 1).mean((2, 3), keepdim=True)
+        return torch.cat([step, found.to(memory.dtype).expand(-1, -1, *step.shape[-2:])], 1)
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge the image as it is now; this network does not look at the outcomes."""
-        hidden = F.relu(self.judge(torch.cat([self._features(image), memory], 1)))
-        logits = self._to_pixels(self.to_logits(hidden), image)[:, :, None]
-        value = self._to_pixels(self.to_value(hidden), image) if self.training else None
-        return PolicyOutput(logits, value, memory + 1)
+        step = memory[:, :1]
+        if self.alike:
+            judged, worth = memory[:, 1:-1], memory[:, -1:]
+        else:
+            judged, worth = self._judged(image, step)
+        logits = self._to_pixels(judged, image)[:, :, None]
+        value = self._to_pixels(worth, image) if self.training else None
+        return PolicyOutput(logits, value, torch.cat([step + 1, memory[:, 1:]], 1))
 
     def estimate(self, memory: Memory, image: Image) -> None:
         """None: this network forms no clean image."""
         return None
+
+    def _judged(self, image: Image, step: Memory) -> tuple[Tensor, Tensor]:
+        """The logits ``(b, n, h / 8, w / 8)`` and values ``(b, 1, h / 8, w / 8)`` of every cell."""
+        hidden = F.relu(self.judge(torch.cat([self._features(image), step], 1)))
+        return self.to_logits(hidden), self.to_value(hidden)
 
     def _features(self, image: Image) -> Tensor:
         """``(b, 2 width, h / 8, w / 8)``, rounded up."""

@@ -30,6 +30,7 @@ _WORDS = {
         "Look: local cross-process", "The strong tones of cross-processed film, place by place."
     ),
     "enhance-watercolor": Words("Look: watercolour", "Flat and bright, as if painted."),
+    "readable-code": Words("Make a code readable", "Lets damaged QR and bar codes be read again."),
     "saliency-edit": Words("Draw the eye", "Lets an object stand out more, or less, from what surrounds it."),
 }
 

@@ -126,11 +126,13 @@ class GroupLearner(Learner):
             nonlocal memory
             regions = random_regions((image.shape[-2], image.shape[-1]), settings.region, generator)
             if t == 0:  # the episodes of a picture begin alike, so it is looked at once
+                memory = self.policy.survey(image[::times], memory)
                 logits, value, memory = self.policy(image[::times], outcomes[::times], memory)
                 common, value, memory = (
                     each.repeat_interleave(times, 0) for each in (regions.mean(logits), value, memory)
                 )
             else:
+                memory = self.policy.survey(image, memory)
                 logits, value, memory = self.policy(image, outcomes, memory)
                 common = regions.mean(logits)
             whole = (self.processes.world * len(common), *common.shape[1:])
@@ -182,6 +184,7 @@ class GroupLearner(Learner):
             memory = self.policy.perceive(start.image, start.condition)
             log_pi, entropy_part = earned.new_zeros(b), earned.new_zeros(())
             for image, outcome in zip(images, outcomes, strict=False):
+                memory = self.policy.survey(image, memory)
                 logits, _, memory = self.policy(image, outcome, memory)
                 common = logits.mean((2, 3, 4)).log_softmax(1)
                 log_pi = (log_pi[:, None] + common).flatten()
