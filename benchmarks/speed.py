@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import cv2
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import pixelrl
 from pixelrl.actions import PAPER_NINE, ActionSet
@@ -45,20 +46,11 @@ def dncnn() -> nn.Module:
 
 
 @torch.no_grad()
-def multiply_adds(network: nn.Module, run: Callable[[], object]) -> float:
-    """Multiply-adds of all convolutions in ``run``, per pixel of a HEIGHT x WIDTH picture."""
-    total = 0
-
-    def count(layer: nn.Module, _: object, result: Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv2d)
-        total += result.numel() * layer.weight[0].numel()
-
-    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    run()
-    for hook in hooks:
-        hook.remove()
-    return total / (HEIGHT * WIDTH)
+def multiply_adds(run: Callable[[], object]) -> float:
+    """Multiply-adds of all convolutions and matrix products in ``run``, per pixel of a HEIGHT x WIDTH picture."""
+    with FlopCounterMode(display=False) as counted:
+        run()
+    return counted.get_total_flops() / 2 / (HEIGHT * WIDTH)
 
 
 @torch.no_grad()
@@ -80,7 +72,7 @@ def parts(agent: Agent, image: torch.Tensor, condition: torch.Tensor) -> dict[st
             return result
 
     began = time.perf_counter()
-    memory = agent.policy.perceive(image, condition)
+    memory = agent.policy.told(agent.policy.perceive(image, condition), agent.policy.default_legibility)
     spent["encoder (once)"] = time.perf_counter() - began
     actor = Actor(agent.policy, greedy, memory)
 
@@ -106,15 +98,17 @@ def main() -> None:
     image = torch.rand((1, 1, HEIGHT, WIDTH), generator=generator)
     condition = torch.full((1, 1, 1, 1), 25 / 255)
     ours, paper, supervised = pixelrl.load("denoise-gray", "cpu"), paper_agent(), dncnn()
-    runs: dict[str, tuple[nn.Module, Callable[[], object]]] = {
-        f"denoise-gray, {ours.card.num_steps} steps": (ours.policy, lambda: ours.run(image, condition)),
-        "the paper's convGRU, 5 steps": (paper.policy, lambda: paper.run(image, condition)),
-        "DnCNN-S": (supervised, lambda: supervised(image)),
+    name = f"denoise-gray, {ours.precision}"
+    runs: dict[str, Callable[[], object]] = {
+        f"{name}, legibility {ours.legibility:g}": lambda: ours.run(image, condition),
+        f"{name}, legibility 0": lambda: ours.run(image, condition, legibility=0),
+        "the paper's convGRU": lambda: paper.run(image, condition),
+        "DnCNN-S": lambda: supervised(image),
     }
-    work = [multiply_adds(network, run) for network, run in runs.values()]  # this also prepares the convolutions
+    work = [multiply_adds(run) for run in runs.values()]  # this also prepares the convolutions
     times, shares = [], []
     for _ in range(ROUNDS):
-        times.append([seconds(run) for _, run in runs.values()])
+        times.append([seconds(run) for run in runs.values()])
         shares.append(parts(ours, image, condition))
     print(f"{WIDTH}x{HEIGHT}, CPU, {threads} threads, median of {ROUNDS} rounds in one process\n")
     print("| network | multiply-adds per pixel | of ours | s / image | of ours |\n|---|---|---|---|---|")
