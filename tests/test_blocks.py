@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,8 +15,9 @@ from torch import Tensor
 import pixelrl
 from pixelrl.actions import ActionSet
 from pixelrl.blocks.cut import Box, Reach, Span, cores
-from pixelrl.blocks.plan import Layout
+from pixelrl.blocks.plan import Layout, Plan
 from pixelrl.blocks.play import play
+from pixelrl.blocks.work import do_block
 from pixelrl.errors import UsageError
 from pixelrl.policies import Lookahead, Policy
 from pixelrl.policies.consulting import Consulting
@@ -158,3 +160,13 @@ def test_blocks_cover_a_picture_once(height: int, width: int, side: int) -> None
         seen[box.inside(Box.of(height, width))] += 1
     assert (seen == 1).all()
     assert Layout.of(np.zeros((height, width), np.uint8), None, False).axes == "yx"
+
+
+def test_blocks_are_computed_in_the_numbers_of_the_plan() -> None:
+    """On a cluster one processor may have instructions for bfloat16, and the next one none."""
+    source = photo(40, 50)
+    plan = pixelrl.load("denoise-gray", "cpu", "bf16").plan_blocks(source, steps=1, legibility=0)
+    assert plan.precision == "bf16"
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+    with pytest.raises(UsageError, match="computed in bf16, and policy denoise-gray was loaded for fp32; give it"):
+        do_block(pixelrl.load("denoise-gray", "cpu", "fp32"), plan, plan.blocks[0], source, np.empty_like(source))

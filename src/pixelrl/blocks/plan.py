@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pixelrl.blocks.cut import GRID, Box, Span, cores
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale
+from pixelrl.precision import Precision
 
 SIDE = 4096
 """Side in pixels of the blocks. The larger, the less is computed twice, in what blocks need around them."""
@@ -201,6 +202,7 @@ class Plan(msgspec.Struct, frozen=True):
         halo: how many pixels around a block are looked at.
         exact: whether these are enough for the very bits of the whole picture.
         tile: side of what the network sees at a time.
+        precision: in which numbers the encoder computes, ``fp32`` or ``bf16``.
         told: for each channel.
     """
 
@@ -212,6 +214,7 @@ class Plan(msgspec.Struct, frozen=True):
     halo: int
     exact: bool
     tile: int
+    precision: Precision
     told: list[Told]
 
     @property

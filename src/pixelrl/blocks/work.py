@@ -18,6 +18,7 @@ from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale, scale_of
 from pixelrl.policies import Policy
+from pixelrl.precision import Precision
 from pixelrl.types import Image
 
 
@@ -30,6 +31,10 @@ class Player(Protocol):
     @property
     def name(self) -> str:
         """Of the policy."""
+
+    @property
+    def precision(self) -> Precision:
+        """In which numbers the encoder computes."""
 
     @property
     def num_channels(self) -> int:
@@ -89,7 +94,7 @@ def plan_blocks(
         scale = white if isinstance(white, Scale) else scale_of(_planes(parts), white)
         telling = [part for part in parts if part.min() < part.max()] or parts[:1]
         told.append(agent.tell_samples(telling, same_size(telling), given, scale))
-    return Plan(agent.name, layout, steps, legibility, side, around, exact, tile, told)
+    return Plan(agent.name, layout, steps, legibility, side, around, exact, tile, agent.precision, told)
 
 
 def _planes(parts: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -122,7 +127,13 @@ def do_block(
 
     Raises:
         InputError: values that are not finite.
+        UsageError: the agent computes in other numbers than the plan says, so that blocks would not fit together.
     """
+    if agent.precision != plan.precision:
+        raise UsageError(
+            f"the blocks of this plan are computed in {plan.precision}, and policy {agent.name} was loaded for "
+            f"{agent.precision}; give it precision={plan.precision!r}"
+        )
     layout, core, window = plan.layout, block.core, plan.window(block)
     told = plan.told[layout.channel(block.place)]
     if told.idle or not plan.steps:
