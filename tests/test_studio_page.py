@@ -284,6 +284,7 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
         "Remove noise of sensors",
         "Remove specks",
         "Remove text",
+        "Make a code readable",
     ]
 
 

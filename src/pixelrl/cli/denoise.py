@@ -108,7 +108,7 @@ def denoise(
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
     standard input. Bit depth, alpha, ICC profile and EXIF data are kept. Of a stack or an animation, every picture is
-    worked on.
+    worked on; a folder of Zarr, such as slide.ome.zarr, is one picture, which need not fit into the memory.
 
     With nothing else said, the noise that is seen in each picture decides what it is given to: denoise-photo where
     neighbours share the noise or its level depends on the brightness, as in photographs from cameras, and the policies

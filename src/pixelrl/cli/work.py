@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixelrl.cli import huge
 from pixelrl.cli.common import (
     EXIT_FAULT,
     EXIT_INPUTS,
@@ -56,6 +57,8 @@ def run(work: Work, settings: Settings) -> int:
 
     _check_options(work, settings)
     _check_policies(settings)
+    if huge.is_huge(work):
+        return huge.run(work, settings)
     if work.legibility is not None and not settings.by_noise:  # else the noise of each picture says which policy
         for policy in dict.fromkeys(settings.policies):
             settings.agent(policy, work).check_legibility(work.legibility)

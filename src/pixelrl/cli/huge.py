@@ -1,0 +1,243 @@
+"""A picture in Zarr, block by block, by as many processes and machines as there are.
+
+All that is told is told once, in ``plan.json``; every block that is done leaves a marker. Both are in a folder beside
+the result, which is there under its own name when all of it is. So a run that was stopped goes on where it was, and
+any number of runs share the blocks.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pixelrl.cli.common import EXIT_INPUTS, EXIT_INTERRUPTED, complain, say, set_threads
+from pixelrl.cli.options import Settings, Work
+from pixelrl.cli.progress import Progress
+from pixelrl.engines import Fault, through
+from pixelrl.errors import PixelRLError, UsageError
+from pixelrl.pictures.atomic import written_whole
+
+if TYPE_CHECKING:
+    from pixelrl.agent import Agent
+    from pixelrl.blocks.ome import Held
+    from pixelrl.blocks.plan import Block, Plan
+    from pixelrl.tasks.conditioning import Given
+
+SUFFIX = ".zarr"
+SIDE = 2048
+"""Of the blocks, in pixels. A process needs memory for one with its surroundings."""
+_UNFIT = ("ensemble", "trace", "edits", "suffix", "kind", "quality", "depth", "report")
+_OPTIONS = {"kind": "format", "depth": "bit-depth"}
+_MARKERS = ".done"
+_PATIENCE = 60.0
+"""Seconds that a run waits for another one to make the empty result."""
+
+
+def is_huge(work: Work) -> bool:
+    """Whether the one input is a folder of Zarr."""
+    return len(work.inputs) == 1 and work.inputs[0].rstrip("/").endswith(SUFFIX) and Path(work.inputs[0]).is_dir()
+
+
+@dataclass(frozen=True)
+class Doing:
+    """How a block is done, for a process of its own or another machine."""
+
+    policy: str
+    device: str
+    plan: bytes
+    source: Path
+    begun: Path
+
+    def __call__(self, block: Block) -> None:
+        """Do a block, and leave its marker."""
+        from pixelrl.blocks.ome import open_source, open_target
+        from pixelrl.blocks.work import do_block
+
+        plan = _read(self.plan)
+        agent = _agent(self.policy, self.device, plan.precision)
+        do_block(agent, plan, block, open_source(self.source).array, open_target(self.begun))
+        _marker(self.begun, block.number).touch()
+
+
+@functools.lru_cache(maxsize=1)
+def _agent(policy: str, device: str, precision: str) -> Agent:
+    from pixelrl.agent import load
+
+    return load(policy, device, precision)
+
+
+def run(work: Work, settings: Settings) -> int:
+    """Work on the picture, or on a share of its blocks: the exit code.
+
+    Raises:
+        UsageError: options that do not fit, or a result that exists.
+        InputError: no picture in Zarr.
+    """
+    from pixelrl.blocks.ome import create_target, make_levels, open_source
+
+    for name in _UNFIT:
+        if getattr(work, name):
+            option = _OPTIONS.get(name, name)
+            raise UsageError(f"--{option} is not for pictures in Zarr; leave it out")
+    source, target = Path(work.inputs[0]).absolute(), work.output.absolute()
+    if target.suffix != SUFFIX:
+        raise UsageError(
+            f"-o {work.output}: what becomes of a picture in Zarr is one, too; give a name ending in {SUFFIX}"
+        )
+    if os.path.lexists(target):
+        if work.skip_existing:
+            complain(f"{work.output} is there already; left alone")
+            return 0
+        if target == source or not work.overwrite:
+            raise UsageError(f"{work.output} exists; give another name")
+    begun, began = target.with_name(f"{target.name}.begun"), time.perf_counter()
+    set_threads(work.threads)
+    held = open_source(source)
+    policy = settings.policies[1 if _is_color(held) else 0]
+    plan = _begun(begun, _plan(work, settings, policy, held), source, work.precision != "auto")
+    _once(begun, "created", lambda: create_target(begun, plan, held))
+    blocks = plan.blocks
+    mine = blocks if work.shard is None else list(work.shard.of(blocks))
+    due = [block for block in mine if not _marker(begun, block.number).exists()]
+    failed = _through(work, Doing(_portable(policy), work.device, msgspec.json.encode(plan), source, begun), due)
+    left = sum(not _marker(begun, block.number).exists() for block in blocks)
+    said = {"input": work.inputs[0], "output": str(work.output), "policy": plan.policy, "blocks": len(blocks)}
+    said |= {"left": left, "condition": [told.values for told in plan.told], "legibility": plan.legibility}
+    said |= {"precision": plan.precision, "halo": plan.halo, "seconds": round(time.perf_counter() - began, 3)}
+    if not left and (work.shard is None or _first(begun, "finishing")):
+        make_levels(begun, plan)
+        shutil.rmtree(begun / _MARKERS)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(begun, target)
+    words = f"{work.inputs[0]} -> {work.output} ({len(due) - failed} of {len(blocks)} blocks done now"
+    say(json.dumps(said) if work.as_json else f"{words}, {left} left)" if left else f"{words}; complete)")
+    return EXIT_INPUTS if failed else 0
+
+
+def _plan(work: Work, settings: Settings, policy: str, held: Held) -> Plan:
+    from pixelrl.agent import load
+
+    agent = load(policy, work.device, work.precision)
+    given = {name: value for name, value in settings.levels.items() if value != "auto"}
+    legibility = work.legibility if work.legibility is not None else (0.0 if agent.legible else None)
+    white: Given = "auto" if work.white is None else work.white
+    return agent.plan_blocks(held.array, held.axes, given or "auto", work.steps, white, legibility, SIDE)
+
+
+def _begun(begun: Path, plan: Plan, source: Path, told: bool) -> Plan:
+    """Write the plan down, or find that a run that began before had the same, and go on with that.
+
+    Args:
+        begun: the folder of what is not yet complete.
+        plan: as this run would have it.
+        source: the picture.
+        told: whether somebody said in which numbers to compute; else it is those of whoever began.
+
+    Raises:
+        UsageError: there was another plan, or there is no room for a new one.
+    """
+    place = begun / _MARKERS / "plan.json"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            with written_whole(place) as temporary:
+                temporary.write_bytes(msgspec.json.encode({"source": str(source), "plan": plan}))
+        written = msgspec.json.decode(place.read_bytes(), type=dict[str, msgspec.Raw])
+        before, where = _read(bytes(written["plan"])), msgspec.json.decode(written["source"], type=str)
+    except OSError as error:
+        raise UsageError(f"{begun} cannot be written: {error.strerror}") from error
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise UsageError(f"{place} is damaged: {error}; remove {begun} to begin anew") from error
+    mine = plan if told else msgspec.structs.replace(plan, precision=before.precision)
+    if (where, before) != (str(source), mine):
+        raise UsageError(
+            f"{begun} was begun with other options, another picture or another policy; give those again to go on, or "
+            "remove it"
+        )
+    return mine
+
+
+def _once(begun: Path, what: str, do: Callable[[], object]) -> None:
+    """Do something once, though several runs may begin together; return when it is done.
+
+    Raises:
+        UsageError: whoever does it does not come to an end.
+    """
+    done, patience = begun / _MARKERS / what, time.monotonic() + _PATIENCE
+    if not done.exists() and _first(begun, f"{what}-begun"):
+        do()
+        done.touch()
+    while not done.exists():
+        if time.monotonic() > patience:
+            raise UsageError(f"{begun} was begun by a run that did not get far; remove it to begin anew")
+        time.sleep(0.1)
+
+
+def _first(begun: Path, what: str) -> bool:
+    """Whether this run is the first of several to do something."""
+    try:
+        (begun / _MARKERS / what).mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _read(plan: bytes) -> Plan:
+    from pixelrl.blocks.plan import Plan
+
+    return msgspec.json.decode(plan, type=Plan)
+
+
+def _marker(begun: Path, number: int) -> Path:
+    return begun / _MARKERS / str(number)
+
+
+def _through(work: Work, doing: Doing, due: list[Block]) -> int:
+    """Work the blocks off; how many failed."""
+    failed = 0
+    with Progress(len(due), together=True) as progress:
+
+        def begin() -> Iterator[Block]:
+            for block in due:
+                progress.begin(str(block.number))
+                yield block
+
+        try:
+            with closing(through(doing, begin(), workers=work.workers, address=work.dask)) as outcomes:
+                for block, outcome in outcomes:
+                    progress.end(worked=True)
+                    if isinstance(outcome, Fault):
+                        failed += 1
+                        error = outcome.error
+                        why = "its processes were killed, as where memory is short" if error is None else str(error)
+                        if error is not None and not isinstance(error, PixelRLError):
+                            why = f"{type(error).__name__}: {error}"
+                        complain(f"block {block.number} of {work.inputs[0]}: {why}; the same command tries it again")
+        except KeyboardInterrupt:
+            progress.stop()
+            complain("interrupted; the same command goes on")
+            sys.exit(EXIT_INTERRUPTED)
+    return failed
+
+
+def _is_color(held: Held) -> bool:
+    axes = held.axes or ""
+    return held.array.shape[axes.index("c")] == 3 if "c" in axes else held.array.shape[-1] == 3
+
+
+def _portable(policy: str) -> str:
+    from pixelrl.policy_files import shipped_policies
+
+    return policy if policy in shipped_policies() else os.path.abspath(policy)
