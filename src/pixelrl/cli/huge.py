@@ -207,7 +207,7 @@ def _marker(begun: Path, number: int) -> Path:
 def _through(work: Work, doing: Doing, due: list[Block]) -> int:
     """Work the blocks off; how many failed."""
     failed = 0
-    with Progress(len(due), together=True) as progress:
+    with Progress(len(due), together=True, what="blocks") as progress:
 
         def begin() -> Iterator[Block]:
             for block in due:

@@ -26,12 +26,13 @@ class Progress:
     Args:
         total: the number of pictures.
         together: whether several are worked on at a time, so that none of them is shown, but how many are done.
+        what: they are.
     """
 
-    def __init__(self, total: int, *, together: bool = False) -> None:
+    def __init__(self, total: int, *, together: bool = False, what: str = "pictures") -> None:
         self.total, self.done = total, 0
         self._name, self._share, self._began = "", 0.0, 0.0
-        self._together, self._worked, self._first = together, 0, time.monotonic()
+        self._what, self._together, self._worked, self._first = what, together, 0, time.monotonic()
         self._stack, self._over = ExitStack(), threading.Event()
         self._move: Callable[[], object] = lambda: None
 
@@ -88,7 +89,9 @@ class Progress:
         def move() -> None:
             name = self._name if len(self._name) <= 40 else f"...{self._name[-37:]}"
             number = min(self.done + 1, self.total)
-            words = f"{self.done} of {self.total} pictures" if self._together else f"picture {number} of {self.total}"
+            words = (
+                f"{self.done} of {self.total} {self._what}" if self._together else f"picture {number} of {self.total}"
+            )
             bars.update(every, description=words, completed=self.done)
             bars.update(each, description=escape(name), completed=self._share, visible=bool(self._name))
 
@@ -109,7 +112,7 @@ class Progress:
 
     def _say_how_many(self) -> None:
         seconds = time.monotonic() - self._first
-        words = f"{self.done} of {self.total} pictures after {duration(seconds)}"
+        words = f"{self.done} of {self.total} {self._what} after {duration(seconds)}"
         if self._worked:
             words += f", about {duration(seconds * (self.total - self.done) / self._worked)} left"
         complain(words)
