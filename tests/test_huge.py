@@ -84,6 +84,13 @@ def test_channels_and_depths_are_pictures_of_their_own(run: Run, tmp_path: Path)
     assert np.array_equal(result[0, 1], whole(pixels[0, 1]))
 
 
+@pytest.mark.parametrize(("shape", "policy"), [((70, 3), "denoise-gray"), ((66, 70, 3), "denoise-color")])
+def test_three_columns_are_no_colours(run: Run, tmp_path: Path, shape: tuple[int, ...], policy: str) -> None:
+    zarr.save_array(tmp_path / "a.zarr", noisy(*shape))
+    code, out, _ = run("denoise", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", *WORDS, "--json")
+    assert (code, json.loads(out)["policy"]) == (0, policy)
+
+
 def test_shares_and_processes_do_all_of_it(run: Run, tmp_path: Path) -> None:
     pixels = noisy(150, 130)
     zarr.save_array(tmp_path / "a.zarr", pixels)  # a plain array

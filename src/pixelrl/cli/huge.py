@@ -85,6 +85,7 @@ def run(work: Work, settings: Settings) -> int:
         InputError: no picture in Zarr.
     """
     from pixelrl.blocks.ome import create_target, make_levels, open_source
+    from pixelrl.blocks.plan import Layout
 
     for name in _UNFIT:
         if getattr(work, name):
@@ -104,7 +105,7 @@ def run(work: Work, settings: Settings) -> int:
     begun, began = target.with_name(f"{target.name}.begun"), time.perf_counter()
     set_threads(work.threads)
     held = open_source(source)
-    policy = settings.policies[1 if _is_color(held) else 0]
+    policy = settings.policies[Layout.of(held.array, held.axes, True).together]
     plan = _begun(begun, _plan(work, settings, policy, held), source, work.precision != "auto")
     _once(begun, "created", lambda: create_target(begun, plan, held))
     blocks = plan.blocks
@@ -230,11 +231,6 @@ def _through(work: Work, doing: Doing, due: list[Block]) -> int:
             complain("interrupted; the same command goes on")
             sys.exit(EXIT_INTERRUPTED)
     return failed
-
-
-def _is_color(held: Held) -> bool:
-    axes = held.axes or ""
-    return held.array.shape[axes.index("c")] == 3 if "c" in axes else held.array.shape[-1] == 3
 
 
 def _portable(policy: str) -> str:
