@@ -8,6 +8,10 @@ from .edits import load_edits as load_edits
 from .errors import InputError as InputError
 from .errors import PixelRLError as PixelRLError
 from .errors import UsageError as UsageError
+from .functions import denoise as denoise
+from .functions import edit_saliency as edit_saliency
+from .functions import enhance as enhance
+from .functions import restore as restore
 from .noise.estimate import estimate_noise as estimate_noise
 from .noise.model import NoiseModel as NoiseModel
 from .policy_files import shipped_policies as shipped_policies

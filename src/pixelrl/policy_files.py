@@ -56,6 +56,25 @@ def find_policy(policy: str | Path) -> Path:
     return Path(policy)
 
 
+def find_look(style: str | Path, said: str) -> str:
+    """The policy of a look: of a shipped one, whose name may lack ``enhance-``, or the file of another.
+
+    Args:
+        style: as it was given.
+        said: how it was given, for the message.
+
+    Raises:
+        UsageError: neither of them.
+    """
+    style = str(style)
+    looks = {name.removeprefix("enhance-"): name for name in shipped_policies() if name.startswith("enhance-")}
+    policy = looks.get(style.removeprefix("enhance-"), style)
+    if policy == style and not os.path.exists(style) and style not in looks.values():
+        known = ", ".join(looks) or "none"
+        raise UsageError(f"{said} {style!r} is neither a file nor a shipped look; shipped are {known}")
+    return policy
+
+
 def read_header(path: Path, content: str) -> Info:
     """What a file of `pixelrl.checkpoint.write_tensors` says of itself, if it says that it is a ``content``.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from pixelrl.cli.common import PATH
 from pixelrl.cli.options import Settings, Work, picture_options, policies_for
 from pixelrl.cli.work import run
-from pixelrl.errors import UsageError
+from pixelrl.policy_files import find_look
 
 
 @click.command()
@@ -35,13 +34,7 @@ def enhance(work: Work, style: str) -> int:
     standard input.
     Colours are taken for sRGB. To teach it a look of your own, see `pixelrl train enhance`.
     """
-    from pixelrl.policy_files import shipped_policies
-
-    looks = {name.removeprefix("enhance-"): name for name in shipped_policies() if name.startswith("enhance-")}
-    policy = looks.get(style.removeprefix("enhance-"), style)
-    if policy == style and not os.path.exists(style) and style not in looks.values():
-        known = ", ".join(looks) or "none"
-        raise UsageError(f"--style {style!r} is neither a file nor a shipped look; shipped are {known}")
+    policy = find_look(style, "--style")
     return run(work, Settings((policy, policy), {}))
 
 
