@@ -77,6 +77,41 @@ def test_what_was_found_is_said(run: Run, stamped: tuple[Path, Path], tmp_path: 
     assert json.loads(out)["text"] == {"found": False, "share": 0.0}
 
 
+def test_text_is_sought_where_it_is_said(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:
+    _, text = stamped
+    white = np.zeros((96, 120), np.uint8)
+    white[20:60, 30:100] = 255
+    Image.fromarray(white).save(tmp_path / "mask.png")
+    for name, where in (("a", ("--mask", tmp_path / "mask.png")), ("b", ("--region", "30,20,100,60"))):
+        assert run("restore", text, "-o", tmp_path / name, *where)[0] == 0
+    for i in range(2):
+        before, one, other = (pixels(folder / f"{i}.png") for folder in (text, tmp_path / "a", tmp_path / "b"))
+        assert np.array_equal(one, other)
+        assert np.array_equal(one[white == 0], before[white == 0])
+        assert (one[white > 0] != before[white > 0]).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--mask", "text/0.png", "--region", "0,0,8,8"), "--mask and --region exclude each other"),
+        (("--region", "0,0,8"), "is not a region; give x0,y0,x1,y1"),
+        (("--region", "0,0,121,8"), "--region 0,0,121,8 does not lie inside the picture of 120x96"),
+        (("--region", "0,0,8,8", "--ensemble"), "--ensemble averages eight runs of whole pictures"),
+        (("--mask", "none.png"), "--mask"),
+    ],
+)
+def test_places_that_cannot_be(
+    run: Run, stamped: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...], words: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("restore", "text/0.png", "-o", "out.png", *options)
+    assert code in (2, 3)
+    assert words in err
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_specks_that_are_not_exactly_black_or_white_are_named(run: Run, tmp_path: Path) -> None:
     ramp, hits = np.tile(60 + 2 * np.arange(48), (48, 1)), np.random.default_rng(0).random((48, 48))
     noisy, exact = tmp_path / "noisy.png", tmp_path / "exact.png"

@@ -123,6 +123,22 @@ def discard(stream: TextIO) -> None:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels; x1 and y1 are exclusive."""
+
+
+def parse_region(context: click.Context, parameter: click.Parameter, value: str | None) -> Box | None:
+    """A callback for an option that is a rectangle."""
+    if value is None:
+        return None
+    try:
+        x0, y0, x1, y1 = (int(part) for part in value.split(","))
+    except ValueError as error:
+        message = f"{value!r} is not a region; give x0,y0,x1,y1 in pixels, for instance 0,0,256,256"
+        raise click.BadParameter(message) from error
+    return x0, y0, x1, y1
+
+
 def level(low: float, unit: str) -> Callable[[click.Context, click.Parameter, str], Any]:
     """A callback for an option that is a number of at least ``low``, or the word ``auto``."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import PATH
+from pixelrl.cli.common import PATH, Box, parse_region
 from pixelrl.cli.options import Settings, Work, picture_options, policies_for
 from pixelrl.cli.work import run
 from pixelrl.policy_files import find_look
@@ -14,14 +14,17 @@ from pixelrl.policy_files import find_look
 
 @click.command()
 @picture_options
+@click.option("--mask", type=PATH, help="A picture, white where text is sought.  [default: everywhere]")
+@click.option("--region", callback=parse_region, metavar="X0,Y0,X1,Y1", help="Likewise, a rectangle in pixels.")
 @click.option("--policy", help="A shipped policy or a policy file, instead of the one for text.")
-def restore(work: Work, policy: str | None) -> int:
+def restore(work: Work, mask: Path | None, region: Box | None, policy: str | None) -> int:
     """Remove text that was stamped on pictures, wherever it is.
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
-    standard input. Nothing has to be said of where the text is, or whether it is black or white.
+    standard input. Nothing has to be said of where the text is, or of its colour. Where it is known, --mask or --region
+    keeps everything else exactly as it is.
     """
-    return run(work, Settings(policies_for(policy, "restore"), {}, seeks_text=True))
+    return run(work, Settings(policies_for(policy, "restore"), {}, seeks_text=True, within=mask, region=region))
 
 
 @click.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, STANDARD, check_file, read_reference
+from pixelrl.cli.common import DEVICE_OPTION, PATH, STANDARD, check_file, parse_region, read_reference
 from pixelrl.cli.outputs import check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.policy_files import find_policy, shipped_policies
@@ -14,25 +14,12 @@ from pixelrl.policy_files import find_policy, shipped_policies
 _ENDINGS = (".html", ".png", ".gif", ".webp")
 
 
-def _parse_region(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int, int, int] | None:
-    if value is None:
-        return None
-    try:
-        x0, y0, x1, y1 = (int(part) for part in value.split(","))
-    except ValueError as error:
-        message = f"{value!r} is not a region; give x0,y0,x1,y1 in pixels, for instance 0,0,256,256"
-        raise click.BadParameter(message) from error
-    return x0, y0, x1, y1
-
-
 @click.command()
 @click.argument("trace", type=PATH)
 @click.option("-o", "--output", required=True, type=PATH, help="report.html; or a strip.png, film.gif or film.webp.")
 @click.option("--reference", type=PATH, help="The clean picture, if there is one: adds PSNRs, rewards and worth.")
 @click.option("--policy", help="The policy that chose: a name or a file. Default: found by the name in the trace.")
-@click.option("--region", callback=_parse_region, metavar="X0,Y0,X1,Y1", help="What to show pixel by pixel.")
+@click.option("--region", callback=parse_region, metavar="X0,Y0,X1,Y1", help="What to show pixel by pixel.")
 @DEVICE_OPTION
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def explain(

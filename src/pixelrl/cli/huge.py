@@ -91,6 +91,8 @@ def run(work: Work, settings: Settings) -> int:
         if getattr(work, name):
             option = _OPTIONS.get(name, name)
             raise UsageError(f"--{option} is not for pictures in Zarr; leave it out")
+    if settings.limited:
+        raise UsageError("--mask and --region are not for pictures in Zarr; leave them out")
     source, target = Path(work.inputs[0]).absolute(), work.output.absolute()
     if target.suffix != SUFFIX:
         raise UsageError(

@@ -59,6 +59,7 @@ class Doing:
             policies=(grey, color),
             mask=None if settings.mask is None else settings.mask.absolute(),
             save_mask=None if settings.save_mask is None else settings.save_mask.absolute(),
+            within=None if settings.within is None else settings.within.absolute(),
             _agents={},
         )
         trace = None if work.trace is None else work.trace.absolute()

@@ -15,6 +15,8 @@ from pixelrl.cli.stack import stack_of, work_on_stack
 from pixelrl.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -62,7 +64,9 @@ def work_on(
         units = tuple(filter(None, [scale.remark(own_depth)]))
         picture, scale = picture.with_dtype(depth, scale), Scale.full(depth)
     try:
-        mask, said = _given_mask(settings, picture)
+        mask, said = _given_mask(settings.mask, picture)
+        kept, more = _kept(settings, picture)
+        edits, said = (*kept, *edits), (*said, *more)
         image, trace, mask, report, remark = _run(picture, work, settings, mask, edits, progress, scale, own_scale)
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
@@ -94,10 +98,31 @@ def read(job: Job, data: bytes | None) -> tuple[Picture, str | None]:
     return decode(data, job.name), format_of(data)
 
 
-def _given_mask(settings: Settings, picture: Picture) -> tuple[Mask | None, tuple[str, ...]]:
+def _given_mask(path: Path | None, picture: Picture) -> tuple[Mask | None, tuple[str, ...]]:
     from pixelrl.pictures.masks import read_mask
 
-    return (None, ()) if settings.mask is None else read_mask(settings.mask).over(picture)
+    return (None, ()) if path is None else read_mask(path).over(picture)
+
+
+def _kept(settings: Settings, picture: Picture) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """What keeps the picture as it is where no text is sought, and what there is to say of the mask."""
+    if not settings.limited:
+        return (), ()
+    import torch
+
+    from pixelrl.edits import DO_NOTHING, Edit
+
+    mask, said = _given_mask(settings.within, picture)
+    if mask is None:
+        height, width = picture.pixels.shape[:2]
+        x0, y0, x1, y1 = box = settings.region or (0, 0, width, height)
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise InputError(f"--region {','.join(map(str, box))} does not lie inside the picture of {width}x{height}")
+        inside = torch.zeros((height, width), dtype=torch.bool)
+        inside[y0:y1, x0:x1] = True
+    else:
+        inside = torch.from_numpy(mask)
+    return (Edit(mask=~inside, force=DO_NOTHING),), said
 
 
 def _run(

@@ -21,6 +21,7 @@ from pixelrl.cli.common import (
     THREADS_OPTION,
     WHITE_OPTION,
     WORKERS_OPTION,
+    Box,
     shard,
 )
 from pixelrl.engines import Shard
@@ -132,6 +133,8 @@ class Settings:
         save_mask: where to write the object that was emphasised or attenuated.
         seeks_text: whether text is sought, so that it is to be said if none was found.
         seeks_object: whether the policies must be such as edit saliency.
+        within: a picture, white where text is sought; everywhere if it and ``region`` are left out.
+        region: ``(x0, y0, x1, y1)``, likewise, in stored pixels.
         by_noise: whether the noise that is seen in each picture says which policy it is given to, instead of
             ``policies``.
         by_peak: whether the peak of Poisson noise, in the levels or as estimated, says which of ``policies`` is taken.
@@ -143,10 +146,17 @@ class Settings:
     save_mask: Path | None = None
     seeks_text: bool = False
     seeks_object: bool = False
+    within: Path | None = None
+    region: Box | None = None
     by_noise: bool = False
     by_peak: bool = False
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
+
+    @property
+    def limited(self) -> bool:
+        """Whether text is sought in a part of the picture alone."""
+        return self.within is not None or self.region is not None
 
     def agent_for(self, channels: int, work: Work) -> Agent:
         """The policy for a picture of so many channels."""

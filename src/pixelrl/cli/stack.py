@@ -81,7 +81,7 @@ def stack_of(job: Job, data: bytes | None, work: Work, settings: Settings) -> St
     if stack is None or len(stack) > 1:
         return stack
     # One picture in a file that says more of it: that is kept where the result can say so, too.
-    alone = work.trace is not None or settings.mask is not None or settings.save_mask is not None
+    alone = work.trace is not None or settings.mask is not None or settings.save_mask is not None or settings.limited
     if alone or _kind(job, work, stack) not in stack.formats:
         stack.close()
         return None
@@ -113,7 +113,8 @@ def work_on_stack(
     from pixelrl.pictures.files import check_writable
 
     kind = _kind(job, work, stack)
-    for option, given in (("--trace", work.trace), ("--mask", settings.mask), ("--save-mask", settings.save_mask)):
+    beside = {"--trace": work.trace, "--mask": settings.mask or settings.within, "--region": settings.region}
+    for option, given in (beside | {"--save-mask": settings.save_mask}).items():
         if given is not None:
             raise UsageError(
                 f"{option} is for one picture, {job.name} holds {len(stack)}; save one as a file of its own"

@@ -230,6 +230,12 @@ def _check_options(work: Work, settings: Settings) -> None:
         check_file(work.edits, "--edits", "a file of edits (JSON)")
     if settings.mask is not None:
         check_file(settings.mask, "--mask", "a picture, white where the object is")
+    if settings.within is not None:
+        check_file(settings.within, "--mask", "a picture, white where text is sought")
+    if settings.within is not None and settings.region is not None:
+        raise UsageError("--mask and --region exclude each other; give one")
+    if work.ensemble and settings.limited:
+        raise UsageError("--ensemble averages eight runs of whole pictures; leave it out, or --mask and --region")
 
 
 def _check_policies(settings: Settings) -> None:
