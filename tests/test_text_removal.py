@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pixelrl.errors import UsageError
 from pixelrl.tasks import TextRemoval
+from pixelrl.tasks.real_text import Layer, covered, soft_text, under
 from pixelrl.tasks.restoration import jpeg
 from pixelrl.tasks.text_masks import find_fonts, text_mask
 
@@ -53,6 +54,51 @@ def test_covered_pixels_are_black_or_white_and_all_others_untouched(generator: t
     assert torch.equal(start.target, clean)
 
 
+def soft(number: int, height: int = 96, width: int = 128) -> list[list[Layer]]:
+    return [soft_text(height, width, seed, []) for seed in range(number)]
+
+
+def test_real_text_has_soft_edges_colours_outlines_and_translucency() -> None:
+    texts = soft(80)
+    cover = torch.stack([covered(layers) for layers in texts])
+    assert cover.shape == (80, 96, 128)
+    assert 0.04 < (cover > 0).float().mean() < 0.4
+    assert (cover.amax((1, 2)) > 0).float().mean() > 0.9  # hardly any picture goes without
+    edges = ((cover > 0.1) & (cover < 0.9)).float().mean() / (cover > 0.1).float().mean()
+    assert edges > 0.15
+    strongest = cover.amax((1, 2))
+    assert 0.2 < ((strongest > 0) & (strongest < 0.95)).float().mean() < 0.6  # translucent
+    assert 0.15 < sum(len(layers) > 1 for layers in texts) / 80 < 0.6
+    colours = {layers[-1].color for layers in texts}
+    assert {(1.0, 1.0, 1.0), (0.0, 0.0, 0.0)} < colours
+    assert len(colours) > 10
+    assert torch.equal(covered(soft(1)[0]), cover[0])  # the seed decides
+
+
+def test_layers_lie_over_each_other() -> None:
+    half, whole = Layer(torch.full((4, 4), 0.5), (1.0, 0.0, 0.0)), Layer(torch.eye(4), (0.0, 0.0, 1.0))
+    image = under(torch.full((1, 3, 4, 4), 0.2), [half, whole])[0]
+    assert image[:, 0, 0].tolist() == [0.0, 0.0, 1.0]
+    assert image[:, 0, 1].tolist() == pytest.approx([153 / 255, 26 / 255, 26 / 255])  # rounded to 8 bit
+    assert under(torch.full((1, 1, 4, 4), 0.2), [whole])[0, 0, 0, 0].item() == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_far_from_text_nothing_is_to_be_done(generator: torch.Generator) -> None:
+    task = TextRemoval(jpeg_share=1.0, soft_share=0.6, clean_share=0.4, gray_share=0.3)
+    clean = torch.rand((24, 3, 128, 128), generator=generator)
+    start = task.begin(clean, generator)
+    asked = (start.target != start.image).any(1)
+    assert 7 <= int((~asked).all(-1).all(-1).sum()) <= 16  # without text: compressed, and to be left so
+    assert asked.float().mean() > 0.2
+    grey = (start.target == start.target.mean(1, keepdim=True)).all(1).all(-1).all(-1)
+    assert grey.float().mean() < 0.6
+    untouched = TextRemoval(clean_share=1.0).begin(clean, generator)
+    assert torch.equal(untouched.image, untouched.target)
+    barred = (untouched.image != clean).any(1)  # a frame of black or white is no text
+    assert 0 < int(barred.any(-1).any(-1).sum()) < 12
+    assert set(untouched.image.movedim(1, -1)[barred].unique().tolist()) <= {0.0, 1.0}
+
+
 def test_part_of_the_training_images_are_compressed(generator: torch.Generator) -> None:
     clean = torch.rand((40, 1, 32, 32), generator=generator)
     for share, low, high in ((0.0, 0, 0), (0.5, 8, 32), (1.0, 40, 40)):
@@ -90,6 +136,8 @@ def test_fonts(tmp_path: Path) -> None:
     [
         ({"jpeg_share": 1.5}, "jpeg_share = 1.5 is not a share"),
         ({"jpeg_quality": (90.0, 60.0)}, "is not a range"),
+        ({"soft_share": -0.5}, "soft_share = -0.5 is not a share"),
+        ({"soft_share": 0.7, "clean_share": 0.7}, r"soft_share \+ clean_share = 1.4 is more than all"),
         ({"num_steps": 0}, "num_steps = 0 is not an episode's length"),
     ],
 )

@@ -39,7 +39,8 @@ def find_fonts(folder: str) -> list[Path]:
 
 
 @cache
-def _font(path: Path | None, size: int) -> Font:
+def font_of(path: Path | None, size: int) -> Font:
+    """A font of letters ``size`` pixels high; Pillow's own without a path."""
     return ImageFont.load_default(size) if path is None else ImageFont.truetype(path, size)
 
 
@@ -59,7 +60,7 @@ def text_mask(
     """
     draw_from = random.Random(seed)
     size = draw_from.randint(*SIZES) if size is None else size
-    font = _font(draw_from.choice(fonts) if fonts else None, size)
+    font = font_of(draw_from.choice(fonts) if fonts else None, size)
     stroke = 1 if size >= 14 and draw_from.random() < (0.08 if fonts else 0.35) else 0
     # A canvas that still covers the image when it is turned and slanted.
     side = math.ceil(1.5 * math.hypot(height, width)) + 2 * size
@@ -70,7 +71,7 @@ def text_mask(
         kind = draw_from.random()
         if kind < 0.2:  # between paragraphs
             continue
-        line = _line(draw_from, 3 * side // size, heading=kind > 0.95)
+        line = random_line(draw_from, 3 * side // size, heading=kind > 0.95)
         if kind < 0.4:  # the last of a paragraph
             line = line[: draw_from.randrange(1, len(line))]
         draw.text((-draw_from.randrange(4 * size), top), line, fill=1, font=font, stroke_width=stroke)
@@ -87,7 +88,8 @@ def text_mask(
     return torch.from_numpy(mask.copy())
 
 
-def _line(draw_from: random.Random, length: int, heading: bool) -> str:
+def random_line(draw_from: random.Random, length: int, heading: bool) -> str:
+    """Random words of at least ``length`` letters in all; capitals in a heading."""
     words: list[str] = []
     letters = 0
     while letters < length:
