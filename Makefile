@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check wheel bench parity results schema clean
+.PHONY: demo test test-slow check wheel docs bench parity results schema clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -27,6 +27,10 @@ check: $(SETUP)  ## style, types, layers; the pages' scripts where there is node
 
 wheel: $(SETUP)  ## build the wheel, and clean a picture with it in an empty environment
 	$(BIN)/python tools/check_wheel.py
+
+docs: $(SETUP)  ## the documentation as pages, in site/; every link in it is checked
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(SETUP)  ## time and memory; prints a table
 	$(BIN)/python benchmarks/speed.py
@@ -58,4 +62,4 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo node_modules
+	rm -rf $(VENV) demo site node_modules

@@ -25,7 +25,7 @@ from pixelrl import load_edits
 Run = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?P<comment><!--[^>]*-->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {"": "shell", "sh": "shell", "python": "python", "json": "json", "toml": "toml"}
 
@@ -92,7 +92,9 @@ def test_snippets_run_as_they_are_typed(document: Path, workplace: Path, run: Ru
 
 
 def test_every_document_with_snippets_is_run() -> None:
-    assert {"README.md", "edits.md", "explain.md", "saliency.md"} <= {document.name for document in WITH_SNIPPETS}
+    assert {"README.md", "tutorial.md", "guide.md", "python.md", "edits.md", "explain.md", "saliency.md"} <= {
+        document.name for document in WITH_SNIPPETS
+    }
 
 
 # exposure.py is a module that recipes name; tests/test_outside_module.py uses all of it.
