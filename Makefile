@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check wheel docs bench parity results schema clean
+.PHONY: demo test test-slow check wheel docs bench parity results schema notebook clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -55,6 +55,9 @@ results: $(SETUP)  ## measure all policies and baselines; writes the tables in d
 
 schema: $(SETUP)  ## write docs/edits.schema.json anew
 	$(BIN)/python -c "import json, pixelrl.edits; print(json.dumps(pixelrl.edits.schema(), indent=2))" > docs/edits.schema.json
+
+notebook: $(SETUP)  ## run the notebook of the documentation anew
+	$(BIN)/python tools/notebook.py docs/notebook.ipynb
 
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
 from pixelrl.tasks.conditioning import Given, check_condition, find_conditioning, is_auto
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image
+
+if TYPE_CHECKING:
+    from pixelrl.report.notebook import Shown
 
 TILE = 1024
 """Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
@@ -82,7 +85,7 @@ class Result(Generic[AnyImage]):
         Raises:
             ValueError: the images of a batch had conditions of their own; they are in `conditions`.
         """
-        if any(one != self.conditions[0] for one in self.conditions):
+        if not self._told_alike:
             raise ValueError("the images of this batch have conditions of their own; see Result.conditions")
         return self.conditions[0]
 
@@ -112,6 +115,37 @@ class Result(Generic[AnyImage]):
         """
         trajectory = self.trajectory.edited(edits)
         return replace(self, image=self._unpacked.pack(trajectory.final()), trajectory=trajectory)
+
+    def __repr__(self) -> str:
+        """A line: all pixels of image and maps would be pages."""
+        height, width = self.trajectory.initial.shape[-2:]
+        words = [f"{len(self.conditions)} images"] if len(self.conditions) > 1 else []
+        if self._told_alike:
+            words += [f"{name}={value:.4g}" for name, value in self.conditions[0].items()]
+        words += [f"{width} x {height} pixels", f"{self.trajectory.num_steps} steps"]
+        return f"<Result of {self.policy}: {', '.join(words)}>"
+
+    @property
+    def _told_alike(self) -> bool:
+        return all(one == self.conditions[0] for one in self.conditions)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: before and after, and of a single picture the maps of operations with their legend."""
+        return self._shown().html()
+
+    def _repr_png_(self) -> bytes:
+        """Where no HTML is shown: before and after."""
+        return self._shown().png()
+
+    def _shown(self) -> Shown:
+        from pixelrl.report.notebook import Shown, facts_of  # what nobody looks at is not loaded
+
+        came, before = self._unpacked, self.trajectory.initial
+        after = unpack(self.image, came.scales[0]).tensor
+        bits = self.bits_per_pixel[0] if len(before) == 1 and self.trajectory.num_steps else None
+        facts = facts_of(self.conditions[0] if self._told_alike else {}, self.legibility, bits, self.remark)
+        trace = self.trace() if came.pixels is not None else None
+        return Shown(self.policy, facts, before.cpu(), after.cpu(), trace, came.orientation, came.icc_profile)
 
     def trace(self) -> Trace:
         """The episode as it is saved by `pixelrl.save_trace`.

@@ -265,6 +265,11 @@ def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
+def caption_font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """The font of captions."""
+    return _font(20)
+
+
 def _title(trace: Trace, bits: float) -> Picture:
     steps, _, h, w = trace.actions.shape
     policy = " ".join(trace.policy.split())[:80].encode("ascii", "replace").decode()
