@@ -17,7 +17,7 @@ from pixelrl.imaging.metrics import psnr
 
 ROOT = Path(__file__).parents[1]
 
-SLOW_IMPORTS = ("scipy", "skimage", "pywt", "tifffile", "rich", "onnxruntime", "starlette")
+SLOW_IMPORTS = ("scipy", "skimage", "pywt", "tifffile", "rich", "onnxruntime", "starlette", "gymnasium", "torchrl")
 """What a picture in an array needs nothing of. scipy.stats alone took a second."""
 
 FIRST_USE = """
