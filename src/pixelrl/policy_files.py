@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -39,6 +43,60 @@ def shipped_policies() -> dict[str, Path]:
     """Name and file of every policy in the package."""
     folder = Path(str(resources.files("pixelrl"))) / "weights"
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement of a policy, as a table of the documentation has it.
+
+    Attributes:
+        what: the measure, and of which pictures.
+        at: the levels or kinds that were measured, in order.
+        before: of the pictures as they came, at each of them; None where the table does not say it.
+        after: of the results, likewise.
+        table: the file of the documentation.
+    """
+
+    what: str
+    at: tuple[str, ...]
+    before: tuple[float, ...] | None
+    after: tuple[float, ...]
+    table: str
+
+    def lines(self) -> list[str]:
+        """A line for each level: ``sigma 15: 24.80 -> 31.53``."""
+        came = [""] * len(self.at) if self.before is None else [f"{number:.2f} -> " for number in self.before]
+        return [f"{at}: {one}{result:.2f}" for at, one, result in zip(self.at, came, self.after, strict=True)]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a shipped policy is for.
+
+    Attributes:
+        use: in a few words.
+        told: the names of what it can be told beside legibility, for people; "" for nothing.
+        measured: its quality.
+    """
+
+    use: str
+    told: str
+    measured: tuple[Measured, ...]
+
+
+def about_policies() -> Mapping[str, About]:
+    """What each shipped policy is for, by name, from ``weights/about.toml``."""
+    folder = Path(str(resources.files("pixelrl"))) / "weights"
+    tables = tomllib.loads((folder / "about.toml").read_text(encoding="utf-8"))
+
+    def measured(row: Mapping[str, Any]) -> Measured:
+        before = tuple(row["before"]) if "before" in row else None
+        return Measured(row["what"], tuple(row["at"]), before, tuple(row["after"]), row["table"])
+
+    return {
+        name: About(each["use"], each["told"], tuple(measured(row) for row in each["measured"]))
+        for name, each in tables.items()
+    }
 
 
 def find_policy(policy: str | Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from pixelrl.cli.common import (
 from pixelrl.cli.outputs import check_folder, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
-from pixelrl.policy_files import find_policy, read_header, shipped_policies
+from pixelrl.policy_files import About, about_policies, find_policy, read_header, shipped_policies
 
 if TYPE_CHECKING:
     from pixelrl.evaluate import Score
@@ -300,10 +301,51 @@ def import_policy(weights: Path, output: Path, overwrite: bool) -> None:
 
 
 @click.command()
-def policies() -> None:
-    """List the shipped policies."""
-    for name, path in shipped_policies().items():
-        header = read_header(path, "policy")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with all numbers.")
+def policies(as_json: bool) -> None:
+    """List the shipped policies: what each is for, what it is told, and what was measured of it.
+
+    Numbers are means over pictures that no policy was trained with, before and after; the tables that they are of stand
+    in the documentation.
+    """
+    from dataclasses import asdict
+
+    headers = {name: read_header(path, "policy") for name, path in shipped_policies().items()}
+    about = about_policies()
+    if as_json:
+        keys = ("kind", "num_steps", "action_names", "condition")
+        content = {name: {**asdict(about[name]), **{key: headers[name][key] for key in keys}} for name in headers}
+        click.echo(json.dumps(content, indent=1))
+        return
+    click.echo(_table(headers, about))
+
+
+def _table(headers: Mapping[str, Mapping[str, object]], about: Mapping[str, About]) -> str:
+    """The policies as lines for a terminal, and below them the operations of each."""
+    import io
+    import sys
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("policy", "for", "told", "steps", "measured", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].no_wrap = True
+    uses: dict[tuple[str, ...], list[str]] = {}
+    for name, header in headers.items():
         operations = header["action_names"]
         assert isinstance(operations, list)
-        click.echo(f"{name}: {header['kind']}, {header['num_steps']} steps of {', '.join(map(str, operations))}")
+        uses.setdefault(tuple(operations), []).append(name)
+        quality = "\n".join(line for each in about[name].measured for line in (f"{each.what}:", *each.lines()))
+        table.add_row(name, about[name].use, about[name].told or "-", str(header["num_steps"]), quality)
+        table.add_section()
+    console = Console(file=io.StringIO(), force_terminal=sys.stdout.isatty(), highlight=False)
+    if not console.is_terminal:
+        console = Console(file=io.StringIO(), width=150, highlight=False)
+    console.print(table)
+    for operations, names in uses.items():
+        console.print(f"{', '.join(names)}: {len(operations)} operations", style="bold")
+        console.print(f"  {', '.join(operations)}\n")
+    buffer = console.file
+    assert isinstance(buffer, io.StringIO)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())
