@@ -9,10 +9,11 @@ from pixelrl.actions import ActionSet
 from pixelrl.policies import Policy
 
 GRID = 64
-"""Everything that is computed starts and ends at multiples of this many pixels, or at the picture's border.
+"""Blocks, and the columns of all that operations are carried out on, start and end at multiples of this many pixels.
 
-So strided layers meet the same pixels as on the whole picture (`Policy.alignment`), and OpenCV's filters compute a
-pixel with the same instructions: their vector and scalar code, which take turns at the end of a row, round differently.
+Or at the picture's border. So OpenCV's filters compute a pixel with the same instructions as on the whole picture:
+their vector and scalar code, which take turns at the end of a row, round differently. Rows, and columns that no
+operation sees, need multiples of `Policy.alignment` only, so that strided layers meet the same pixels.
 """
 
 
@@ -27,10 +28,10 @@ class Span(NamedTuple):
         """Pixels."""
         return self.stop - self.start
 
-    def grown(self, margin: int, within: Span) -> Span:
-        """With a margin at both ends, up to the next multiples of `GRID`; no farther than ``within``."""
-        start = (self.start - margin) // GRID * GRID
-        stop = -(-(self.stop + margin) // GRID) * GRID
+    def grown(self, margin: int, within: Span, grid: int = GRID) -> Span:
+        """With a margin at both ends, up to the next multiples of ``grid``; no farther than ``within``."""
+        start = (self.start - margin) // grid * grid
+        stop = -(-(self.stop + margin) // grid) * grid
         return Span(max(within.start, start), min(within.stop, stop))
 
     def inside(self, other: Span) -> slice:
@@ -41,10 +42,10 @@ class Span(NamedTuple):
         """The same at a stride; the start is a multiple of it."""
         return Span(self.start // stride, -(-self.stop // stride))
 
-    def parts(self, side: int) -> Iterator[Span]:
-        """Cut into parts of about equal length, at most ``side``, that begin at multiples of `GRID`."""
+    def parts(self, side: int, grid: int = GRID) -> Iterator[Span]:
+        """Cut into parts of about equal length, at most ``side``, a multiple of ``grid``, as are their lengths."""
         number = -(-self.length // side)
-        step = -(-self.length // (number * GRID)) * GRID
+        step = -(-self.length // (number * grid)) * grid
         for start in range(self.start, self.stop, step):
             yield Span(start, min(self.stop, start + step))
 
@@ -60,9 +61,9 @@ class Box(NamedTuple):
         """A whole picture."""
         return cls(Span(0, height), Span(0, width))
 
-    def grown(self, margin: int, within: Box) -> Box:
-        """See `Span.grown`."""
-        return Box(self.rows.grown(margin, within.rows), self.columns.grown(margin, within.columns))
+    def grown(self, margin: int, within: Box, rows: int = GRID, columns: int = GRID) -> Box:
+        """See `Span.grown`; to multiples of so many rows and columns."""
+        return Box(self.rows.grown(margin, within.rows, rows), self.columns.grown(margin, within.columns, columns))
 
     def inside(self, other: Box) -> tuple[slice, slice]:
         """See `Span.inside`."""
@@ -72,9 +73,9 @@ class Box(NamedTuple):
         """See `Span.coarser`."""
         return Box(self.rows.coarser(stride), self.columns.coarser(stride))
 
-    def parts(self, side: int) -> list[Box]:
-        """Tiles of at most ``side`` pixels, a multiple of `GRID`."""
-        return [Box(rows, columns) for rows in self.rows.parts(side) for columns in self.columns.parts(side)]
+    def parts(self, rows: int, columns: int, grid: int) -> list[Box]:
+        """Tiles of at most so many rows and columns, of which rows are cut at multiples of ``grid`` from the first."""
+        return [Box(down, across) for down in self.rows.parts(rows, grid) for across in self.columns.parts(columns)]
 
 
 def cores(height: int, width: int, side: int) -> list[Box]:

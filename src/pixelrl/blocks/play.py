@@ -6,6 +6,7 @@ step no more of the surroundings than the steps that are left can see.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,6 +18,13 @@ from pixelrl.blocks.cut import Box, Reach
 from pixelrl.policies import Policy
 from pixelrl.rl.choice import best
 from pixelrl.types import Condition, Image
+
+STRIP = 2**18
+"""About how many pixels a step works on at a time where it sees no farther than a few rows.
+
+So the outcomes of twenty actions take about 20 MB: larger pieces of memory are given back to the system each time and
+come back as pages that must be zeroed, which takes longer than the operations.
+"""
 
 
 class _Part(NamedTuple):
@@ -60,34 +68,37 @@ def play(
         tile: side in pixels of what the network sees at a time, a multiple of that.
         tell: called with the share that is done, after every tile.
     """
-    regions = [core.grown(reach.margin(step), window) for step in range(reach.steps + 1)]
-    tiles = [region.parts(tile) for region in regions]
-    total = sum(len(each) for each in tiles)
-    done = 0
+    fine = math.lcm(policy.alignment, policy.stride)
+    # Operations are carried out on columns of the grid, but rows are told exactly.
+    regions = [core.grown(reach.margin(step), window, fine) for step in range(reach.steps + 1)]
+    needed = core.grown(reach.margin(0), window, fine, fine)
+    first = [needed] if policy.perceives_in_strips else needed.parts(tile, tile, fine)
+    tiles = [_tiles(region, reach, tile, fine) for region in regions[1:]]
+    total, done = sum(box.rows.length * box.columns.length for each in (first, *tiles) for box in each), 0
 
-    def count() -> None:
+    def count(part: Box) -> None:
         nonlocal done
-        done += 1
+        done += part.rows.length * part.columns.length
         tell(done / total)
 
     held = _Part(image, window)
     if not reach.steps:
         return held.crop(core).clone()
     memory: _Part | None = None
-    for part in tiles[0]:
-        seen = part.grown(reach.perceive, window)
+    for part in first:
+        seen = part.grown(reach.perceive, window, fine, fine)
         planes = condition.expand(-1, -1, seen.rows.length, seen.columns.length)
         memory = _filled(memory, policy.perceive(held.crop(seen), planes), seen, part, regions[0], policy.stride)
-        count()
+        count(part)
     assert memory is not None
     told = policy.default_legibility if legibility is None else legibility
     memory = _Part(policy.told(memory.values, told), memory.box)
-    for known, region, parts in zip(regions, regions[1:], tiles[1:], strict=False):
+    for known, region, parts in zip(regions, regions[1:], tiles, strict=False):
         after: _Part | None = None
         remembered: _Part | None = None
         for part in parts:
-            seen = part.grown(reach.forward, known)
-            filtered = seen.grown(reach.operation, held.box)
+            seen = part.grown(reach.forward, known, fine)
+            filtered = seen.grown(reach.operation, held.box, fine)
             outcomes = actions.outcomes(held.crop(filtered))[(..., *seen.inside(filtered))]
             own = memory.crop(seen.coarser(policy.stride))
             logits, _, next_memory = policy(held.crop(seen), outcomes, own)
@@ -95,11 +106,23 @@ def play(
             after = _filled(after, result, seen, part, region, 1)
             remembered = _filled(remembered, next_memory, seen, part, region, policy.stride)
             del logits, outcomes, next_memory, result
-            count()
+            count(part)
         assert after is not None
         assert remembered is not None
         held, memory = after, remembered
     return held.crop(core).clone()
+
+
+def _tiles(region: Box, reach: Reach, tile: int, fine: int) -> list[Box]:
+    """What a step works on at a time: strips of all columns, as nothing is computed twice beside them.
+
+    Where much is seen around a pixel, strips would be high: then squares.
+    """
+    least = 8 * (reach.forward + reach.operation)
+    rows = max(STRIP // region.columns.length, least) // fine * fine
+    if rows * region.columns.length > 2 * STRIP:
+        return region.parts(tile, tile, fine)
+    return region.parts(max(rows, fine), region.columns.length, fine)
 
 
 def _filled(into: _Part | None, values: Tensor, seen: Box, part: Box, region: Box, stride: int) -> _Part:
@@ -107,6 +130,6 @@ def _filled(into: _Part | None, values: Tensor, seen: Box, part: Box, region: Bo
     seen, part, region = (box.coarser(stride) for box in (seen, part, region))
     if into is None:
         shape = (*values.shape[:2], region.rows.length, region.columns.length)
-        into = _Part(values.new_empty(shape), region)
+        into = _Part(values.new_zeros(shape), region)
     into.crop(part).copy_(_Part(values, seen).crop(part))
     return into

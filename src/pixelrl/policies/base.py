@@ -54,6 +54,8 @@ class Policy(nn.Module, ABC):
 
     Where all do nothing, its network is then not asked again (`pixelrl.rollout.Actor`).
     """
+    perceives_in_strips: bool = False
+    """Whether `perceive` needs little memory beside its result, however large the image, so that tiles save none."""
     surveys: bool = False
     """Whether `survey` needs the whole image before each step, so that no part of one can be played by itself."""
     has_values: bool = True

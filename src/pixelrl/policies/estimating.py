@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,15 +13,21 @@ from torch.nn import functional as F
 from pixelrl.policies.base import Policy, check_depths, check_sizes
 from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
 from pixelrl.policies.estimators import ESTIMATORS, Cells
+from pixelrl.policies.strips import Convolution, Gathered, StripEncoder, Waiting, rows_of_strips
 from pixelrl.precision import Precision
 from pixelrl.types import Condition, Image
+
+STRIP = 2**18
+"""About how many pixels of an image the encoder sees at a time on a CPU: as many as its cache holds."""
+STRIP_ELSEWHERE = 2**21
+"""The same on a GPU, which is slower in small parts."""
 
 
 class Understood(NamedTuple):
     """What the encoder understood of an image, at half its resolution."""
 
-    features: Tensor
-    """``(b, width, ...)``, at the resolution of what the encoder saw."""
+    kept: Tensor | None
+    """What `Estimating.kept` says of its features, at the resolution of what the encoder saw."""
     estimate: Cells
     """The clean image as it is estimated, ``(b, 4 c, ...)``, at half the image's resolution."""
 
@@ -67,24 +74,64 @@ class Estimating(Policy):
         nn.init.zeros_(self.to_residual.weight)
         assert self.to_residual.bias is not None
         nn.init.zeros_(self.to_residual.bias)
+        self.perceives_in_strips = not self.estimator.looks_at_image
         reduction = self.estimator.reduction
         self.alignment = 4 * reduction  # what a cell of the quarter-resolution part spans
         reach = encoder_reach((before, deep, after)) * reduction + self.estimator.halo + 2 * self.alignment
         self.reach = 4 * -(-reach // 4)
 
+    def kept(self, features: Tensor) -> Tensor | None:
+        """What the policy wants to remember of the encoder's features beside the estimate, by place: here nothing."""
+        return None
+
     def understood(self, image: Image, condition: Condition) -> Understood:
-        """Encode the noisy image with its condition. Rows and columns are filled up to multiples of `alignment`."""
+        """Encode the noisy image with its condition. Rows and columns are filled up to multiples of `alignment`.
+
+        Where no gradient is asked for, an image of two strips or more is encoded in strips of rows
+        (`pixelrl.policies.strips`).
+        """
+        condition = condition.expand(-1, -1, *image.shape[-2:])
+        strip = STRIP if image.device.type == "cpu" else STRIP_ELSEWHERE
+        large = image.shape[-2] * image.shape[-1] >= 2 * strip
+        if large and self.perceives_in_strips and not torch.is_grad_enabled():
+            return self._in_strips(image, condition, strip)
+        seen, inputs = self._seen(image, condition)
+        features = self._encoded(self.encoder, inputs)
+        return Understood(self.kept(features), self.estimator.estimate(seen, inputs, self.to_residual(features)))
+
+    def _in_strips(self, image: Image, condition: Condition, pixels: int) -> Understood:
+        """The same, in strips of about so many pixels."""
         height, width = image.shape[-2:]
-        condition = pad_to_multiple(condition.expand(-1, -1, height, width), self.alignment)
-        image = pad_to_multiple(self.estimator.seen(image), self.alignment)
-        inputs = self.estimator.inputs(image, condition).contiguous(memory_format=torch.channels_last)
-        if self.precision == "bf16":
-            with torch.autocast(image.device.type, torch.bfloat16):
-                features = self.encoder(inputs)
-            features = features.float()
-        else:
-            features = self.encoder(inputs)
-        return Understood(features, self.estimator.estimate(image, inputs, self.to_residual(features)))
+        around = -(-self.estimator.halo // self.alignment) * self.alignment
+        rows = -(-height // self.alignment) * self.alignment // 2
+        encoder, to_residual, waiting = StripEncoder(self.encoder), Convolution(self.to_residual), Waiting()
+        kept, estimate = Gathered(rows), Gathered(rows)
+        for start, stop in rows_of_strips(height, width, pixels, self.reach, self.alignment):
+            first, end, last = max(0, start - around), min(height, stop + around), stop == height
+            seen, inputs = self._seen(image[:, :, first:end], condition[:, :, first:end])
+            inputs = inputs[:, :, (start - first) // 2 : None if last else (stop - first) // 2]
+            waiting.put(inputs)
+            features = self._encoded(partial(encoder, last=last), inputs)
+            remembered = self.kept(features)
+            if remembered is not None:
+                kept.put(remembered)
+            answer = to_residual(features, last)
+            estimate.put(self.estimator.estimate(seen, waiting.take(answer.shape[2]), answer))
+        assert estimate.whole is not None
+        return Understood(kept.whole, estimate.whole)
+
+    def _seen(self, image: Image, condition: Condition) -> tuple[Tensor, Cells]:
+        """The image as the estimator has it, and what the encoder sees of it."""
+        seen = pad_to_multiple(self.estimator.seen(image), self.alignment)
+        inputs = self.estimator.inputs(seen, pad_to_multiple(condition, self.alignment))
+        return seen, inputs.contiguous(memory_format=torch.channels_last)
+
+    def _encoded(self, encoder: Callable[[Tensor], Tensor], inputs: Cells) -> Tensor:
+        if self.precision != "bf16":
+            return encoder(inputs)
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            features = encoder(inputs)
+        return features.float()
 
     def estimating(self) -> Iterable[nn.Parameter]:
         """The encoder, and the layer that makes an estimate of its features."""

@@ -37,6 +37,8 @@ class Estimator(ABC):
     """How many times smaller than the image the one is that the encoder sees."""
     halo: int = 0
     """Radius in pixels within which `seen` and `inputs` look around a pixel."""
+    looks_at_image: bool = False
+    """Whether `estimate` looks at the image, and not at inputs and answer alone."""
     num_inputs: int
     """Channels of `inputs`."""
     num_outputs: int
@@ -141,6 +143,7 @@ class Lab(Estimator):
     """
 
     reduction = 4
+    looks_at_image = True
 
     def __init__(self, num_channels: int, num_planes: int) -> None:
         super().__init__(num_channels, num_planes)

@@ -75,11 +75,16 @@ class Lookahead(Estimating):
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """Encode the noisy image with its condition."""
-        features, estimate = self.understood(image, condition)
-        remembered = self.to_memory(self._held_back(features)).to(estimate.dtype)
+        remembered, estimate = self.understood(image, condition)
+        assert remembered is not None
+        remembered = remembered.to(estimate.dtype)
         if self.estimator.reduction != 1:
             remembered = F.interpolate(remembered, scale_factor=self.estimator.reduction)
         return cropped(torch.cat([remembered, estimate, torch.zeros_like(remembered[:, :1])], 1), image)
+
+    def kept(self, features: Tensor) -> Tensor:
+        """What each step's comparison is told of them."""
+        return self.to_memory(self._held_back(features))  # type: ignore[no-any-return]
 
     def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
