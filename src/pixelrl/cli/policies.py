@@ -42,7 +42,7 @@ TASK_OF = {
 
 @click.command()
 @click.argument("recipe", type=PATH, required=False)
-@click.option("-o", "--output", type=PATH, help="Folder of the run: policy, state and log.")
+@click.option("-o", "--output", type=PATH, help="Folder of the run: policy, state, log and curves.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, resumable.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder, which remembers its recipe.")
@@ -66,6 +66,9 @@ def train(
     threads: int | None,
 ) -> int:
     """Train a policy from a RECIPE: a TOML file, or the name of a shipped one, for instance denoise-gray.
+
+    The folder gets the policy, the state to go on from, the log, and in the end (or when it is stopped) its curves as a
+    picture, curves.png.
 
     Ctrl-C and --minutes stop after the iteration at hand with a checkpoint, from which --resume goes on exactly: give
     the folder of the run instead of a RECIPE (pixelrl train --resume FOLDER). --set may then change the phases.
@@ -101,7 +104,12 @@ def train(
         changed = trainer.resume() if resume else []
         if changed and processes.first:
             complain(f"going on with another {' and another '.join(changed)} than {output} was trained with so far")
-        finished = _run(trainer, minutes, tensorboard)
+        try:
+            finished = _run(trainer, minutes, tensorboard)
+        except UsageError:  # it diverged: where that began is to be seen
+            _draw(processes.first, output)
+            raise
+    _draw(processes.first, output)
     if processes.first and finished:
         click.echo(str(output / POLICY_FILE))
     elif processes.first:
@@ -110,6 +118,20 @@ def train(
             f"pixelrl train --resume {output} goes on from there"
         )
     return 0 if finished or not trainer.interrupted else EXIT_INTERRUPTED
+
+
+def _draw(first: bool, folder: Path) -> None:
+    """Draw the curves of a run. What is in the way of that is said, and ends nothing."""
+    from pixelrl.training.curves import CURVES_FILE, draw_curves
+
+    if not first:
+        return
+    try:
+        draw_curves(folder)
+    except ImportError:
+        complain(f'{CURVES_FILE} is not drawn, for Matplotlib is not installed: pip install "pixelrl[plot]"')
+    except OSError as error:
+        complain(f"{folder / CURVES_FILE} cannot be written: {error.strerror}")
 
 
 def _run(trainer: Trainer, minutes: float | None, tensorboard: bool) -> bool:
