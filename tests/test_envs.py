@@ -95,6 +95,15 @@ def test_pettingzoo_accepts_it(name: str) -> None:
     parallel_seed_test(build)
 
 
+@pytest.mark.filterwarnings("ignore:Agent's (minimum|maximum) observation space value is")
+def test_pettingzoo_accepts_it_in_turns() -> None:
+    envs = envs_with("pettingzoo")
+    from pettingzoo.test import api_test
+    from pettingzoo.utils.conversions import parallel_to_aec
+
+    api_test(parallel_to_aec(envs.PixelParallelEnv(make("Denoise-v0", size=4))), num_cycles=100)
+
+
 def test_torchrl_accepts_it(name: str) -> None:
     envs = envs_with("torchrl")
     from torchrl.envs.utils import check_env_specs
