@@ -15,6 +15,7 @@ import click
 
 from pixelrl import __version__
 from pixelrl.cli.common import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE, complain, output_lost
+from pixelrl.cli.compare import compare
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.edit_pictures import enhance, restore, saliency
 from pixelrl.cli.explain import explain
@@ -51,6 +52,7 @@ for command in (
     explain,
     replay,
     edit,
+    compare,
     evaluate,
     train,
     import_policy,

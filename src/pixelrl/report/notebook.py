@@ -12,7 +12,8 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from pixelrl.pictures.display import upright
-from pixelrl.report.strip import caption_font, photo, strip
+from pixelrl.report.sheet import INK, font
+from pixelrl.report.strip import photo, strip
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
@@ -76,7 +77,7 @@ class Shown:
         for pair in pairs:
             for i, (picture, label) in enumerate(zip(pair, ("before", "after"), strict=True)):
                 x = i * (width + _GAP)
-                draw.text((x, y + _LINE - 8), label, "#1a1a1a", caption_font(), anchor="ls")
+                draw.text((x, y + _LINE - 8), label, INK, font(20), anchor="ls")
                 sheet.paste(picture, (x, y + _LINE))
             y += pair[0].height + _LINE
         return _bytes(sheet, "png")

@@ -12,27 +12,38 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import agreement, psnr, step_bits, to_8_bit
 from pixelrl.pictures.arrays import Array, array_to_tensor
 from pixelrl.pictures.display import in_srgb, upright
+from pixelrl.report.sheet import (
+    FRAMES,
+    GAP,
+    INK,
+    LINE,
+    MARGIN,
+    MIN_COLUMN,
+    PANEL,
+    QUIET,
+    RULE,
+    SHEET,
+    Panel,
+    Picture,
+    font,
+    row,
+    stack,
+)
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 
-Picture = PillowImage.Image
 Counts = npt.NDArray[np.int64]
 ActionIndices = npt.NDArray[np.uint8]
 
-_SHEET = 2400  # pixels across, at most; a long policy name may ask for more
-_PANEL = 420  # longest side of a panel, at most
-_MARGIN, _GAP, _LINE = 28, 16, 30
-_MIN_COLUMN = 216  # the narrowest column whose captions and labels fit
 _MIN_PITCH = 80  # from one step to the next in the table of shares: room for a number
 _STEPS_PER_ROW = 6
-_INK, _QUIET, _RULE, _FRAME = "#1a1a1a", "#6b6b6b", "#d8d8d8", "#ff2d55"
 
 
 def action_map_image(actions: ActionIndices, action_names: Sequence[str]) -> Picture:
@@ -136,6 +147,11 @@ def photo(image: Image, profile: bytes | None, shrink: int = 1) -> Picture:
     return in_srgb(PillowImage.fromarray(np.ascontiguousarray(array)).reduce(shrink), profile)
 
 
+def enlarged(picture: Picture, factor: int) -> Picture:
+    """A picture whose pixels have become squares."""
+    return picture.resize((picture.width * factor, picture.height * factor), PillowImage.Resampling.NEAREST)
+
+
 def caption(label: str, image: Image, target: Image | None) -> str:
     """The label and, where the clean picture is known, the PSNR in dB (`pixelrl.imaging.metrics.psnr`); ``b`` = 1."""
     return label if target is None else f"{label}   {psnr(image, target).item():.2f} dB"
@@ -167,38 +183,39 @@ def strip(trace: Trace, reference: Array | None = None) -> Picture:
     per_row = -(-steps // num_rows)
     full = num_rows * per_row == steps  # otherwise the last row has room for the clean picture
     columns = 1 + per_row + (target is not None and full)
-    whole = _whole_view(h, w, (_SHEET - 2 * _MARGIN) // columns - _GAP)
+    whole = _whole_view(h, w, (SHEET - 2 * MARGIN) // columns - GAP)
     views = [whole]
     if whole.shrink > 1 and steps:
         views.append(_detail_view(trace, whole))
 
-    pictures: list[list[_Panel]] = [[] for _ in views]
+    pictures: list[list[Panel]] = [[] for _ in views]
     for t, stored in enumerate(images):
         image = upright(stored, turn)
         label = "input" if t == 0 else f"after step {t}" if t < steps else "result"
-        pictures[0].append(_Panel(whole.picture(image, trace.icc_profile), caption(label, image, target)))
+        pictures[0].append(Panel(whole.picture(image, trace.icc_profile), caption(label, image, target)))
         for detail in views[1:]:
-            pictures[1].append(_Panel(detail.picture(image, trace.icc_profile), label if t else detail.label()))
+            pictures[1].append(Panel(detail.picture(image, trace.icc_profile), label if t else detail.label()))
     if len(views) == 2:
-        pictures[0][0] = replace(pictures[0][0], frame=tuple(at // whole.shrink for at in views[1].box))
+        framed = tuple(at // whole.shrink for at in views[1].box)
+        pictures[0][0] = replace(pictures[0][0], frames=((framed, FRAMES[0]),))
 
-    column = max(_MIN_COLUMN, *(panels[0].picture.width for panels in pictures))
+    column = max(MIN_COLUMN, *(panels[0].picture.width for panels in pictures))
     parts = [_title(trace, sum(plain[0]))]
     for first in range(0, max(steps, 1), max(per_row, 1)):
         stop = min(first + per_row, steps)
         for view, panels in zip(views, pictures, strict=True):
-            row: list[_Panel | None] = [*panels[first : stop + 1]]
+            shown: list[Panel | None] = [*panels[first : stop + 1]]
             if target is not None and stop == steps:
-                row.append(_Panel(view.picture(target, trace.icc_profile), "clean"))
-            parts.append(_panels(row, column))
+                shown.append(Panel(view.picture(target, trace.icc_profile), "clean"))
+            parts.append(row(shown, column))
             for g in range(trace.actions.shape[1] if steps else 0):
-                maps = [_Panel(view.map(trace, t, g), _map_caption(trace, t, g)) for t in range(first, stop)]
-                parts.append(_panels([None, *maps], column, "" if g or first else _note(trace, view)))
-    pitch = column + _GAP
+                maps = [Panel(view.map(trace, t, g), _map_caption(trace, t, g)) for t in range(first, stop)]
+                parts.append(row([None, *maps], column, "" if g or first else _note(trace, view)))
+    pitch = column + GAP
     if num_rows > 1:
-        pitch = max(_MIN_PITCH, min(pitch, (columns * pitch - _MIN_COLUMN) // steps))
-    parts.append(_table(trace, plain, column + _GAP if num_rows == 1 else _MIN_COLUMN, pitch))
-    return _stack(parts)
+        pitch = max(_MIN_PITCH, min(pitch, (columns * pitch - MIN_COLUMN) // steps))
+    parts.append(_table(trace, plain, column + GAP if num_rows == 1 else MIN_COLUMN, pitch))
+    return stack(parts)
 
 
 @dataclass(frozen=True)
@@ -211,7 +228,7 @@ class _View:
 
     def picture(self, image: Image, profile: bytes | None) -> Picture:
         left, top, right, bottom = self.box
-        return self._enlarged(photo(image[..., top:bottom, left:right], profile, self.shrink))
+        return enlarged(photo(image[..., top:bottom, left:right], profile, self.shrink), self.enlarge)
 
     def label(self) -> str:
         left, top, right, bottom = self.box
@@ -221,22 +238,11 @@ class _View:
         left, top, right, bottom = self.box
         actions = trace.actions[t, g, top:bottom, left:right]
         shown = majority(actions, self.shrink, len(trace.action_names)) if self.shrink > 1 else actions
-        return self._enlarged(action_map_image(shown, trace.action_names))
-
-    def _enlarged(self, picture: Picture) -> Picture:
-        size = (picture.width * self.enlarge, picture.height * self.enlarge)
-        return picture.resize(size, PillowImage.Resampling.NEAREST)
-
-
-@dataclass(frozen=True)
-class _Panel:
-    picture: Picture
-    caption: str
-    frame: tuple[int, ...] | None = None
+        return enlarged(action_map_image(shown, trace.action_names), self.enlarge)
 
 
 def _whole_view(h: int, w: int, room: int) -> _View:
-    side = min(_PANEL, room)
+    side = min(PANEL, room)
     longest = max(h, w)
     return _View((0, 0, w, h), shrink=-(-longest // side), enlarge=max(1, side // longest))
 
@@ -260,16 +266,6 @@ def _rgb(name: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(find_action(name).color[1:]))
 
 
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    # Pillow's own font, so that no system font is needed. It has no sigma and no multiplication sign.
-    return ImageFont.load_default(size)
-
-
-def caption_font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """The font of captions."""
-    return _font(20)
-
-
 def _title(trace: Trace, bits: float) -> Picture:
     steps, _, h, w = trace.actions.shape
     policy = " ".join(trace.policy.split())[:80].encode("ascii", "replace").decode()
@@ -278,13 +274,13 @@ def _title(trace: Trace, bits: float) -> Picture:
         facts.append(f"{bits:.1f} bits per pixel")
     told = trace.condition if trace.legibility is None else {**trace.condition, "legibility": trace.legibility}
     facts = [f"{name} {value:.3g}" for name, value in told.items()] + facts
-    name, rest = _font(38), _font(24)
+    name, rest = font(38), font(24)
     facts_at = name.getlength(policy) + 28
     text = "   |   ".join(facts)
     sheet = PillowImage.new("RGB", (round(facts_at + rest.getlength(text)) + 1, 66), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((0, 40), policy, _INK, name, anchor="ls")
-    draw.text((facts_at, 40), text, _QUIET, rest, anchor="ls")
+    draw.text((0, 40), policy, INK, name, anchor="ls")
+    draw.text((facts_at, 40), text, QUIET, rest, anchor="ls")
     return sheet
 
 
@@ -307,38 +303,6 @@ def _note(trace: Trace, view: _View) -> str:
     return f"{note} Each dot stands for {view.shrink}x{view.shrink} pixels: their most frequent choice."
 
 
-def _panels(panels: Sequence[_Panel | None], column: int, note: str = "") -> Picture:
-    """Panels side by side, each under its caption; the note stands in the first place, which is then empty."""
-    text = _wrapped(note, column)
-    height = max(panel.picture.height for panel in panels if panel is not None)
-    height = max(height, 26 * len(text.splitlines()))
-    sheet = PillowImage.new("RGB", (len(panels) * (column + _GAP), _LINE + height + _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    for i, panel in enumerate(panels):
-        if panel is None:
-            continue
-        x, y = i * (column + _GAP) + 1, _LINE
-        draw.text((x, y - 10), panel.caption, _INK, _font(20), anchor="ls")
-        draw.rectangle((x - 1, y - 1, x + panel.picture.width, y + panel.picture.height), outline=_RULE)
-        sheet.paste(panel.picture, (x, y))
-        if panel.frame is not None:
-            left, top, right, bottom = panel.frame
-            draw.rectangle((x + left - 1, y + top - 1, x + right, y + bottom), outline=_FRAME, width=2)
-    draw.multiline_text((0, _LINE), text, _QUIET, _font(18), spacing=8)
-    return sheet
-
-
-def _wrapped(text: str, width: int) -> str:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if _font(18).getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return "\n".join(lines)
-
-
 def _table(trace: Trace, plain: tuple[list[float], list[float]], labels: int, pitch: int) -> Picture:
     """The legend, ``labels`` pixels wide, and in columns of ``pitch`` pixels each action's share at every step.
 
@@ -347,46 +311,36 @@ def _table(trace: Trace, plain: tuple[list[float], list[float]], labels: int, pi
     share, (bits, alike) = shares(trace), plain
     width = labels + len(share) * pitch
     lines = 1 + len(trace.action_names) + 2 * bool(len(share))
-    sheet = PillowImage.new("RGB", (width, lines * _LINE + 2 * _GAP), "white")
+    sheet = PillowImage.new("RGB", (width, lines * LINE + 2 * GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    small, font = _font(18), _font(20)
-    draw.text((0, 20), "share of the choices" if len(share) else "operations", _QUIET, small, anchor="ls")
+    small, usual = font(18), font(20)
+    draw.text((0, 20), "share of the choices" if len(share) else "operations", QUIET, small, anchor="ls")
     for t in range(len(share)):
-        draw.text((labels + t * pitch + 76, 20), f"step {t + 1}", _QUIET, small, anchor="rs")
+        draw.text((labels + t * pitch + 76, 20), f"step {t + 1}", QUIET, small, anchor="rs")
     order = in_table_order(trace.action_names)
     for line, i in enumerate(order, start=1):  # in the table's order, which keeps related actions together
-        y, name = line * _LINE, trace.action_names[i]
-        draw.line((0, y, width - _GAP, y), _RULE)
-        draw.rectangle((0, y + 5, 28, y + _LINE - 5), _rgb(name))
-        draw.text((40, y + 21), name, _INK, font, anchor="ls")
+        y, name = line * LINE, trace.action_names[i]
+        draw.line((0, y, width - GAP, y), RULE)
+        draw.rectangle((0, y + 5, 28, y + LINE - 5), _rgb(name))
+        draw.text((40, y + 21), name, INK, usual, anchor="ls")
         for t, value in enumerate(share[:, i]):
             x = labels + t * pitch
-            room = pitch - _GAP - 88
-            draw.text((x + 76, y + 21), _percent(float(value)), _INK if value else _QUIET, font, anchor="rs")
+            room = pitch - GAP - 88
+            draw.text((x + 76, y + 21), _percent(float(value)), INK if value else QUIET, usual, anchor="rs")
             if value and room > 60:
                 length = room * float(value / share.max())
-                draw.rectangle((x + 88, y + 5, x + 88 + length, y + _LINE - 5), _rgb(name))
+                draw.rectangle((x + 88, y + 5, x + 88 + length, y + LINE - 5), _rgb(name))
     agrees = ("-" if math.isnan(value) else _percent(value) for value in alike)
     costs = ("-" if math.isnan(value) else f"{value:.2f}" for value in bits)
     for line, (words, values) in enumerate((("neighbours that agree", agrees), ("bits per pixel", costs)), len(order)):
-        y = (line + 1) * _LINE
-        draw.line((0, y, width - _GAP, y), _RULE)
+        y = (line + 1) * LINE
+        draw.line((0, y, width - GAP, y), RULE)
         for t, value in enumerate(values):
             if t == 0:
-                draw.text((0, y + 21), words, _QUIET, small, anchor="ls")
-            draw.text((labels + t * pitch + 76, y + 21), value, _INK, font, anchor="rs")
+                draw.text((0, y + 21), words, QUIET, small, anchor="ls")
+            draw.text((labels + t * pitch + 76, y + 21), value, INK, usual, anchor="rs")
     return sheet
 
 
 def _percent(value: float) -> str:
     return "-" if value == 0 else "<0.1 %" if value < 0.0005 else f"{100 * value:.1f} %"
-
-
-def _stack(parts: Sequence[Picture]) -> Picture:
-    width, height = max(part.width for part in parts), sum(part.height for part in parts)
-    sheet = PillowImage.new("RGB", (width + 2 * _MARGIN, height + 2 * _MARGIN), "white")
-    y = _MARGIN
-    for part in parts:
-        sheet.paste(part, (_MARGIN, y))
-        y += part.height
-    return sheet
