@@ -13,7 +13,7 @@ from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.edits import Edit
 from pixelrl.policies import FCN, Policy, PolicyOutput
 from pixelrl.policies.wrapped import InGrey, Still
-from pixelrl.rollout import Step, rollout
+from pixelrl.rollout import Move, rollout
 
 ACTIONS = ActionSet(PAPER_NINE)
 NOTHING = PAPER_NINE.index("do nothing")
@@ -117,7 +117,7 @@ def outcomes_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_no_filter_runs_on_a_picture_that_did_not_change(
     make: Callable[[], Resting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted, policy, seen = outcomes_counted(monkeypatch), make(), list[Step]()
+    counted, policy, seen = outcomes_counted(monkeypatch), make(), list[Move]()
     image = torch.full((1, 1, 20, 30), 0.25)
     maps, final = played(policy, image, None, watch=lambda t, step: seen.append(step))
     assert (maps == NOTHING).all()
@@ -127,7 +127,7 @@ def test_no_filter_runs_on_a_picture_that_did_not_change(
     assert policy.pixels == (1 if policy.rests else STEPS) * 20 * 30
     assert len(seen) == STEPS
     for step in seen:
-        assert torch.equal(step.outcomes, ActionSet(PAPER_NINE).outcomes(image))
+        assert torch.equal(step.after, image)
 
 
 def test_edits_wake_everybody() -> None:

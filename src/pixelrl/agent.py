@@ -584,12 +584,16 @@ class Agent:
         still = self._still(values)
         groups = [(still == kind).nonzero().flatten() for kind in (False, True)]
         parts = [(chosen, kind) for chosen, kind in zip(groups, (False, True), strict=True) if len(chosen)]
+        edits = edits_of(edits)
+        if len(parts) == 1:
+            policy = self._resting(image.shape[1]) if parts[0][1] else None
+            return self._run(image, condition, steps, tile, edits, watch, progress, space, legibility, policy)
         final, actions, played = image.clone(), None, None
         for i, (chosen, kind) in enumerate(parts):
             share = part(progress, i, len(parts))
             policy = self._resting(image.shape[1]) if kind else None
             played, after = self._run(
-                image[chosen], condition[chosen], steps, tile, edits_of(edits), watch, share, space, legibility, policy
+                image[chosen], condition[chosen], steps, tile, edits, watch, share, space, legibility, policy
             )
             final[chosen] = after
             if actions is None:
@@ -712,19 +716,23 @@ class Agent:
         side = None if tile is None or max(height, width) <= tile else tile
         # Many small planes at a time, or one large one: as much memory either way.
         at_once = max(1, (tile or TILE) ** 2 // (height * width))
-        maps, finals = [], []
-        groups = list(zip(torch.split(folded, at_once), torch.split(conditions, at_once), strict=True))
-        for i, (planes, levels) in enumerate(groups):
+        actions: Tensor | None = None
+        finals = torch.empty_like(folded)
+        groups = [slice(start, start + at_once) for start in range(0, len(folded), at_once)]
+        for i, own in enumerate(groups):
             share = part(progress, i, len(groups))
-            trajectory, final = rollout(
-                policy, self.actions, planes, levels, num_steps, side, edits, watch, share, legibility
+            trajectory, finals[own] = rollout(
+                policy, self.actions, folded[own], conditions[own], num_steps, side, edits, watch, share, legibility
             )
-            maps.append(trajectory.actions)
-            finals.append(final)
-        actions = torch.cat(maps, 1)
+            maps = trajectory.actions
+            if actions is None:
+                actions = maps if len(groups) == 1 else maps.new_empty((num_steps, len(folded), *maps.shape[2:]))
+            if len(groups) > 1:
+                actions[:, own] = maps
+        assert actions is not None
         if channels != trained:
             actions = actions.reshape(num_steps, batch, channels, height, width)
-        final = outcome_in_srgb(torch.cat(finals).view_as(image), space, image)
+        final = outcome_in_srgb(finals.view_as(image), space, image)
         return Trajectory(image, actions, self.actions.names, space), final
 
     def ensembled(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor, check_steps, edits_of
 from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.policies.base import Memory, Policy
-from pixelrl.policies.tiling import Rest, number_of_tiles, tiled_forward, tiled_perceive
+from pixelrl.policies.tiling import Rest, number_of_tiles, side_of_steps, tiled_forward, tiled_perceive
 from pixelrl.rl.choice import best
 from pixelrl.threads import one_thread_after_fork
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
@@ -31,6 +32,14 @@ class Decision(NamedTuple):
     value: AgentMap | None = None
 
 
+class Move(NamedTuple):
+    """One step of an episode."""
+
+    before: Image
+    decision: Decision
+    after: Image
+
+
 class Step(NamedTuple):
     """One step of an episode, with all that a learner needs."""
 
@@ -43,7 +52,7 @@ class Step(NamedTuple):
 Act = Callable[[int, Image, Outcomes], Decision]
 """Decide what to do at step t, given the image and every action's outcome."""
 
-Watch = Callable[[int, Step], object]
+Watch = Callable[[int, Move], object]
 """Called at every step t as it is done: for progress, or to keep the images. What it raises ends the episode."""
 
 Progress = Callable[[float], object]
@@ -54,30 +63,63 @@ Choose = Callable[[Logits], ActionMap]
 """Turn logits into actions: `greedy`, or a sampler bound to its generator."""
 
 
-def episode(image: Image, actions: ActionSet, act: Act, num_steps: int) -> Iterator[Step]:
-    """Play an episode, one `Step` at a time. Images carry no gradient; decisions may."""
-    outcomes = None
+def moves(image: Image, do: Callable[[int, Image], tuple[Decision, Image]], num_steps: int) -> Iterator[Move]:
+    """The loop: ``do`` says what is done at step t to an image, and what comes of it."""
     for t in range(num_steps):
+        decision, after = do(t, image)
+        yield Move(image, decision, after)
+        image = after
+
+
+def episode(image: Image, actions: ActionSet, act: Act, num_steps: int) -> Iterator[Step]:
+    """Play an episode, one `Step` at a time, with the outcomes of all actions on the whole image.
+
+    Images carry no gradient; decisions may.
+    """
+    outcomes = None
+
+    def do(t: int, image: Image) -> tuple[Decision, Image]:
+        nonlocal outcomes
         outcomes = actions.outcomes(image) if outcomes is None else outcomes
         decision = act(t, image, outcomes)
-        after = actions.select(outcomes, decision.actions)
-        yield Step(image, outcomes, decision, after)
-        image = after
+        return decision, actions.select(outcomes, decision.actions)
+
+    for before, decision, after in moves(image, do, num_steps):
+        assert outcomes is not None
+        yield Step(before, outcomes, decision, after)
         if not actions.idle(decision.actions):
             outcomes = None
 
 
+def sparing_episode(
+    image: Image, actions: ActionSet, decide: Callable[[int, Image], Decision], num_steps: int
+) -> Iterator[Move]:
+    """Play an episode, bit for bit the same, in little memory, where whoever decides needs no outcomes.
+
+    Only outcomes that are chosen somewhere are computed, for a strip of the image at a time.
+    """
+
+    def do(t: int, image: Image) -> tuple[Decision, Image]:
+        decision = decide(t, image)
+        return decision, done(image, actions, decision.actions)
+
+    return moves(image, do, num_steps)
+
+
+def done(image: Image, actions: ActionSet, action_map: ActionMap) -> Image:
+    """What comes of a map of actions; the image itself where every agent does nothing."""
+    return image if actions.idle(action_map) else actions.carried_out(image, action_map)
+
+
 class Actor:
-    """A policy at work on one episode: it remembers, and chooses. Call it as an `Act`.
+    """A policy at work on one episode: it remembers, and chooses. Call it as an `Act`, or for every step `in_tiles`.
 
     Args:
         policy: the network.
         choose: how actions follow from logits.
         memory: as `Policy.perceive` (or `tiled_perceive`) returned it.
-        tile: side of the tiles in pixels that the network sees at a time; None for the whole image.
-        after_tile: called after every tile.
-        actions: given if a policy that `rests` need not be asked where nobody does anything; decisions then lack
-            their logits. It must be so that what is chosen is done.
+        actions: given if what is chosen is done: then a policy that `rests` need not be asked where nobody does
+            anything, and decisions lack their logits.
     """
 
     def __init__(
@@ -85,38 +127,49 @@ class Actor:
         policy: Policy,
         choose: Choose,
         memory: Memory,
-        tile: int | None = None,
-        after_tile: Callable[[], object] = lambda: None,
         actions: ActionSet | None = None,
     ) -> None:
-        self.policy, self.choose, self.memory = policy, choose, memory
-        self.tile, self.after_tile = tile, after_tile
-        self.actions = actions if policy.rests else None
+        self.policy, self.choose, self.memory, self.actions = policy, choose, memory, actions
         self._before: ActionMap | None = None
 
     def __call__(self, t: int, image: Image, outcomes: Outcomes) -> Decision:
         """Ask the policy, choose, and remember."""
-        if self.actions is None:
-            return self._asked(image, outcomes, None)
-        before, nothing, rest = self._before, self.actions.nothing, None
-        if before is not None and nothing is not None:
-            rest = Rest(before, nothing, self.actions.reach)
-        if self.tile is None and before is not None and self.actions.idle(before):
+        rest = self._rest()
+        if rest is not None and bool((rest.actions == rest.nothing).all()):
             self.memory = self.policy.rested(self.memory)
-            return Decision(before)
-        decision = self._asked(image, outcomes, rest)
-        self._before = decision.actions
-        return decision
-
-    def _asked(self, image: Image, outcomes: Outcomes, rest: Rest | None) -> Decision:
+            return Decision(rest.actions)
         self.memory = self.policy.survey(image, self.memory)
-        if self.tile is None:
-            logits, value, self.memory = self.policy(image, outcomes, self.memory)
-            return Decision(self.choose(logits), logits, value)
-        chosen, self.memory = tiled_forward(
-            self.policy, self.choose, image, outcomes, self.memory, self.tile, self.after_tile, rest
+        logits, value, self.memory = self.policy(image, outcomes, self.memory)
+        self._before = self.choose(logits)
+        return Decision(self._before, logits, value)
+
+    def in_tiles(
+        self, image: Image, actions: ActionSet, side: int, after_tile: Callable[[], object] = lambda: None
+    ) -> tuple[Decision, Image | None]:
+        """Ask the policy about one tile after the other, choose, and remember.
+
+        The decision has no logits. Beside it stands what comes of it, if what is chosen is done.
+
+        Args:
+            image: as it is before the step.
+            actions: of which the policy is to see the outcomes.
+            side: of the tiles in pixels.
+            after_tile: called after every tile.
+        """
+        self.memory = self.policy.survey(image, self.memory)
+        after = None if self.actions is None else torch.empty_like(image)
+        outcomes = partial(actions.outcomes_of, image)
+        self._before, self.memory = tiled_forward(
+            self.policy, self.choose, image, outcomes, self.memory, side, after_tile, self._rest(), after
         )
-        return Decision(chosen)
+        return Decision(self._before), after
+
+    def _rest(self) -> Rest | None:
+        """What was done at the step before, if it says what is done now."""
+        actions = self.actions
+        if actions is None or actions.nothing is None or self._before is None or not self.policy.rests:
+            return None
+        return Rest(self._before, actions.nothing, actions.reach)
 
 
 def greedy(logits: Logits) -> ActionMap:
@@ -172,18 +225,20 @@ class Trajectory:
         check_steps(edits, self.num_steps)
         editor, recorded = Editor(edits, self.action_names, *self.initial.shape[-2:]), self.actions
 
-        def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
+        def act(t: int, image: Image) -> Decision:
             return Decision(editor.replay(t, image, recorded[t]))
 
-        steps = episode(to_space(self.initial, self.space), ActionSet(self.action_names), act, self.num_steps)
-        maps = [step.decision.actions for step in steps]
-        return replace(self, actions=torch.stack(maps) if maps else recorded)
+        steps = sparing_episode(to_space(self.initial, self.space), ActionSet(self.action_names), act, self.num_steps)
+        maps = torch.empty_like(recorded)
+        for t, step in enumerate(steps):
+            maps[t] = step.decision.actions
+        return replace(self, actions=maps)
 
-    def _replay(self) -> Iterator[Step]:
+    def _replay(self) -> Iterator[Move]:
         recorded = self.actions
         actions = ActionSet(self.action_names)
         initial = to_space(self.initial, self.space)
-        return episode(initial, actions, lambda t, *_: Decision(recorded[t]), self.num_steps)
+        return sparing_episode(initial, actions, lambda t, _: Decision(recorded[t]), self.num_steps)
 
 
 def counter(progress: Progress | None, parts: int) -> Callable[[], None]:
@@ -239,31 +294,46 @@ def rollout(
     check_steps(edits, num_steps)
     editor = Editor(edits, actions.names, *image.shape[-2:])
     # To perceive a tile takes about as long as a step on it.
-    count = counter(progress, (1 + num_steps) * (1 if tile is None else number_of_tiles(policy, image, tile)))
+    if tile is None:
+        side, parts = 0, 1 + num_steps
+    else:
+        side = side_of_steps(image, tile)
+        parts = number_of_tiles(policy, image, tile) + num_steps * number_of_tiles(policy, image, side)
+    count = counter(progress, parts)
     if tile is None:
         memory = policy.perceive(image, condition)
         count()
     else:
         memory = tiled_perceive(policy, image, condition, tile, count)
     memory = policy.told(memory, policy.default_legibility if legibility is None else legibility)
-    if edits:
-        actor = Actor(policy, editor.alternatives, memory, tile, count)
-    else:
-        actor = Actor(policy, greedy, memory, tile, count, actions)
+    actor = Actor(policy, editor.alternatives, memory) if edits else Actor(policy, greedy, memory, actions)
 
-    def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
-        decision = actor(t, image, outcomes)
+    def edited(t: int, image: Image, decision: Decision) -> Decision:
         return Decision(editor.live(t, image, decision.actions)) if edits else decision
 
-    maps, final = [], image
-    for t, step in enumerate(episode(image, actions, act, num_steps)):
-        maps.append(step.decision.actions)
-        final = step.after
+    def in_one(t: int, image: Image, outcomes: Outcomes) -> Decision:
+        return edited(t, image, actor(t, image, outcomes))
+
+    def in_tiles(t: int, image: Image) -> tuple[Decision, Image]:
+        decision, after = actor.in_tiles(image, actions, side, count)
+        decision = edited(t, image, decision)
+        return decision, done(image, actions, decision.actions) if after is None else after
+
+    played: Iterator[Move]
+    if tile is None:
+        steps = episode(image, actions, in_one, num_steps)
+        played = (Move(step.before, step.decision, step.after) for step in steps)
+    else:
+        played = moves(image, in_tiles, num_steps)
+    maps = torch.zeros(
+        (num_steps, len(image), policy.num_agents, *image.shape[-2:]), dtype=torch.uint8, device=image.device
+    )
+    final = image
+    for t, move in enumerate(played):
+        maps[t] = move.decision.actions
+        final = move.after
         if tile is None:
             count()
         if watch is not None:
-            watch(t, step)
-    if not maps:
-        nothing = (0, len(image), policy.num_agents, *image.shape[-2:])
-        return Trajectory(image, torch.zeros(nothing, dtype=torch.uint8, device=image.device), actions.names), final
-    return Trajectory(image, torch.stack(maps), actions.names), final
+            watch(t, move)
+    return Trajectory(image, maps, actions.names), final

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.actions import arithmetic, blur, local, tone
 from pixelrl.actions.base import Action
 from pixelrl.errors import UsageError
+from pixelrl.imaging.parts import strips, widened
 from pixelrl.plugins import resolve
 from pixelrl.types import Image, Outcomes
 
@@ -78,6 +80,42 @@ class ActionSet:
             outcomes[:, i] = action.apply(image)
         return outcomes
 
+    @torch.no_grad()
+    def carried_out(self, image: Image, action_map: Tensor) -> Image:
+        """The image in which every agent's operation is carried out: `select` of `outcomes`, bit for bit.
+
+        No more is computed and held than the outcomes of a strip of the image, of the actions that occur there.
+
+        Args:
+            image: ``(b, c, h, w)``.
+            action_map: as for `select`.
+
+        Raises:
+            ValueError: another action map.
+        """
+        b, c, height, width = image.shape
+        self._check_map(action_map, len(self), b, c, height, width)
+        result = image.new_empty(image.shape)
+        for rows in strips(height, b * width, self.reach):
+            seen, maps = image[..., rows.seen, :].contiguous(), action_map[..., rows.own, :]
+            chosen = image[..., rows.own, :]
+            for index in torch.unique(maps).tolist():
+                if index != self.nothing:
+                    outcome = self.actions[index].apply(seen)[..., rows.inner, :]
+                    chosen = torch.where(maps == index, outcome, chosen)
+            result[..., rows.own, :] = chosen
+        return result
+
+    def outcomes_of(self, image: Image, rows: slice, columns: slice) -> Float[Tensor, "b n c _ _"]:
+        """A window of `outcomes`, bit for bit, without computing all of them: ``(b, n, c, rows, columns)``."""
+        height, width = image.shape[-2:]
+        down, right = (
+            widened(*part.indices(length)[:2], self.reach, length)
+            for part, length in ((rows, height), (columns, width))
+        )
+        outcomes = self.outcomes(image[..., down.seen, right.seen].contiguous())
+        return outcomes[..., down.inner, right.inner]
+
     def idle(self, action_map: Tensor) -> bool:
         """Whether every agent does nothing: then the next outcomes are these outcomes."""
         return self.nothing is not None and bool((action_map == self.nothing).all())
@@ -91,6 +129,13 @@ class ActionSet:
         action map.
         """
         b, n, c, h, w = outcomes.shape
+        ActionSet._check_map(action_map, n, b, c, h, w)
+        index = action_map.long().unsqueeze(1).expand(b, 1, c, h, w)
+        return outcomes.gather(1, index).squeeze(1)
+
+    @staticmethod
+    def _check_map(action_map: Tensor, n: int, b: int, c: int, h: int, w: int) -> None:
+        """Raise ValueError for what is no map of n actions on an image (b c h w)."""
         if action_map.dtype not in _INTEGERS:
             raise ValueError(f"an action map holds integers, not {action_map.dtype}")
         shape = tuple(action_map.shape)
@@ -101,8 +146,6 @@ class ActionSet:
             low, high = (int(bound) for bound in action_map.aminmax())
             if low < 0 or high >= n:
                 raise ValueError(f"an action map of {n} actions holds 0 to {n - 1}, not {low} to {high}")
-        index = action_map.long().unsqueeze(1).expand(b, 1, c, h, w)
-        return outcomes.gather(1, index).squeeze(1)
 
 
 def in_table_order(names: Sequence[str]) -> list[int]:

@@ -6,15 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pixelrl.actions import ActionSet
+from pixelrl.imaging.parts import GRID as GRID
 from pixelrl.policies import Policy
-
-GRID = 64
-"""Blocks, and the columns of all that operations are carried out on, start and end at multiples of this many pixels.
-
-Or at the picture's border. So OpenCV's filters compute a pixel with the same instructions as on the whole picture:
-their vector and scalar code, which take turns at the end of a row, round differently. Rows, and columns that no
-operation sees, need multiples of `Policy.alignment` only, so that strided layers meet the same pixels.
-"""
 
 
 class Span(NamedTuple):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pixelrl.imaging.anscombe import NAME as ANSCOMBE
 from pixelrl.imaging.anscombe import Anscombe
+from pixelrl.imaging.parts import by_strips
 
 Pixels = Float[Tensor, "*b 3 h w"]
 
@@ -61,8 +62,8 @@ def to_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c 
     """
     kind = kind_of_space(space)
     if kind == ANSCOMBE:
-        return Anscombe.parse(space).to(image)
-    return srgb_to_prophoto(image) if kind == "prophoto" else image
+        return by_strips(Anscombe.parse(space).to, image)
+    return by_strips(srgb_to_prophoto, image) if kind == "prophoto" else image
 
 
 def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
@@ -75,8 +76,8 @@ def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b 
     """
     kind = kind_of_space(space)
     if kind == ANSCOMBE:
-        return Anscombe.parse(space).back(image)
-    return prophoto_to_srgb(image) if kind == "prophoto" else image
+        return by_strips(Anscombe.parse(space).back, image)
+    return by_strips(prophoto_to_srgb, image) if kind == "prophoto" else image
 
 
 def outcome_in_srgb(
@@ -94,8 +95,13 @@ def outcome_in_srgb(
     Raises:
         UsageError: it is no space.
     """
-    after = from_space(image, space)
-    return torch.where(image == to_space(initial, space), initial, after) if space not in SPACES else after
+    if kind_of_space(space) != ANSCOMBE:
+        return from_space(image, space)
+
+    def known(image: Tensor, initial: Tensor) -> Tensor:
+        return torch.where(image == to_space(initial, space), initial, from_space(image, space))
+
+    return by_strips(known, image, initial)
 
 
 def srgb_to_lab(image: Pixels) -> Pixels:

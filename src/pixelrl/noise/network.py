@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelrl.imaging.noise import channel_sigmas
+from pixelrl.imaging.parts import strips
 from pixelrl.types import Image
 
 WEIGHTS = Path(__file__).parent / "network.safetensors"
@@ -171,10 +172,20 @@ def _blurred(image: Image, sigma: float) -> Image:
     radius = math.ceil(3 * sigma)
     side = torch.exp(-0.5 * (torch.arange(-radius, radius + 1).to(image) / sigma).square())
     side = (side / side.sum())[None, None, None]
-    planes = image.flatten(0, 1)[:, None]
-    planes = F.conv2d(F.pad(planes, (radius, radius, 0, 0), mode="replicate"), side)
-    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), mode="replicate"), side.transpose(2, 3))
-    return planes.view_as(image)
+    height, width = image.shape[-2:]
+    result = torch.empty_like(image)
+    planes, blurred = image.flatten(0, 1)[:, None], result.flatten(0, 1)[:, None]
+    parts = [*strips(height, width, radius)]
+    # Large planes one by one and in strips: PyTorch's convolutions take up sixteen times as much as the plane has.
+    at_once = len(planes) if len(parts) == 1 else 1
+    for rows in parts:
+        above, below = max(0, rows.start - radius), min(height, rows.stop + radius)
+        missing = (0, 0, above - (rows.start - radius), rows.stop + radius - below)
+        for own, into in zip(planes.split(at_once), blurred.split(at_once), strict=True):  # type: ignore[no-untyped-call]
+            part = F.conv2d(F.pad(own[..., above:below, :], (radius, radius, 0, 0), mode="replicate"), side)
+            part = F.pad(part, missing, mode="replicate")
+            into[..., rows.own, :] = F.conv2d(part, side.transpose(2, 3))
+    return result
 
 
 @functools.cache

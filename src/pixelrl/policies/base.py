@@ -58,6 +58,8 @@ class Policy(nn.Module, ABC):
     """Whether `perceive` needs little memory beside its result, however large the image, so that tiles save none."""
     surveys: bool = False
     """Whether `survey` needs the whole image before each step, so that no part of one can be played by itself."""
+    changes: int | None = None
+    """How many channels of the memory `forward` changes, which are the last ones; None where it may change all."""
     has_values: bool = True
     """Whether it says in training mode what return it expects; without, it learns by trials alone."""
     legible: bool = False

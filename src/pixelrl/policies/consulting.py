@@ -13,7 +13,7 @@ from typing import NamedTuple, final
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -86,6 +86,7 @@ class Consulting(Estimating):
 
     has_values = False
     legible = True
+    changes = 1
     reward_kernel = None
 
     def __init__(
@@ -152,33 +153,43 @@ class Consulting(Estimating):
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every outcome, then consult. The memory ends with unit, place on the scale of prices, and step."""
         after = torch.cat([memory[:, :-1], memory[:, -1:] + 1], 1)
+        goal = self.estimate(memory, image)
         if not memory[:, -2].any():
-            goal = self.estimate(memory, image)
             return PolicyOutput(-255 * (outcomes - goal[:, None]).abs(), None, after)
-        scores, distances = self.scores(image, outcomes, memory)
-        return PolicyOutput(self.settled(scores, distances), None, after)
+        # Agents of other channels are not heard, and one channel after the other takes less memory.
+        logits = [
+            self.settled(*self._judged(outcomes[:, :, one], goal[:, one], memory))
+            for one in (slice(channel, channel + 1) for channel in range(self.num_channels))
+        ]
+        return PolicyOutput(logits[0] if len(logits) == 1 else torch.cat(logits, 2), None, after)
 
     def scores(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[CellLogits, Distances]:
         """Each outcome's for every cell, ``(b, n, g, h / 2, w / 2)``, before any agent has heard of its neighbours."""
-        step, seen = self._step(memory), self._look(outcomes, self.estimate(memory, image), memory)
+        return self._judged(outcomes, self.estimate(memory, image), memory)
+
+    def _judged(
+        self, outcomes: Outcomes, goal: Image, memory: Float[Tensor, "b m _ _"]
+    ) -> tuple[CellLogits, Distances]:
+        """`scores` of some channels."""
+        step, seen = self._step(memory), self._look(outcomes, goal, memory)
         own, around = self.log_factors[step].exp()
-        scores = self.judge(step, seen) - own * seen.cell - around * seen.around
+        scores, agents = self.judge(step, seen) - own * seen.cell - around * seen.around, goal.shape[1]
         factor = own.item()
-        distances = Distances(self._by_agent(seen.cell * factor), self._by_agent(seen.own.mul_(factor)))
-        return self._by_agent(scores), distances
+        distances = (_by_agent(each, agents) for each in (seen.cell * factor, seen.own.mul_(factor)))
+        return _by_agent(scores, agents), Distances(*distances)
 
     def settled(self, scores: CellLogits, distances: Distances) -> Logits:
         """The logits: the scores with what the neighbours' choices add to them, once all have consulted."""
         planes, like = scores.transpose(1, 2).flatten(0, 1), distances.own
-        alone = doubled((scores + distances.cell).flatten(1, 2), like).view_as(like).sub(like)
+        alone = doubled((scores + distances.cell).flatten(1, 2), like).view_as(like).sub_(like)
         with torch.no_grad():
             choice = self._consulted(planes)
             everywhere = alone.transpose(1, 2).flatten(0, 1)
             choice = persuaded(everywhere, choice, *OF_CELLS)
             for _ in range(PIXEL_ROUNDS - 1):
                 choice = persuaded(everywhere, choice, *OF_PIXELS)
-            votes = self._by_agent(votes_of(choice, self.num_actions, *OF_PIXELS))
-        return SHARPNESS * (alone + votes)
+            votes = _by_agent(votes_of(choice, self.num_actions, *OF_PIXELS), like.shape[2])
+        return (alone + votes).mul_(SHARPNESS)
 
     def _step(self, memory: Memory) -> int:
         return min(round(memory[0, -1, 0, 0].item()), self.num_steps - 1)
@@ -187,11 +198,8 @@ class Consulting(Estimating):
         """What agents see; those of all channels stand beside each other as if they were images, ``(b c, n, h, w)``."""
         unit, degree = memory[:, -3:-2], memory[:, -2:-1]
         planes = [doubled(plane, goal) for plane in ((unit * share_of_miss(degree)).clamp_min(1e-6), degree)]
-        unit, degree = (plane.repeat_interleave(self.num_channels, 0) for plane in planes)
+        unit, degree = (plane.repeat_interleave(goal.shape[1], 0) for plane in planes)
         return look(outcomes.transpose(1, 2).flatten(0, 1), goal.flatten(0, 1)[:, None], unit, degree)
-
-    def _by_agent(self, planes: Planes) -> Tensor:
-        return planes.view(-1, self.num_channels, *planes.shape[1:]).transpose(1, 2)
 
     def _consulted(self, scores: Planes) -> ActionMap:
         """What cells choose in the end."""
@@ -209,6 +217,11 @@ class Consulting(Estimating):
             before = size
         assert choice is not None
         return choice
+
+
+def _by_agent(planes: Planes, agents: int) -> Tensor:
+    """Planes of agents beside each other as if they were images, as ``(b, n, g, h, w)``."""
+    return planes.view(-1, agents, *planes.shape[1:]).transpose(1, 2)
 
 
 def doubled(cells: Tensor, like: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class Lookahead(Estimating):
         ValueError: an unknown estimator, one that is not for so many channels, or sizes that are none.
     """
 
+    changes = 1
+
     def __init__(
         self,
         num_actions: int,

@@ -10,10 +10,14 @@ bits of the logits may then differ in tiles, and with them the choice between ac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from pixelrl.actions import ActionSet
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
 
@@ -50,6 +54,19 @@ def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Ti
     for rows in tiles(height, side, down, policy.alignment):
         for columns in tiles(width, side, right, policy.alignment):
             yield rows, columns
+
+
+_MOST_VALUES = 8_000_000
+"""Of an image, up to which a step is done in tiles as large as those in which the policy looks at it."""
+
+
+def side_of_steps(image: Image, side: int) -> int:
+    """The side of the tiles of a step, which takes more memory than perceiving: for outcomes and logits of all actions.
+
+    Smaller tiles compute more of their surroundings. They are taken where the image itself takes much memory.
+    """
+    values = image.shape[1] * image.shape[2] * image.shape[3]
+    return side if image.shape[1] == 1 or values <= _MOST_VALUES else max(1, side * 5 // 8)
 
 
 def number_of_tiles(policy: Policy, image: Image, side: int) -> int:
@@ -107,37 +124,69 @@ class Rest(NamedTuple):
         return bool((self.actions[..., down, right] == self.nothing).all())
 
 
+Window = Callable[[slice, slice], Tensor]
+"""Gives the outcomes of some rows and columns of an image (`pixelrl.actions.ActionSet.outcomes_of`)."""
+
+
 def tiled_forward(
     policy: Policy,
     choose: Callable[[Logits], ActionMap],
     image: Image,
-    outcomes: Outcomes,
+    outcomes: Outcomes | Window,
     memory: Memory,
     side: int,
     after_tile: Callable[[], object] = lambda: None,
     rest: Rest | None = None,
+    result: Image | None = None,
 ) -> tuple[ActionMap, Memory]:
     """`Policy.forward` and the choice of actions in tiles: no tensor of logits of the whole image is ever held.
 
-    ``after_tile`` is called after each. Tiles that ``rest`` are not looked at.
+    Args:
+        policy: in evaluation mode.
+        choose: how actions follow from logits.
+        image: ``(b, c, h, w)``.
+        outcomes: of every action, or what gives those of a tile.
+        memory: of the step. What the policy does not change in it is not copied: the next step's takes its place.
+        side: of the tiles in pixels.
+        after_tile: called after each.
+        rest: tiles that rest are not looked at.
+        result: if given, what comes of the choices is written there; of the image's shape.
+
+    Returns:
+        The actions, and the next step's memory.
     """
     s = policy.stride
+    window_of = outcomes if callable(outcomes) else partial(_window, outcomes)
     chosen: ActionMap | None = None
-    after = torch.empty_like(memory)
+    changed = 0 if policy.changes is None else memory.shape[1] - policy.changes
+    after = torch.empty_like(memory[:, changed:])
     for rows, columns in _windows(policy, image, side):
         window = (..., _outer(rows, 1), _outer(columns, 1))
+        core, inner = (..., _core(rows, 1), _core(columns, 1)), (..., _inner(rows, 1), _inner(columns, 1))
         part = memory[..., _outer(rows, s), _outer(columns, s)]
         if rest is not None and rest.here(rows, columns):
-            remembered, picked = policy.rested(part), rest.actions[window]
+            remembered, picked, came = policy.rested(part), rest.actions[core], image[core]
         else:
-            logits, _, remembered = policy(image[window], outcomes[window], part)
-            picked = choose(logits)
-        after[..., _core(rows, s), _core(columns, s)] = remembered[..., _inner(rows, s), _inner(columns, s)]
-        picked = picked[..., _inner(rows, 1), _inner(columns, 1)]
+            seen = window_of(*window[1:])
+            logits, _, remembered = policy(image[window], seen, part)
+            picked, came = choose(logits)[inner], None
+            del logits
+            if result is not None:
+                came = ActionSet.select(seen[inner], picked)
+            del seen
+        after[..., _core(rows, s), _core(columns, s)] = remembered[:, changed:, _inner(rows, s), _inner(columns, s)]
         if chosen is None:
             chosen = picked.new_empty((*picked.shape[:2], *image.shape[-2:]))
-        chosen[..., _core(rows, 1), _core(columns, 1)] = picked
+        chosen[core] = picked
+        if result is not None and came is not None:
+            result[core] = came
         after_tile()
     if chosen is None:
         raise ValueError(f"cannot act on an image of shape {tuple(image.shape)}: it has no pixels")
-    return chosen, after
+    if changed:
+        memory[:, changed:] = after
+    return chosen, memory if changed else after
+
+
+def _window(outcomes: Outcomes, rows: slice, columns: slice) -> Float[Tensor, "b n c _ _"]:
+    return outcomes[..., rows, columns]

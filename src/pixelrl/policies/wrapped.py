@@ -29,6 +29,7 @@ class InGrey(Policy):
         self.legible, self.default_legibility = policy.legible, policy.default_legibility
         self.rests, self.surveys, self.precision = policy.rests, policy.surveys, policy.precision
         self.perceives_in_strips = policy.perceives_in_strips
+        self.changes = policy.changes
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""

@@ -27,9 +27,9 @@ from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
 from pixelrl.report.planes import Planes, View, views_of
 from pixelrl.report.strip import photo, plainness, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
-from pixelrl.rollout import Actor, Decision, Progress, counter, episode
+from pixelrl.rollout import Actor, Decision, Progress, counter, sparing_episode
 from pixelrl.trace import Trace
-from pixelrl.types import Condition, Image, Logits, Outcomes
+from pixelrl.types import Condition, Image, Logits
 
 _ASKED, _PACKED = 1 / 3, 2 / 3
 """Shares of the work, which are about those of the time: asking the policy again, packing, and what if."""
@@ -187,17 +187,19 @@ def asked_again(
             memory = tiled_perceive(policy, image, condition, side, count)
         # Of traces from before policies could be told: then they gave their best quality.
         memory = policy.told(memory, 0.0 if trace.legibility is None else trace.legibility)
-        actor = Actor(policy, read, memory, side, count)
+        actor = Actor(policy, read, memory)
         answer = image
 
-        def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
+        def act(t: int, image: Image) -> Decision:
             nonlocal answer
-            answer = actor(t, image, outcomes).actions
             if side is None:
+                answer = actor(t, image, agent.actions.outcomes(image)).actions
                 count()
+            else:
+                answer = actor.in_tiles(image, agent.actions, side, count)[0].actions
             return Decision(recorded[t])
 
-        for _ in episode(image, agent.actions, act, trajectory.num_steps):
+        for _ in sparing_episode(image, agent.actions, act, trajectory.num_steps):
             yield answer
 
 

@@ -9,9 +9,9 @@ import torch
 
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
-from pixelrl.rollout import Decision, episode
+from pixelrl.rollout import Decision, sparing_episode
 from pixelrl.studio.preview import Frames
-from pixelrl.types import Image, Outcomes
+from pixelrl.types import Image
 
 
 @final
@@ -30,12 +30,12 @@ class ExactReplay:
         first = min(first, steps)
         editor = Editor(edits, names, height, width)
 
-        def act(t: int, image: Image, outcomes: Outcomes) -> Decision:
+        def act(t: int, image: Image) -> Decision:
             return Decision(editor.replay(first + t, image, recorded.actions[first + t]))
 
         self.frames = Frames(recorded.images[: first + 1], recorded.actions[:first])
         """What is done."""
-        self._steps = episode(recorded.images[first], ActionSet(names), act, steps - first)
+        self._steps = sparing_episode(recorded.images[first], ActionSet(names), act, steps - first)
 
     def step(self) -> bool:
         """Do the next step; False if there was none left."""

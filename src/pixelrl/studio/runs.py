@@ -13,7 +13,7 @@ from pixelrl.edits import Edit
 from pixelrl.imaging.color import to_space
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
-from pixelrl.rollout import Step, Trajectory
+from pixelrl.rollout import Move, Trajectory
 from pixelrl.studio.preview import Frames
 from pixelrl.studio.screen import Recorded
 from pixelrl.tasks.conditioning import Given, is_auto
@@ -55,7 +55,7 @@ def play(
     steps = agent.card.num_steps
     planes: list[list[Image]] = [[] for _ in range(steps + 1)]
 
-    def watch(t: int, step: Step) -> None:
+    def watch(t: int, step: Move) -> None:
         if t == 0:
             planes[0].append(step.before)
         planes[t + 1].append(step.after)
