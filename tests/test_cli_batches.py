@@ -67,7 +67,7 @@ def test_exif_beyond_what_a_jpeg_holds_costs_no_picture(clean: Run, folder: Path
 
 
 def test_other_files_are_counted_in_a_closing_line(clean: Run, folder: Path, tmp_path: Path) -> None:
-    for name in ("d.heic", "e.avif", "f.dng", "notes.txt"):
+    for name in ("d.jp2", "e.psd", "f.svg", "notes.txt"):
         (folder / name).write_bytes(b"?")
     (folder / "bad.png").write_bytes(b"?")
     code, out, err = clean(folder, "-o", tmp_path / "out")

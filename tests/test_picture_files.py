@@ -157,13 +157,9 @@ UNSUPPORTED = {
     "flat.png": (png_header(50, 0), "50 x 0"),
     "huge.png": (png_header(100_000, 100_000), "10000 megapixels; at most 500"),
     "picture.tga": (pillow("TGA"), "'.tga' is not known; .png, .jpg"),
-    "photo.heic": (b"\0\0\0\x18ftypheic", "HEIC is not read; convert it to PNG or JPEG first"),
-    "photo.AVIF": (b"\0\0\0\x18ftypavif", "AVIF is not read; convert it"),
-    "heic.jpg": (b"\0\0\0\x18ftypmif1", "HEIC is not read; convert it"),
-    "avif.png": (b"\0\0\0\x18ftypavif", "AVIF is not read; convert it"),
-    "photo.DNG": (pillow("TIFF"), "DNG is the raw data of a camera; develop it"),
-    "dng.tif": (pillow("TIFF", tiffinfo={50706: b"\1\4\0\0"}), "raw data of a camera (DNG); develop it"),
-    "photo.cr2": (pillow("TIFF"), "CR2 is the raw data of a camera; develop it"),
+    "photo.jp2": (b"", "JPEG 2000 is not read; convert it to PNG or JPEG first"),
+    "dng.tif": (pillow("TIFF", tiffinfo={50706: b"\1\4\0\0"}), "a camera that LibRaw does not know; develop it"),
+    "photo.cr2": (b"II*\0\x10\0\0\0CR" + bytes(99), "a camera that LibRaw does not know; develop it"),
     "picture": (pillow("PNG"), "the suffix '' is not known"),
 }
 

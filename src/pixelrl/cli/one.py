@@ -11,6 +11,7 @@ from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, write_standard_output
 from pixelrl.cli.places import Job
+from pixelrl.cli.raw import sensor_of, work_on_sensor
 from pixelrl.cli.stack import stack_of, work_on_stack
 from pixelrl.errors import InputError
 
@@ -43,6 +44,9 @@ def work_on(
     from pixelrl.pictures.scale import Scale
 
     data = standard_input(job)
+    sensor = sensor_of(job, data, settings)
+    if sensor is not None:
+        return work_on_sensor(job, sensor, work, settings, edits, progress)
     stack = stack_of(job, data, work, settings)
     if stack is not None:
         with stack:

@@ -101,7 +101,7 @@ def run(work: Work, settings: Settings) -> int:
             write({"input": None, "error": str(problem)})
         code = _through(jobs, work, settings, counts, write)
     if not alone:
-        complain(_closing(counts, len(listing.others), len(listing.results), share))
+        complain(_closing(counts, listing.others, len(listing.results), share))
     return code or (EXIT_INPUTS if counts["failed"] else 0)
 
 
@@ -266,11 +266,15 @@ def _check_beside(option: str, path: Path, jobs: Sequence[Job], overwrite: bool)
     check_place(path, overwrite=overwrite, option=option)
 
 
-def _closing(counts: Counter[str], others: int, results: int, share: str) -> str:
+def _closing(counts: Counter[str], others: Sequence[Path], results: int, share: str) -> str:
     """What became of everything, in one line."""
+    from pixelrl.pictures.files import PHOTO, either
+
     words = [f"{counts.total()}{share}" if share else _number(counts.total(), "picture")]
     if others:
-        words.append(f"{_number(others, 'other file')} skipped")
+        needing = sorted({file.suffix.lower() for file in others} & PHOTO.keys())
+        needs = f' ({either(needing)} needs pip install "pixelrl[photo]")' if needing else ""
+        words.append(f"{_number(len(others), 'other file')} skipped{needs}")
     if results:
         words.append(f"{_number(results, 'result')} of an earlier run left out")
     became = [f"{counts['done']} done"]

@@ -36,8 +36,15 @@ Box = tuple[int, int, int, int]
 
 def orientation_of(exif: bytes | None) -> int:
     """The orientation in an EXIF block that starts at its TIFF header, 1 to 8; 1 where it says none or is damaged."""
+    found = _orientation_entry(exif)
+    value = struct.unpack_from(found[0], exif or b"", found[1])[0] if found else 1
+    return int(value) if value in _TURNS else 1
+
+
+def _orientation_entry(exif: bytes | None) -> tuple[str, int] | None:
+    """Where the orientation stands in an EXIF block: how `struct` calls such numbers, and at which byte."""
     if not exif:
-        return 1
+        return None
     order = {b"II": "<", b"MM": ">"}.get(exif[:2], "<")
     try:  # by hand: Pillow warns of what is damaged elsewhere in the block
         (at,) = struct.unpack_from(f"{order}I", exif, 4)
@@ -45,11 +52,21 @@ def orientation_of(exif: bytes | None) -> int:
         for place in range(at + 2, at + 2 + 12 * count, 12):
             tag, kind = struct.unpack_from(f"{order}HH", exif, place)
             if tag == _ORIENTATION and kind in _INTEGERS:
-                (value,) = struct.unpack_from(order + _INTEGERS[kind], exif, place + 8)
-                return int(value) if value in _TURNS else 1
+                struct.unpack_from(order + _INTEGERS[kind], exif, place + 8)
+                return order + _INTEGERS[kind], place + 8
     except struct.error:  # a damaged block says nothing
-        return 1
-    return 1
+        return None
+    return None
+
+
+def upright_exif(exif: bytes | None) -> bytes | None:
+    """An EXIF block with the orientation 1, of a picture that its decoder has turned already."""
+    found = _orientation_entry(exif)
+    if exif is None or found is None:
+        return exif
+    kind, at = found
+    number = struct.pack(kind, 1)
+    return exif[:at] + number + exif[at + len(number) :]
 
 
 def orientation_of_pillow(image: PillowImage.Image) -> int:

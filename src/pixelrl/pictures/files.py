@@ -12,12 +12,14 @@ from pathlib import Path
 from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PpmImagePlugin, WebPImagePlugin
 
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures import formats, png, tiff
+from pixelrl.pictures import formats, heif, jxl, png, raw, tiff
 from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.optional import CONVERT, is_installed
 
 __all__ = [
     "FORMATS",
+    "PHOTO",
     "READABLE",
     "SUFFIXES",
     "Picture",
@@ -27,6 +29,7 @@ __all__ = [
     "encode",
     "format_by_suffix",
     "format_of",
+    "is_readable",
     "read_picture",
     "write_picture",
 ]
@@ -44,23 +47,22 @@ _FORMATS = {
 SUFFIXES = tuple(_FORMATS)
 """The suffixes of the files that can be read and written, in lower case."""
 
-READABLE = (*SUFFIXES, ".bmp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".mpo")
-"""The suffixes of the files that can be read, in lower case."""
+PHOTO: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), ("pillow_heif",)),
+    ".avif": ("PIL.AvifImagePlugin",),
+    ".jxl": ("imagecodecs",),
+    **dict.fromkeys(raw.ENDINGS, ("rawpy",)),
+}
+"""The suffixes, in lower case, of the files that the extra ``photo`` reads, and the modules that they need."""
 
-_RAW = "is the raw data of a camera; develop it into a TIFF or PNG first, for instance with darktable or RawTherapee"
-_CONVERT = "is not read; convert it to PNG or JPEG first, for instance with ImageMagick or a photo program"
+READABLE = (*SUFFIXES, ".bmp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".mpo", *PHOTO)
+"""The suffixes of the files that can be read, in lower case; those in `PHOTO` where its modules are installed."""
+
 _NOT_READ = {
-    **dict.fromkeys((".heic", ".heif", ".hif"), f"HEIC {_CONVERT}"),
-    **dict.fromkeys((".avif", ".avifs"), f"AVIF {_CONVERT}"),
-    ".jxl": f"JPEG XL {_CONVERT}",
-    **dict.fromkeys((".jp2", ".j2k"), f"JPEG 2000 {_CONVERT}"),
-    ".psd": f"PSD {_CONVERT}",
-    ".svg": f"SVG {_CONVERT}",
+    **dict.fromkeys((".jp2", ".j2k"), f"JPEG 2000 is not read; {CONVERT}"),
+    ".psd": f"PSD is not read; {CONVERT}",
+    ".svg": f"SVG is not read; {CONVERT}",
     ".exr": "OpenEXR is not read; convert it to a TIFF of 32-bit floats first",
-    **{
-        ending: f"{ending[1:].upper()} {_RAW}"
-        for ending in (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
-    },
 }
 """Formats of pictures that are not read, by suffix, and the way out."""
 
@@ -85,6 +87,7 @@ _ENCODERS = {
 def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
     """The picture in a PNG, JPEG, TIFF, WebP, BMP, GIF or PNM file; one that holds several (pages, frames) is refused.
 
+    With the packages of the extra ``photo`` also HEIC, AVIF, JPEG XL and the raw data of cameras, which are developed.
     Palette pictures become RGB, 1-bit ones 8-bit grey, CMYK RGB, float16 and float64 float32. What a suffix
     promises need not be what the file holds: the format is told by the first bytes. Raises InputError, one
     sentence with the file's name, for everything that cannot be read, and for more than ``max_pixels`` before
@@ -139,6 +142,12 @@ def format_of(data: bytes) -> str | None:
     return None
 
 
+def is_readable(path: Path) -> bool:
+    """Whether files of this suffix can be read, with the packages that are installed."""
+    suffix = path.suffix.lower()
+    return suffix in READABLE and all(is_installed(module) for module in PHOTO.get(suffix, ()))
+
+
 def format_by_suffix(path: str | Path) -> str | None:
     """A key of `FORMATS`, told by a file's name; None for a suffix that cannot be written."""
     kind = _FORMATS.get(Path(path).suffix.lower())
@@ -146,6 +155,8 @@ def format_by_suffix(path: str | Path) -> str | None:
 
 
 def _decode(data: bytes, max_pixels: int) -> Picture:
+    if raw.is_raw(data):
+        return raw.read_raw(data, max_pixels)
     # The plugins are called directly: Image.open would try every format that it knows.
     match format_of(data):
         case "png":
@@ -164,8 +175,11 @@ def _decode(data: bytes, max_pixels: int) -> Picture:
     if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
         deep = formats.read_deep_pnm(data, max_pixels)
         return deep or formats.read_simple(PpmImagePlugin.PpmImageFile(io.BytesIO(data)), max_pixels)
-    if data[4:8] == b"ftyp":
-        raise InputError(_NOT_READ[".avif" if data[8:12] in (b"avif", b"avis") else ".heic"])
+    if jxl.is_jxl(data):
+        return jxl.read_jxl(data, max_pixels)
+    brand = heif.brand_of(data)
+    if brand is not None:
+        return (heif.read_avif if brand == "avif" else heif.read_heic)(data, max_pixels)
     raise InputError(f"its first bytes are not those of a picture; {_KINDS} file is needed")
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.files import READABLE, either
+from pixelrl.pictures.files import SUFFIXES, either, is_readable
+
+_KINDS = f"{either(SUFFIXES)}, and others"
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,14 @@ def _expand(entry: str, listing: Listing, home: Path | None) -> list[tuple[Path,
     if os.path.isdir(path):
         files = _walk(path, listing, _below(home, path))
         if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({either(READABLE)})"))
+            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({_KINDS})"))
         return [(file, file.relative_to(path)) for file in files]
     if not os.path.lexists(path) and glob.has_magic(entry):
         matches = [Path(match) for match in sorted(glob.glob(entry, recursive=True)) if os.path.isfile(match)]
         plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
         files = _sorted_out(matches, listing, _below(home, Path(*plain)))
         if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({either(READABLE)})"))
+            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({_KINDS})"))
         return [(file, Path(file.name)) for file in files]
     if not os.path.exists(path):
         listing.problems.append(
@@ -115,7 +117,7 @@ def _sorted_out(files: Sequence[Path], listing: Listing, home: Path | None) -> l
     """The pictures among the files; the others, and results of an earlier run, are noted in the listing."""
     pictures = []
     for file in files:
-        if file.suffix.lower() not in READABLE:
+        if not is_readable(file):
             listing.others.append(file)
         elif home is not None and home in file.resolve().parents:
             listing.results.append(file)

@@ -26,6 +26,7 @@ from pixelrl.errors import InputError
 from pixelrl.pictures import tiff
 from pixelrl.pictures.display import orientation_exif
 from pixelrl.pictures.formats import LEVEL, Picture, channels, check_size, from_pil, is_lossy_webp, silence
+from pixelrl.pictures.raw import is_raw
 
 _NAMES = {"T": "time", "Z": "depth", "C": "channel", "I": "page", "Q": "page", "R": "position", "P": "position"}
 
@@ -114,6 +115,8 @@ def open_stack(source: Path | bytes, *, max_pixels: int = 500_000_000) -> Stack 
 def _open(source: Path | bytes, max_pixels: int) -> Stack | None:
     head = source[:16] if isinstance(source, bytes) else _head(source)
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        if is_raw(source):
+            return None
         stack = TiffStack(source, max_pixels)
         if len(stack) > 1 or stack.described:
             return stack

@@ -33,7 +33,7 @@ from pixelrl.pictures.metadata import Extra
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
 _ICC, _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 34675, 34665, 34853, 40965
-_XMP, _DNG_VERSION = 700, 50706
+_XMP = 700
 _LOST = {33723: "IPTC", 34377: "IPTC", 33550: "georeference", 33922: "georeference", 34264: "georeference"}
 """Tags that are left out, and what they hold."""
 # Description, make, model, software, date, artist, copyright: what a TIFF's own directory says about the
@@ -47,8 +47,6 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
     """The picture in a TIFF file. Raises InputError, with the reason only, as ``read_picture``."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        if _DNG_VERSION in page.tags:
-            raise InputError("it is the raw data of a camera (DNG); develop it into a TIFF or PNG first")
         check_single(_frames(file))
         check_size(page.imagewidth, page.imagelength, max_pixels)
         if page.imagedepth > 1:
@@ -62,7 +60,7 @@ def read_tiff(data: bytes, max_pixels: int) -> Picture:
         return replace(
             picture,
             icc_profile=bytes(icc.value) if keep_icc else None,
-            exif=_read_exif(data),
+            exif=read_exif(data),
             extra=_extra(page),
         )
 
@@ -203,7 +201,7 @@ def as_picture(page: Any, array: Array) -> Picture:
     return Picture(np.array(pixels, array.dtype, order="C"), alpha, notes=tuple(notes))
 
 
-def _read_exif(data: bytes) -> bytes | None:
+def read_exif(data: bytes) -> bytes | None:
     """What of a TIFF's tags describes the picture, as EXIF (which has the layout of a TIFF file)."""
     source, found = Image.Exif(), Image.Exif()
     try:
@@ -216,14 +214,14 @@ def _read_exif(data: bytes) -> bytes | None:
         if source.get(_RESOLUTION_UNIT, 1) != 1:
             for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
                 found[tag] = source[tag]
-        for tag, directory in _directories(source).items():
+        for tag, directory in directories(source).items():
             found[tag] = directory
         return found.tobytes().removeprefix(b"Exif\0\0") if len(found) else None
     except Exception:  # a damaged tag must not cost the picture
         return None
 
 
-def _directories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
+def directories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
     """The camera's and the GPS directory of an EXIF block, where it has them."""
     camera, gps = dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
     if _INTEROP_IFD in camera:
@@ -234,13 +232,13 @@ def _directories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
 def write_tiff(picture: Picture, quality: int | None) -> bytes:
     """A deflated TIFF file with the picture's profile, orientation, texts and camera data."""
     tags: list[tuple[int, Any, int, Any, bool]] = []
-    directories: dict[int, dict[int, Any]] = {}
+    ifds: dict[int, dict[int, Any]] = {}
     resolution, unit = None, None
     if picture.exif:
         try:
             exif = Image.Exif()
             exif.load(picture.exif)
-            directories = _directories(exif)
+            ifds = directories(exif)
             if exif.get(_ORIENTATION) in range(1, 9):
                 tags.append((_ORIENTATION, "H", 1, exif[_ORIENTATION], True))
             for tag in _TEXT:
@@ -250,14 +248,14 @@ def write_tiff(picture: Picture, quality: int | None) -> bytes:
                 resolution = (float(exif[_X_RESOLUTION]), float(exif[_Y_RESOLUTION]))
                 unit = exif[_RESOLUTION_UNIT]
         except Exception:  # damaged EXIF is worth less than the picture
-            directories = {}
+            ifds = {}
     if picture.extra.dpi and resolution is None:
         resolution, unit = picture.extra.dpi, 2
     if picture.extra.xmp:
         tags.append((_XMP, "B", len(picture.extra.xmp), picture.extra.xmp, True))
     # tifffile leaves out the tags that point to directories, so these go in one number lower and are set
     # right below.
-    tags += [(tag - 1, "I", 1, 0, True) for tag in directories]
+    tags += [(tag - 1, "I", 1, 0, True) for tag in ifds]
     array, file = channels(picture), io.BytesIO()
     tifffile.imwrite(
         file,
@@ -278,13 +276,13 @@ def write_tiff(picture: Picture, quality: int | None) -> bytes:
     )
     data = bytearray(file.getvalue())
     with tifffile.TiffFile(io.BytesIO(data)) as written:
-        places = {tag: written.pages[0].tags[tag - 1].offset for tag in directories}
+        places = {tag: written.pages[0].tags[tag - 1].offset for tag in ifds}
         classic = not written.is_bigtiff  # a picture beyond 4 GB: its directories have another layout
     for tag, place in places.items():
         data += b"\0" * (len(data) % 2)
         at, block = len(data), Image.Exif()
         block.endian = "<"
-        for key, value in directories[tag].items():
+        for key, value in ifds[tag].items():
             block[key] = value
         data += block.tobytes(at)[14:] if classic else b""  # without "Exif\0\0" and its TIFF header
         struct.pack_into("<H", data, place, tag if classic else tag - 1)

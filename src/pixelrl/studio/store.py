@@ -17,6 +17,9 @@ import platformdirs
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.files import format_of
 from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
+from pixelrl.pictures.heif import brand_of
+from pixelrl.pictures.jxl import is_jxl
+from pixelrl.pictures.raw import is_raw
 from pixelrl.studio.document import Document
 from pixelrl.studio.folder import Folder
 
@@ -217,7 +220,8 @@ class Store:
 
 
 _NOBODY = Document(name="", suffix="")
-_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".pnm")
+_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".pnm", ".heic", ".avif", ".jxl", ".dng")
+"""Those of the pictures in sessions; raw data of all cameras are told by their first bytes, and called DNG here."""
 
 
 def _suffix(data: bytes, max_pixels: int) -> str:
@@ -225,15 +229,19 @@ def _suffix(data: bytes, max_pixels: int) -> str:
     if data.startswith(PNG_HEAD) and len(data) >= 24 and data[12:16] == b"IHDR":
         width, height = struct.unpack(">II", data[16:24])
         check_size(width, height, max_pixels)
-    kind = format_of(data)
+    if is_raw(data):
+        return ".dng"
+    kind = format_of(data) or brand_of(data)
     if kind is not None:
-        return {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}[kind]
+        return {"heic": ".heic", "avif": ".avif", "png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}[kind]
     if data.startswith(b"BM"):
         return ".bmp"
     if data.startswith((b"GIF87a", b"GIF89a")):
         return ".gif"
     if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
         return ".pnm"
+    if is_jxl(data):
+        return ".jxl"
     if not data:
         raise InputError("the file is empty (0 bytes); a picture file is needed")
     raise InputError(
