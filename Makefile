@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check wheel docs bench parity results schema notebook clean
+.PHONY: demo test test-slow check wheel onnx docs bench parity results schema notebook clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -31,6 +31,9 @@ wheel: $(SETUP)  ## build the wheel, and clean a picture with it in an empty env
 docs: $(SETUP)  ## the documentation as pages, in site/; every link in it is checked
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+onnx: $(SETUP)  ## build the wheel of pixelrl-onnx, and clean pictures with it in an empty environment without PyTorch
+	$(BIN)/python tools/check_onnx.py
 
 bench: $(SETUP)  ## time and memory; prints a table
 	$(BIN)/python benchmarks/speed.py

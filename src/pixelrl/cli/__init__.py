@@ -19,6 +19,7 @@ from pixelrl.cli.compare import compare
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.edit_pictures import enhance, restore, saliency
 from pixelrl.cli.explain import explain
+from pixelrl.cli.export import export
 from pixelrl.cli.noise import noise
 from pixelrl.cli.policies import evaluate, import_policy, policies, train
 from pixelrl.cli.studio import studio
@@ -56,6 +57,7 @@ for command in (
     evaluate,
     train,
     import_policy,
+    export,
     policies,
     studio,
 ):

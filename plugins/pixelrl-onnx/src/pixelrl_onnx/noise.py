@@ -1,0 +1,87 @@
+"""The level of white Gaussian noise in a picture, estimated as ``pixelrl.imaging.noise`` does."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pixelrl_onnx.operations import Plane
+
+_NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)
+_WINDOW, _CONSTANT = 9, 5
+_FLATTEST, _LEAST, _FEWEST = 0.1, 2000, 0.01
+_CLIPPED = np.arange(7) / 10
+_LEFT_OF_MEDIAN = np.array([1, 0.929, 0.836, 0.734, 0.628, 0.518, 0.405])
+_LEFT_OF_DEVIATION = np.array([1, 0.915, 0.832, 0.750, 0.668, 0.584, 0.496])
+"""See ``pixelrl.imaging.noise`` for what these numbers mean."""
+_ROOT = 3**0.5
+_LOW = np.array([1 - _ROOT, 3 - _ROOT, 3 + _ROOT, 1 + _ROOT]) / 32**0.5
+_HIGH = _LOW[::-1] * [-1, 1, -1, 1]
+"""Daubechies' filters of four values."""
+
+
+def estimate_sigma(planes: npt.NDArray[np.float32]) -> float:
+    """Standard deviation of the noise in grey levels: the root mean square of that of the channels.
+
+    It is the median absolute deviation of the finest diagonal wavelet details (Donoho and Johnstone 1994) in the
+    flattest tenth of the picture.
+
+    Args:
+        planes: ``(c, h, w)``.
+    """
+    return float(np.sqrt(np.mean([np.square(255 * _plane_sigma(plane)) for plane in planes])))
+
+
+def _plane_sigma(plane: Plane) -> float:
+    height, width = plane.shape
+    if min(height, width) < 2:
+        return 0.0
+    across, down, diagonal = _details(plane)
+    # The coefficient k covers the pixels 2k - 2 to 2k + 1; those at the border see pixels twice.
+    inner = slice(1, max(height // 2, 2)), slice(1, max(width // 2, 2))
+    across, down, diagonal = across[inner], down[inner], diagonal[inner]
+    shape = diagonal.shape
+    side = 2 * _WINDOW + 1
+    extremes = ((plane == 0) | (plane == 1)).astype(np.float32)
+    share = cv2.blur(extremes, (side, side), borderType=cv2.BORDER_REFLECT)[1::2, 1::2][: shape[0], : shape[1]]
+    seen = ~_constant(plane)[1::2, 1::2][: shape[0], : shape[1]] & (share < _CLIPPED[-1])
+    hardly = seen & (share < 0.02)
+    if hardly.sum() >= 0.2 * seen.sum():
+        seen = hardly
+    number = int(seen.sum())
+    if number < _FEWEST * seen.size:
+        return 0.0
+    activity = (across**2 + down**2) / np.interp(share, _CLIPPED, _LEFT_OF_DEVIATION) ** 2
+    activity = cv2.blur(activity, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)[seen]
+    found = (np.abs(diagonal) / np.interp(share, _CLIPPED, _LEFT_OF_MEDIAN))[seen]
+    chosen = min(number, max(_LEAST, int(_FLATTEST * number)))
+    return float(np.median(found[np.argpartition(activity, chosen - 1)[:chosen]])) / _NORMAL_QUARTILE
+
+
+def _details(plane: Plane) -> tuple[Plane, Plane, Plane]:
+    """The three kinds of detail of one step of the wavelet transform, mirrored at the border."""
+    low, high = (_filtered(plane, taps, 0) for taps in (_LOW, _HIGH))
+    return _filtered(high, _LOW, 1), _filtered(low, _HIGH, 1), _filtered(high, _HIGH, 1)
+
+
+def _filtered(plane: Plane, taps: npt.NDArray[np.float64], axis: int) -> Plane:
+    """Coefficient k is the sum of ``taps[j]`` times the pixel 2k + 1 - j."""
+    length = plane.shape[axis]
+    number = (length + 3) // 2
+    total = np.zeros_like(np.take(plane, np.zeros(number, int), axis))
+    period = max(2 * (length - 1), 1)
+    for j, tap in enumerate(taps):
+        phase = (2 * np.arange(number) + 1 - j) % period
+        total += np.float32(tap) * np.take(plane, np.minimum(phase, period - phase), axis)
+    return total
+
+
+def _constant(plane: Plane) -> npt.NDArray[np.bool_]:
+    """The areas of one value, and the pixels so near to them that the windows around those reach in."""
+    own = np.ones((_CONSTANT, _CONSTANT), np.uint8)
+    same = (cv2.dilate(plane, own) == cv2.erode(plane, own)).astype(np.uint8)
+    near = np.ones((2 * _WINDOW + _CONSTANT, 2 * _WINDOW + _CONSTANT), np.uint8)
+    return np.asarray(cv2.dilate(same, near) > 0)

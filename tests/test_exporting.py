@@ -1,0 +1,182 @@
+"""Exported policies and the runner without PyTorch do what pixelrl does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+import pixelrl
+import pixelrl_onnx
+from pixelrl.actions import ACTIONS
+from pixelrl.exporting.export import export
+from pixelrl.imaging import noise
+from pixelrl_onnx.noise import estimate_sigma
+from pixelrl_onnx.operations import OPERATIONS
+
+Run = Callable[..., tuple[int, str, str]]
+
+CLEAN = data.astronaut()[20:116, 160:270]
+
+
+def noisy(clean: np.ndarray, sigma: float = 25.0) -> np.ndarray:
+    return (clean / 255 + np.random.default_rng(0).normal(0, sigma / 255, clean.shape)).astype(np.float32)
+
+
+def stored(image: np.ndarray) -> np.ndarray:
+    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    for name in ("denoise-gray", "denoise-color"):
+        export(pixelrl.load(name, "cpu", "fp32"), folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("size", [(40, 51), (3, 7), (1, 1)])
+def test_operations_have_the_bits_of_those_of_the_package(name: str, size: tuple[int, int]) -> None:
+    plane = np.random.default_rng(1).normal(0.5, 0.4, size).astype(np.float32).clip(-0.2, 1)
+    plane[0] = 0
+    np.testing.assert_array_equal(
+        OPERATIONS[name](plane), ACTIONS[name].apply(torch.from_numpy(plane)[None, None])[0, 0]
+    )
+
+
+@pytest.mark.parametrize("size", [(96, 110), (97, 61), (2, 3), (1, 5)])
+def test_the_level_of_the_noise_is_that_of_the_package(size: tuple[int, int]) -> None:
+    planes = noisy(CLEAN).clip(0, 1).transpose(2, 0, 1)[:, : size[0], : size[1]].copy()
+    assert estimate_sigma(planes) == pytest.approx(noise.estimate_sigma(torch.from_numpy(planes)[None]), rel=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["denoise-gray", "denoise-color"])
+@pytest.mark.parametrize("kind", ["floats", "clipped", "grey", "odd"])
+def test_the_result_is_that_of_the_package(exported: Path, policy: str, kind: str) -> None:
+    """All but rare ties, which are within the rounding of two convolution libraries."""
+    agent, runner = pixelrl.load(policy, "cpu", "fp32"), pixelrl_onnx.load(exported / policy, 1)
+    clean = CLEAN[:61, :47] if kind == "odd" else CLEAN[..., 0] if kind == "grey" else CLEAN
+    image = noisy(clean)
+    image = stored(image) if kind == "clipped" else image
+    wanted, found = agent(image, legibility=0), runner(image)
+    assert found.image.shape == image.shape
+    assert found.image.dtype == image.dtype
+    assert found.condition["sigma"] == pytest.approx(wanted.condition["sigma"], rel=1e-4)
+    differing = (wanted.trajectory.actions[:, 0].numpy() != found.actions).mean()
+    assert differing < 2e-3
+    white = 255 if kind == "clipped" else 1
+    wrong = [np.square(each.image / white - clean / 255).mean() for each in (wanted, found)]
+    assert abs(10 * np.log10(wrong[0] / wrong[1])) < 0.005
+
+
+@pytest.mark.parametrize("value", [np.uint8(0), np.float32(0.5)])
+def test_without_noise_nothing_is_done(exported: Path, value: np.generic) -> None:
+    image = np.full((20, 21), value)
+    result = pixelrl_onnx.load(exported / "denoise-gray")(image)
+    np.testing.assert_array_equal(result.image, image)
+    assert {result.action_names[i] for i in np.unique(result.actions)} == {"do nothing"}
+
+
+def test_tiles_do_not_show(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, image = pixelrl_onnx.load(exported / "denoise-gray", 1), noisy(CLEAN[..., 0])
+    whole = runner(image, sigma=25)
+    monkeypatch.setattr("pixelrl_onnx.agent.TILE", 32)
+    tiled = runner(image, sigma=25)
+    assert (whole.actions != tiled.actions).mean() < 2e-3
+    assert np.abs(whole.image - tiled.image).mean() < 1e-4
+
+
+def test_traces_go_both_ways(exported: Path, tmp_path: Path) -> None:
+    image = stored(noisy(CLEAN))
+    result = pixelrl_onnx.load(exported / "denoise-color")(image, sigma=25, white=250)
+    pixelrl_onnx.save_trace(tmp_path / "here.npz", result.trace())
+    np.testing.assert_array_equal(pixelrl.load_trace(tmp_path / "here.npz").replay(), result.image)
+    np.testing.assert_array_equal(pixelrl_onnx.load_trace(tmp_path / "here.npz").replay(), result.image)
+    for policy, legibility in (("denoise-color", 0.5), ("saltpepper-gray", 0), ("restore-gray", 0)):
+        theirs = pixelrl.load(policy, "cpu")(image, legibility=legibility)
+        pixelrl.save_trace(tmp_path / f"{policy}.npz", theirs.trace())
+        np.testing.assert_array_equal(pixelrl_onnx.load_trace(tmp_path / f"{policy}.npz").replay(), theirs.image)
+
+
+def test_what_the_runner_cannot_do_is_refused(exported: Path, tmp_path: Path) -> None:
+    runner, image = pixelrl_onnx.load(exported / "denoise-gray"), stored(noisy(CLEAN))
+    for words, call in {
+        "takes sigma": lambda: runner(image, peak=3),
+        "not a noise level": lambda: runner(image, sigma=-1),
+        "only 0": lambda: runner(image, legibility=0.5),
+        "steps": lambda: runner(image, steps=-1),
+        "end at 4080": lambda: runner(image.astype(np.uint16) * 16),
+        "is not an image": lambda: runner(image[None]),
+        "no exported policy": lambda: pixelrl_onnx.load(tmp_path),
+        "does not exist": lambda: pixelrl_onnx.load_trace(tmp_path / "none.npz"),
+    }.items():
+        with pytest.raises(pixelrl_onnx.PixelRLError, match=words):
+            call()
+    look = pixelrl.load("enhance-local-xpro", "cpu")(image, steps=1)
+    pixelrl.save_trace(tmp_path / "look.npz", look.trace())
+    with pytest.raises(pixelrl_onnx.UsageError, match="not among those of this runner"):
+        pixelrl_onnx.load_trace(tmp_path / "look.npz").replay()
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ("enhance-local-xpro", "choose by a network"),
+        ("saltpepper-gray", "shown more than the picture"),
+        ("denoise-photo", "takes PyTorch"),
+        ("saliency-edit", "forms no estimate"),
+    ],
+)
+def test_policies_that_cannot_be_exported_are_refused(policy: str, reason: str, tmp_path: Path, run: Run) -> None:
+    code, _, said = run("export", policy, "-o", tmp_path / "out")
+    assert code == 2
+    assert reason in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_lines(tmp_path: Path, run: Run) -> None:
+    code, said, _ = run("export", "poisson-gray", "-o", tmp_path / "out")
+    assert (code, "legibility 0, fp32" in said) == (0, True)
+    assert json.loads((tmp_path / "out" / "policy.json").read_text())["condition"] == "peak"
+    assert run("export", "poisson-gray", "-o", tmp_path / "out")[0] == 2
+    Image.fromarray(stored(noisy(CLEAN))).save(tmp_path / "noisy.png")
+    there = str(Path(pixelrl_onnx.__file__).parents[1])
+    script = f"import sys; sys.path.insert(0, {there!r}); from pixelrl_onnx.cli import main; main()"
+
+    def runner(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+
+    denoised = ("denoise", "noisy.png", "-o", "clean.png", "--policy", "out", "--trace", "trace.npz")
+    assert runner(*denoised).returncode == 2  # the peak is not estimated here
+    done = runner(*denoised, "--peak", "30")
+    assert (done.returncode, "peak 30" in done.stdout) == (0, True), done.stderr
+    assert runner(*denoised, "--peak", "30").returncode == 2  # nothing is overwritten
+    assert runner("replay", "trace.npz", "-o", "again.png").returncode == 0
+    np.testing.assert_array_equal(*(np.asarray(Image.open(tmp_path / name)) for name in ("clean.png", "again.png")))
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    assert runner("denoise", "broken.png", "-o", "x.png", "--policy", "out").returncode == 3
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_pictures_of_16_bits_keep_them(exported: Path, tmp_path: Path, ending: str) -> None:
+    import cv2
+
+    from pixelrl_onnx.pictures import Picture, read_picture, write_picture
+
+    deep = (noisy(CLEAN).clip(0, 1) * 65535).astype(np.uint16)
+    for pixels, alpha in ((deep, None), (deep[..., 0].copy(), None), (deep, deep[..., 1].copy())):
+        write_picture(tmp_path / f"x{ending}", Picture(pixels, alpha), overwrite=True)
+        back = read_picture(tmp_path / f"x{ending}")
+        np.testing.assert_array_equal(back.pixels, pixels)
+        assert (alpha is None and back.alpha is None) or np.array_equal(back.alpha, alpha)
+    assert cv2.imread(str(tmp_path / f"x{ending}"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
