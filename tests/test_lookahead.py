@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import pixelrl
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.policies import Lookahead, build_policy
-from pixelrl.policies.estimators import ESTIMATORS, filled
+from pixelrl.policies.estimators import ESTIMATORS, filled, near_marks
 from pixelrl.rl.returns import identity_kernel
 
 ACTIONS = ActionSet(PAPER_NINE)
@@ -160,6 +161,45 @@ def test_a_moved_image_gives_moved_logits(shift: tuple[int, int], randomise: Cal
     assert inner.numel() > 0
     assert inner.std() > 0.1
     torch.testing.assert_close(inner, same, rtol=1e-5, atol=1e-5)
+
+
+def test_marks_are_taken_away_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    marks, plain = (Lookahead(9, 3, 8, 8, (1, 1, 1), 4, estimator=name) for name in ("marks", "plain"))
+    image, condition = noise(1, 3, 160, 160), torch.zeros(1, 1, 160, 160)
+    answer = torch.full((1, 12, 80, 80), 0.02)  # a little everywhere, as of any encoder
+    kept, taken = (policy.estimator.estimate(image, policy.estimator.inputs(image, condition), answer)
+                   for policy in (marks, plain))  # fmt: skip
+    assert torch.equal(F.pixel_shuffle(kept, 2), image)
+    assert not torch.allclose(taken, kept)
+    answer[:, 3, 10, 70] = 0.5  # a speck
+    assert not near_marks(answer).any()
+    answer[:, 3, 10, 68:72] = 0.5  # a stroke
+    near = near_marks(answer)
+    assert near[0, 0, 10, 53]
+    assert not near[0, 0, 10, 52]
+    estimate = marks.estimator.estimate(image, marks.estimator.inputs(image, condition), answer)
+    kept, changed = (F.pixel_shuffle(x.expand(1, 12, 80, 80).float(), 2) > 0 for x in (near == 0, near))
+    whole = F.pixel_shuffle(estimate, 2)
+    assert torch.equal(whole[kept], image[kept])
+    assert (whole != image)[changed].all()
+    assert marks.reach >= plain.reach + 32
+
+
+@pytest.mark.parametrize("estimator", ["plain", "marks"])
+def test_a_policy_for_grey_starts_as_one_for_colours_on_grey_pictures(
+    estimator: str, randomise: Callable[..., None]
+) -> None:
+    colors, grey = (Lookahead(9, channels, 8, 8, (1, 1, 1), 4, estimator=estimator).eval() for channels in (3, 1))
+    randomise(colors)
+    own = grey.state_dict()
+    theirs = {name: grey.adapted(name, weight) for name, weight in colors.state_dict().items()}
+    grey.load_state_dict({name: theirs[name] if theirs[name].shape == w.shape else w for name, w in own.items()})
+    image, condition = noise(2, 1, 40, 48), torch.full((2, 1, 1, 1), 0.1)
+    three = image.expand(-1, 3, -1, -1)
+    wanted = colors.estimate(colors.perceive(three, condition), three).mean(1, keepdim=True)
+    assert (wanted - image).abs().mean() > 0.01
+    torch.testing.assert_close(grey.estimate(grey.perceive(image, condition), image), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_only_training_needs_values() -> None:

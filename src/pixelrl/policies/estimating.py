@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pixelrl.policies.base import Policy, check_depths, check_sizes
 from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
-from pixelrl.policies.estimators import ESTIMATORS, Cells
+from pixelrl.policies.estimators import ESTIMATORS, Cells, Marks, Plain
 from pixelrl.policies.strips import Convolution, Gathered, StripEncoder, Waiting, rows_of_strips
 from pixelrl.precision import Precision
 from pixelrl.types import Condition, Image
@@ -138,8 +138,19 @@ class Estimating(Policy):
         return (*self.encoder.parameters(), *self.to_residual.parameters())
 
     def adapted(self, name: str, weight: Tensor) -> Tensor:
-        """Where the other policy had one plane of condition, and this one has k: each counts a k-th."""
+        """What is brought from a policy for colours to one for grey, and from one plane of condition to several.
+
+        A policy for grey sees its picture as the other saw three equal channels, and its estimate is their mean. Where
+        the other policy had one plane of condition, and this one has k, each counts a k-th.
+        """
         own = self.encoder.enter.weight
+        if self.num_channels == 1 and isinstance(self.estimator, Plain | Marks):
+            colors = 3 * self.estimator.cells
+            if name == "encoder.enter.weight" and weight.shape[1] == own.shape[1] + colors - self.estimator.cells:
+                summed = torch.stack(weight[:, :colors].chunk(3, 1)).sum(0)
+                return torch.cat([summed, weight[:, colors:]], 1)
+            if name.startswith("to_residual.") and len(weight) == colors:
+                return torch.stack(weight.chunk(3)).mean(0)
         extra = self.condition_planes - 1
         if name != "encoder.enter.weight" or weight.shape[1] != own.shape[1] - extra:
             return weight

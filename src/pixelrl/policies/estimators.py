@@ -1,4 +1,4 @@
-"""How a lookahead policy forms its estimate of the clean image: three ways, one class each.
+"""How a lookahead policy forms its estimate of the clean image: four ways, one class each.
 
 An estimator has no weights. It says what the policy's encoder sees of an image, and what becomes of its answer.
 """
@@ -38,7 +38,7 @@ class Estimator(ABC):
     halo: int = 0
     """Radius in pixels within which `seen` and `inputs` look around a pixel."""
     looks_at_image: bool = False
-    """Whether `estimate` looks at the image, and not at inputs and answer alone."""
+    """Whether `estimate` of a place looks at the image or at other places, and not at inputs and answer there alone."""
     num_inputs: int
     """Channels of `inputs`."""
     num_outputs: int
@@ -55,14 +55,16 @@ class Estimator(ABC):
         """The image ``(b, c, h, w)`` of any size as `inputs` is to have it, but for its size: here as it is."""
         return image
 
-    @abstractmethod
     def inputs(self, image: Image, condition: Condition) -> Cells:
         """What the encoder sees, ``(b, num_inputs, h / (2 reduction), w / (2 reduction))``.
+
+        Here the image's cells, and the condition's planes, of which every second pixel is seen.
 
         Args:
             image: what `seen` gave; its sides are multiples of 4 times `reduction`.
             condition: ``(b, k, h, w)``.
         """
+        return torch.cat([F.pixel_unshuffle(image, 2), condition[:, :, ::2, ::2]], 1)
 
     @abstractmethod
     def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
@@ -87,13 +89,29 @@ class Estimator(ABC):
 class Plain(Estimator):
     """The encoder sees the image, and its answer is the noise in it (as in Zhang et al., TIP 2017)."""
 
-    def inputs(self, image: Image, condition: Condition) -> Cells:
-        """The image's cells, and the condition's planes, of which every second pixel is seen."""
-        return torch.cat([F.pixel_unshuffle(image, 2), condition[:, :, ::2, ::2]], 1)
-
     def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
         """The image without the noise."""
         return inputs[:, : self.cells] - answer
+
+
+@final
+class Marks(Estimator):
+    """As `Plain`, but what is taken away must be a mark: far from any, the estimate is the image, bit for bit.
+
+    A mark is where the encoder's answer is at least `LEAST_MARK` in `MARK_CELLS` cells of a square of `MARK_SIZE`.
+    Around it, as far as `MARK_REACH` cells, all of the answer counts, for letters have soft edges, and compression
+    disturbs their surroundings. So a picture without any marks is left alone, though no answer is quite 0.
+    """
+
+    looks_at_image = True
+
+    def __init__(self, num_channels: int, num_planes: int) -> None:
+        super().__init__(num_channels, num_planes)
+        self.halo = 2 * (MARK_REACH + MARK_SIZE // 2)
+
+    def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
+        """The image, less the answer near marks."""
+        return inputs[:, : self.cells] - answer * near_marks(answer)
 
 
 @final
@@ -169,8 +187,22 @@ class Lab(Estimator):
         return prophoto_to_lab(image)
 
 
-ESTIMATORS: dict[str, type[Estimator]] = {"plain": Plain, "impulses": Impulses, "lab": Lab}
+ESTIMATORS: dict[str, type[Estimator]] = {"plain": Plain, "marks": Marks, "impulses": Impulses, "lab": Lab}
 """Every estimator by the name that recipes and policy files have for it."""
+
+LEAST_MARK = 16 / 255
+MARK_CELLS, MARK_SIZE, MARK_REACH = 4, 5, 16
+
+
+def near_marks(answer: Cells) -> Cells:
+    """Where an answer ``(b, 4 c, h, w)`` counts (`Marks`): 0 or 1, ``(b, 1, h, w)``."""
+    strong = (answer.detach().abs().amax(1, keepdim=True) >= LEAST_MARK).float()
+    share = F.avg_pool2d(strong, MARK_SIZE, 1, MARK_SIZE // 2)
+    marks = (share > (MARK_CELLS - 0.5) / MARK_SIZE**2).float()
+    side = 2 * MARK_REACH + 1
+    wide = F.max_pool2d(marks, (1, side), 1, (0, MARK_REACH))
+    return F.max_pool2d(wide, (side, 1), 1, (MARK_REACH, 0))
+
 
 QUADRATIC = 10
 
