@@ -11,20 +11,13 @@ from torch import Tensor, nn
 from pixelrl.actions import ActionSet
 from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.policies import Consulting
-from pixelrl.policies.consulting import (
-    FAR_WEIGHT,
-    NEAR_WEIGHT,
-    PLAINEST,
-    USUAL_MISS,
-    doubled,
-    share_of_miss,
-    usual_miss,
-    votes_of,
-)
+from pixelrl.policies.consulting import PLAINEST, USUAL_MISS, share_of_miss, usual_miss
 from pixelrl.policies.judge import FEATURES, PLACE, look
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
+from pixelrl.policies.votes import FAR_WEIGHT, NEAR_WEIGHT, doubled, votes_of
 from pixelrl.rl.choice import best
 from pixelrl.rollout import greedy, rollout
+from pixelrl.threads import threads
 
 NAMES = ("grey level -16", "grey level -4", "do nothing", "grey level +4", "grey level +16", "Gaussian 1.5", "box")
 SMALL = {"width": 8, "deep_width": 8, "depths": (1, 1, 1)}
@@ -119,6 +112,34 @@ def test_in_tiles_it_consults_as_in_one_piece() -> None:
     in_tiles, _ = tiled_forward(policy, greedy, image, outcomes, memory, 64)
     assert (whole != in_tiles).float().mean() < 1e-4
     assert tiled_perceive(policy, image, sigma(), 64).shape == memory.shape
+
+
+@pytest.mark.parametrize("legibility", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("height", "width", "channels"), [(1, 1, 1), (7, 5, 3), (149, 523, 1), (130, 40, 3)])
+@torch.no_grad()
+def test_piece_by_piece_the_choice_is_that_of_the_logits(
+    height: int, width: int, channels: int, legibility: float, randomise: Callable[[nn.Module], None]
+) -> None:
+    clean, image = noisy(height, width, channels)
+    policy, outcomes = fresh(channels), ActionSet(NAMES).outcomes(image)
+    randomise(policy.judge)
+    memory = policy.told(policy.perceive(clean, sigma()), legibility)
+    logits, _, after = policy(image, outcomes, memory)
+    chosen, remembered = policy.chosen(image, outcomes, memory)
+    assert (chosen != best(logits)).float().mean() < 1e-4  # where two are equal to within rounding
+    assert torch.equal(remembered, after)
+
+
+@torch.no_grad()
+def test_the_number_of_threads_changes_no_choice(randomise: Callable[[nn.Module], None]) -> None:
+    _, image = noisy(300, 600, 3)
+    policy = fresh(3)
+    randomise(policy)
+    trajectories = []
+    for number in (1, 2):
+        with threads(number):
+            trajectories.append(rollout(policy, ActionSet(NAMES), image, sigma(), 2, legibility=0.3)[0])
+    assert torch.equal(trajectories[0].actions, trajectories[1].actions)
 
 
 @torch.no_grad()

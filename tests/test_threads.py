@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -19,7 +22,7 @@ from PIL import Image
 import pixelrl
 from pixelrl.pictures.files import Picture, read_picture
 from pixelrl.studio.runs import play
-from pixelrl.threads import threads, worthwhile_threads
+from pixelrl.threads import Team, threads, worthwhile_threads
 
 
 @pytest.fixture
@@ -112,3 +115,42 @@ def test_the_studio_chooses_and_tells_every_part_of_a_run(two_threads: None, sid
     assert words == ("looking at the picture", "step 1 of 2", "step 2 of 2", "step 2 of 2")
     assert numbers[1:] == 3 * (used,)
     assert torch.get_num_threads() == 2
+
+
+def test_a_team_shares_out_the_work_and_leaves_the_settings_as_they_were(two_threads: None) -> None:
+    before, together = cv2.getNumThreads(), threading.Barrier(2, timeout=60)
+
+    def work(piece: int) -> tuple[int, int, int, bool]:
+        together.wait()  # passed only if two work at a time
+        return piece, torch.get_num_threads(), cv2.getNumThreads(), torch.is_grad_enabled()
+
+    with Team(2) as team:
+        assert team.each(work, range(4)) == [(piece, 1, 1, False) for piece in range(4)]
+    assert (torch.get_num_threads(), cv2.getNumThreads(), torch.is_grad_enabled()) == (2, before, True)
+
+
+def test_a_team_of_one_is_the_caller_and_a_fault_comes_through(two_threads: None) -> None:
+    with Team(1) as alone:
+        assert alone.each(lambda _: threading.get_ident(), range(2)) == [threading.get_ident()] * 2
+    with pytest.raises(ZeroDivisionError), Team(2) as team:
+        team.each(lambda piece: 1 // piece, [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "policy"),
+    [
+        ("import pixelrl, torch", None, "PASSIVE"),
+        ("import torch, pixelrl", None, None),  # OpenMP has read it before
+        ("import pixelrl, torch", "ACTIVE", "ACTIVE"),
+    ],
+)
+def test_threads_of_openmp_sleep_while_they_wait(code: str, given: str | None, policy: str | None) -> None:
+    code += "; import os; print(os.environ.get('OMP_WAIT_POLICY'))"
+    rest = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    told = {} if given is None else {"OMP_WAIT_POLICY": given}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**rest, **told, "OMP_DISPLAY_ENV": "TRUE"}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [str(policy)], done.stderr
+    if policy is not None:
+        assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr

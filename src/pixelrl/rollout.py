@@ -116,7 +116,8 @@ class Actor:
 
     Args:
         policy: the network.
-        choose: how actions follow from logits.
+        choose: how actions follow from logits; None for the likeliest, as `Policy.chosen` has them. Decisions then lack
+            their logits.
         memory: as `Policy.perceive` (or `tiled_perceive`) returned it.
         actions: given if what is chosen is done: then a policy that `rests` need not be asked where nobody does
             anything, and decisions lack their logits.
@@ -125,7 +126,7 @@ class Actor:
     def __init__(
         self,
         policy: Policy,
-        choose: Choose,
+        choose: Choose | None,
         memory: Memory,
         actions: ActionSet | None = None,
     ) -> None:
@@ -139,6 +140,9 @@ class Actor:
             self.memory = self.policy.rested(self.memory)
             return Decision(rest.actions)
         self.memory = self.policy.survey(image, self.memory)
+        if self.choose is None:
+            self._before, self.memory = self.policy.chosen(image, outcomes, self.memory)
+            return Decision(self._before)
         logits, value, self.memory = self.policy(image, outcomes, self.memory)
         self._before = self.choose(logits)
         return Decision(self._before, logits, value)
@@ -306,7 +310,7 @@ def rollout(
     else:
         memory = tiled_perceive(policy, image, condition, tile, count)
     memory = policy.told(memory, policy.default_legibility if legibility is None else legibility)
-    actor = Actor(policy, editor.alternatives, memory) if edits else Actor(policy, greedy, memory, actions)
+    actor = Actor(policy, editor.alternatives, memory) if edits else Actor(policy, None, memory, actions)
 
     def edited(t: int, image: Image, decision: Decision) -> Decision:
         return Decision(editor.live(t, image, decision.actions)) if edits else decision

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import cv2
 import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PIXELS_PER_THREAD = 2**16
 """With fewer, waiting for each other at every layer costs more than threads bring, above all on busy cores."""
@@ -32,6 +37,41 @@ def threads(number: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
+
+
+class Team:
+    """Threads that share out pieces of work. Whoever is ready takes the next, so nobody waits while there are some.
+
+    Threads of PyTorch wait for each other after every operation, so that one which another program keeps from working
+    holds up all. Here each computes with one thread of PyTorch and OpenCV. Use it in a ``with`` statement.
+
+    Args:
+        number: of threads; with one, all is done by the caller.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._threads = ThreadPoolExecutor(number, initializer=_begin) if number > 1 else None
+        self._opencv = cv2.getNumThreads()
+
+    def each(self, work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
+        """What the work gives for every piece, once all are done. It must not matter which is done first."""
+        return [work(piece) for piece in pieces] if self._threads is None else list(self._threads.map(work, pieces))
+
+    def __enter__(self) -> Team:
+        if self._threads is not None:
+            cv2.setNumThreads(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            cv2.setNumThreads(self._opencv)
+
+
+def _begin() -> None:
+    """What a thread of a team does first. Both are a thread's own."""
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
 
 
 def one_thread_after_fork() -> None:

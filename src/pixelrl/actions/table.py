@@ -14,6 +14,7 @@ from pixelrl.actions.base import Action
 from pixelrl.errors import UsageError
 from pixelrl.imaging.parts import strips, widened
 from pixelrl.plugins import resolve
+from pixelrl.threads import Team, worthwhile_threads
 from pixelrl.types import Image, Outcomes
 
 ROWS: tuple[Action, ...] = (*arithmetic.ROWS, *blur.ROWS, *local.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
@@ -76,8 +77,12 @@ class ActionSet:
         """The image after each action: (b c h w) to (b n c h w), without gradient."""
         b, c, h, w = image.shape
         outcomes = image.new_empty((b, len(self), c, h, w))
-        for i, action in enumerate(self.actions):
-            outcomes[:, i] = action.apply(image)
+
+        def carry_out(index: int) -> None:
+            outcomes[:, index] = self.actions[index].apply(image)
+
+        with Team(worthwhile_threads(image.numel()) if image.device.type == "cpu" else 1) as team:
+            team.each(carry_out, range(len(self)))
         return outcomes
 
     @torch.no_grad()

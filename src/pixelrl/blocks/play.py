@@ -16,7 +16,6 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.blocks.cut import Box, Reach
 from pixelrl.policies import Policy
-from pixelrl.rl.choice import best
 from pixelrl.types import Condition, Image
 
 STRIP = 2**18
@@ -101,11 +100,11 @@ def play(
             filtered = seen.grown(reach.operation, held.box, fine)
             outcomes = actions.outcomes(held.crop(filtered))[(..., *seen.inside(filtered))]
             own = memory.crop(seen.coarser(policy.stride))
-            logits, _, next_memory = policy(held.crop(seen), outcomes, own)
-            result = actions.select(outcomes, best(logits))
+            chosen, next_memory = policy.chosen(held.crop(seen), outcomes, own)
+            result = actions.select(outcomes, chosen)
             after = _filled(after, result, seen, part, region, 1)
             remembered = _filled(remembered, next_memory, seen, part, region, policy.stride)
-            del logits, outcomes, next_memory, result
+            del chosen, outcomes, next_memory, result
             count(part)
         assert after is not None
         assert remembered is not None

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pixelrl.precision import Precision
-from pixelrl.types import AgentMap, Condition, Image, Logits, Outcomes
+from pixelrl.rl.choice import best
+from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
 
 Memory = Float[Tensor, "b m hs ws"]
 """All a policy carries from step to step: m channels at ``1 / Policy.stride`` of the image's resolution."""
@@ -82,6 +83,11 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every action of every agent. ``outcomes`` are the images after each action."""
+
+    def chosen(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[ActionMap, Memory]:
+        """The likeliest action of every agent, and the memory after it: the choice at `forward`'s logits."""
+        logits, _, after = self(image, outcomes, memory)
+        return best(logits), after
 
     def told(self, memory: Memory, legibility: float | Float[Tensor, " b"]) -> Memory:
         """The memory of step 0, in which the policy also remembers how plain its maps shall be.

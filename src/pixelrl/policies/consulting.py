@@ -10,27 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
-import cv2
-import numpy as np
 import torch
-from jaxtyping import Float, Integer
-from numpy.typing import NDArray
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from pixelrl.imaging.filters import box
 from pixelrl.policies.base import Memory, PolicyOutput, check_sizes
+from pixelrl.policies.council import Council, nearest
 from pixelrl.policies.estimating import Estimating, cropped, of_size
-from pixelrl.policies.judge import REACH, CellLogits, Judge, Planes, Seen, look
-from pixelrl.rl.choice import best, take_higher
+from pixelrl.policies.judge import REACH, CellLogits, Judge, Planes, Seen, cells, look
+from pixelrl.policies.votes import OF_CELLS, OF_PIXELS, PIXEL_ROUNDS, ROUNDS, doubled, persuaded, votes_of
+from pixelrl.rl.choice import best
+from pixelrl.threads import Team, worthwhile_threads
 from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
 
-ROUNDS, PIXEL_ROUNDS = ((2, 3), (1, 4)), 2
-"""How agents consult: those of 2x2 cells together, in so many rounds, then those of a cell of 2x2 pixels; then each."""
-OF_CELLS = OF_PIXELS = (3, 7)
-"""Sides of the two squares around an agent in which it sees its neighbours' choices, in cells and in pixels."""
-NEAR_WEIGHT, FAR_WEIGHT = 0.8, 0.5
-"""What is added to the score of an action that all neighbours in these squares choose."""
 SHARPNESS = 8.0
 """Logits are so many times as large as scores."""
 LOWEST_PRICE, HIGHEST_PRICE = 0.01, 2.5
@@ -163,6 +155,23 @@ class Consulting(Estimating):
         ]
         return PolicyOutput(logits[0] if len(logits) == 1 else torch.cat(logits, 2), None, after)
 
+    def chosen(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[ActionMap, Memory]:
+        """See `pixelrl.policies.Policy.chosen`. On a CPU no logits are made for it (`pixelrl.policies.council`)."""
+        if image.device.type != "cpu" or torch.is_grad_enabled():
+            return super().chosen(image, outcomes, memory)
+        goal, height, width = self.estimate(memory, image), *image.shape[-2:]
+        planes, aims = [plane for each in outcomes.numpy() for plane in each.swapaxes(0, 1)], goal.flatten(0, 1).numpy()
+        with Team(worthwhile_threads(goal.numel())) as team:
+            if memory[:, -2].any():
+                unit, degree = (plane[:, 0].numpy() for plane in self._terms(memory, goal))
+                own, around = self.log_factors[self._step(memory)].exp().tolist()
+                judge = self.judge.of_step(self._step(memory))
+                picked = Council(planes, aims, unit, degree, judge, own, around, team).chosen()
+            else:
+                picked = nearest(planes, aims, team)
+        after = torch.cat([memory[:, :-1], memory[:, -1:] + 1], 1)
+        return torch.from_numpy(picked).view(-1, self.num_channels, height, width), after
+
     def scores(self, image: Image, outcomes: Outcomes, memory: Memory) -> tuple[CellLogits, Distances]:
         """Each outcome's for every cell, ``(b, n, g, h / 2, w / 2)``, before any agent has heard of its neighbours."""
         return self._judged(outcomes, self.estimate(memory, image), memory)
@@ -196,17 +205,22 @@ class Consulting(Estimating):
 
     def _look(self, outcomes: Outcomes, goal: Image, memory: Memory) -> Seen:
         """What agents see; those of all channels stand beside each other as if they were images, ``(b c, n, h, w)``."""
+        unit, degree = self._terms(memory, goal)
+        return look(outcomes.transpose(1, 2).flatten(0, 1), goal.flatten(0, 1)[:, None], unit, degree)
+
+    def _terms(self, memory: Memory, goal: Image) -> tuple[Tensor, Tensor]:
+        """The unit of distances and the place on the scale of prices, ``(b c, 1, h, w)``."""
         unit, degree = memory[:, -3:-2], memory[:, -2:-1]
         planes = [doubled(plane, goal) for plane in ((unit * share_of_miss(degree)).clamp_min(1e-6), degree)]
         unit, degree = (plane.repeat_interleave(goal.shape[1], 0) for plane in planes)
-        return look(outcomes.transpose(1, 2).flatten(0, 1), goal.flatten(0, 1)[:, None], unit, degree)
+        return unit, degree
 
     def _consulted(self, scores: Planes) -> ActionMap:
         """What cells choose in the end."""
         choice: ActionMap | None = None
         before = 1
         for size, rounds in ROUNDS:
-            together = scores if size == 1 else F.avg_pool2d(scores, size, ceil_mode=True, count_include_pad=False)
+            together = scores.detach() if size == 1 else cells(scores.detach())
             if choice is None:
                 choice = best(together[:, :, None])
             else:
@@ -222,11 +236,6 @@ class Consulting(Estimating):
 def _by_agent(planes: Planes, agents: int) -> Tensor:
     """Planes of agents beside each other as if they were images, as ``(b, n, g, h, w)``."""
     return planes.view(-1, agents, *planes.shape[1:]).transpose(1, 2)
-
-
-def doubled(cells: Tensor, like: Tensor) -> Tensor:
-    """Planes of cells ``(b, n, h / 2, w / 2)``, brought to the size of an image or of logits."""
-    return F.interpolate(cells, scale_factor=2)[..., : like.shape[-2], : like.shape[-1]]
 
 
 def usual_miss(condition: Condition) -> Tensor:
@@ -245,71 +254,3 @@ def share_of_miss(degree: Tensor) -> Tensor:
     """
     price = LOWEST_PRICE * (HIGHEST_PRICE / LOWEST_PRICE) ** degree
     return torch.where(degree > 0, price, 0.0).sqrt()
-
-
-Choice = Integer[Tensor, "bg 1 _ _"]
-"""What agents choose, or cells; those of all channels stand beside each other as if they were images."""
-
-
-def persuaded(scores: Planes, choice: Choice, near: int, far: int) -> Choice:
-    """The best actions when the votes of neighbours, who chose ``choice``, are added to scores.
-
-    Args:
-        scores: ``(b, n, h, w)``.
-        choice: of the same agents; or of cells of 2x2 of them, whose votes then count for all four.
-        near: side of a square of neighbours (`votes_of`).
-        far: that of the other.
-    """
-    of_cells = scores.shape[-2:] != choice.shape[-2:]
-    if scores.device.type != "cpu":
-        everywhere = votes_of(choice, scores.shape[1], near, far)
-        return best((scores + (doubled(everywhere, scores) if of_cells else everywhere))[:, :, None])
-    # One action at a time, so that all that is touched stays in the processor's cache.
-    height, width = scores.shape[-2:]
-    result = torch.zeros((len(scores), 1, height, width), dtype=torch.uint8)
-    for image, chosen, into in zip(scores.numpy(), choice[:, 0].numpy(), result[:, 0].numpy(), strict=True):
-        highest = np.full(into.shape, -np.inf, np.float32)
-        for action, plane in enumerate(image):
-            votes = _votes_for(chosen, action, near, far)
-            if votes is not None and of_cells:
-                votes = cv2.resize(votes, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)[:height, :width]
-            take_higher(highest, into, plane if votes is None else plane + votes, action)
-    return result
-
-
-def votes_of(choice: ActionMap, num_actions: int, near: int, far: int) -> Planes:
-    """The weighted shares of an agent's neighbours, in two squares of so many pixels or cells, that choose each action.
-
-    ``(b, 1, h, w)`` to ``(b, n, h, w)``. Beyond the border the picture is mirrored.
-    """
-    if choice.device.type == "cpu":
-        result = torch.zeros((len(choice), num_actions, *choice.shape[-2:]), dtype=torch.float32)
-        for chosen, planes in zip(choice[:, 0].numpy(), result.numpy(), strict=True):
-            for action, plane in enumerate(planes):
-                votes = _votes_for(chosen, action, near, far)
-                if votes is not None:
-                    plane[...] = votes
-        return result
-    chosen = (choice == torch.arange(num_actions, device=choice.device)[:, None, None]).float()
-    return NEAR_WEIGHT * _share(chosen, near) + FAR_WEIGHT * _share(chosen, far)
-
-
-def _share(chosen: Planes, side: int) -> Planes:
-    return (box(chosen, side) * side**2 - chosen) / (side**2 - 1)
-
-
-def _votes_for(choice: NDArray[np.uint8], action: int, near: int, far: int) -> NDArray[np.float32] | None:
-    """The same for one action, by OpenCV; None if nobody chose it."""
-    chosen = cv2.compare(choice, action, cv2.CMP_EQ)
-    if not cv2.hasNonZero(chosen):
-        return None
-    chosen &= np.uint8(1)
-    # Counts of neighbours fit in a byte, and bytes are counted fastest.
-    of_near, of_far = (
-        cv2.subtract(cv2.boxFilter(chosen, -1, (n, n), normalize=False, borderType=cv2.BORDER_REFLECT_101), chosen)
-        for n in (near, far)
-    )
-    votes: NDArray[np.float32] = cv2.addWeighted(
-        of_near, NEAR_WEIGHT / (near**2 - 1), of_far, FAR_WEIGHT / (far**2 - 1), 0, dtype=cv2.CV_32F
-    )
-    return votes

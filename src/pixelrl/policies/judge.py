@@ -7,11 +7,14 @@ around it, whether all of the surroundings miss it in the same direction, and ho
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import cv2
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,6 +46,8 @@ class Seen(NamedTuple):
 
 
 FEATURES, PLACE = 8, 4
+SLOPE = 0.1
+"""Of the judge's units below 0."""
 REACH = 2 * (5 + 1)
 """Radius in pixels of what `look` looks at."""
 
@@ -67,24 +72,45 @@ def look(outcomes: Planes, goal: Image, unit: Image, degree: Image) -> Seen:
         miss = (outcomes[:, i : i + 1] - goal) * share
         signed = cells(miss)
         near = cells(miss.abs_())
-        far = box(near, 5)
+        far, measured = measures(near, signed, box)
         own[:, i : i + 1], cell[:, i : i + 1], around[:, i : i + 1] = miss, near, far
-        features = (
-            (near, 1),
-            (near, 8),
-            (signed.abs(), 1),
-            (far, 1),
-            (far, 8),
-            (box(near, 11), 8),
-            (box(signed, 3).abs_(), 1),
-            (box(signed, 5).abs_(), 1),
-        )
-        for k, (distance, half) in enumerate(features):
+        for k, (distance, half) in enumerate(measured):
             squashed[:, i, k] = squash(distance[:, 0], half)
+    return Seen(own, cell, around, squashed, look_around(goal, share, degree))
+
+
+Values = TypeVar("Values", Tensor, NDArray[np.float32])
+
+
+def measures(
+    near: Values, signed: Values, mean: Callable[[Values, int], Values]
+) -> tuple[Values, tuple[tuple[Values, float], ...]]:
+    """What an outcome leaves to be done, measured in cells.
+
+    Args:
+        near: the mean distance to the estimate in each cell.
+        signed: the mean miss, of which too bright and too dark take away from each other.
+        mean: over a square of so many cells.
+
+    Returns:
+        The mean distance over 5x5 cells; and `FEATURES` distances from 0 on, each with the one that becomes a half.
+    """
+    far = mean(near, 5)
+    wide, small, middle = mean(near, 11), abs(mean(signed, 3)), abs(mean(signed, 5))
+    return far, ((near, 1), (near, 8), (abs(signed), 1), (far, 1), (far, 8), (wide, 8), (small, 1), (middle, 1))
+
+
+def look_around(goal: Image, share: Image, degree: Image) -> Planes:
+    """What there is to see of a place whatever is done there: `PLACE` numbers for every cell.
+
+    Args:
+        goal: the estimate, ``(b, 1, h, w)``.
+        share: one over the unit of distances, ``(b, 1, h, w)``.
+        degree: the place on the scale of prices, ``(b, 1, h, w)``.
+    """
     calm = cells(goal * share)
     busy = squash(box((calm - box(calm, 3)).abs(), 3), 2)
-    place = torch.cat([busy, box(busy, 9), cells(degree) - 0.5, torch.ones_like(busy)], 1)
-    return Seen(own, cell, around, squashed, place)
+    return torch.cat([busy, box(busy, 9), cells(degree) - 0.5, torch.ones_like(busy)], 1)
 
 
 def cells(planes: Tensor) -> Tensor:
@@ -99,7 +125,7 @@ def cells(planes: Tensor) -> Tensor:
     return result
 
 
-def squash(distance: Tensor, half: float) -> Tensor:
+def squash(distance: Values, half: float) -> Values:
     """A distance from 0 on, as a number from 0 to 1; ``half`` becomes a half."""
     return distance / (distance + half)
 
@@ -125,15 +151,51 @@ class Judge(nn.Module):
     def forward(self, step: int, seen: Seen) -> Planes:
         """A number for every outcome in every cell, as at ``step``."""
         b, n, _, h, w = seen.squashed.shape
-        enter, enter_place, inner, leave = (
-            weight[step].flatten(1) for weight in (self.enter, self.enter_place, self.inner, self.leave)
-        )
-        judged = []
+        weights, judged = self.of_step(step), []
         # One outcome at a time, which stays in the processor's cache.
         for outcomes, place in zip(seen.squashed.flatten(3), seen.place.flatten(2), strict=True):
-            common = enter_place @ place
-            for outcome in outcomes:
-                hidden = F.leaky_relu(torch.addmm(common, enter, outcome), 0.1)
-                hidden = F.leaky_relu(torch.addmm(self.inner_bias[step][:, None], inner, hidden), 0.1)
-                judged.append(leave @ hidden)
+            judged += [weights.judged(torch.cat([outcome, place])) for outcome in outcomes]
         return torch.stack(judged).view(b, n, h, w)
+
+    def of_step(self, step: int) -> Weights:
+        """The network as it is at a step."""
+        enter = torch.cat([self.enter[step], self.enter_place[step]], 1).flatten(1)
+        inner = torch.cat([self.inner[step].flatten(1), self.inner_bias[step][:, None]], 1)
+        return Weights(enter, inner, self.leave[step].flatten(1))
+
+
+class Weights(NamedTuple):
+    """A `Judge` at one step, as matrices."""
+
+    enter: Tensor
+    """``(width, FEATURES + PLACE)``"""
+    inner: Tensor
+    """``(width, width + 1)``, the last column of which is the bias."""
+    leave: Tensor
+    """``(1, width)``"""
+
+    def judged(self, seen: Tensor) -> Tensor:
+        """A number for an outcome in each cell.
+
+        Args:
+            seen: what there is to see of outcome and place, ``(FEATURES + PLACE, cells)``.
+
+        Returns:
+            ``(1, cells)``.
+        """
+        hidden = F.leaky_relu(self.enter @ seen, SLOPE)
+        hidden = torch.cat([hidden, torch.ones_like(hidden[:1])])
+        return self.leave @ F.leaky_relu(self.inner @ hidden, SLOPE)
+
+    def judge(self, seen: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """The same without a gradient.
+
+        Args:
+            seen: as for `judged`.
+            first: memory to work in, ``(width + 1, cells)``, whose last row is 1.
+            second: more of it, ``(width, cells)``.
+        """
+        hidden = first[:-1]
+        F.leaky_relu(torch.mm(self.enter, seen, out=hidden), SLOPE, inplace=True)
+        F.leaky_relu(torch.mm(self.inner, first, out=second), SLOPE, inplace=True)
+        return self.leave @ second

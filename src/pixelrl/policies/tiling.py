@@ -130,7 +130,7 @@ Window = Callable[[slice, slice], Tensor]
 
 def tiled_forward(
     policy: Policy,
-    choose: Callable[[Logits], ActionMap],
+    choose: Callable[[Logits], ActionMap] | None,
     image: Image,
     outcomes: Outcomes | Window,
     memory: Memory,
@@ -143,7 +143,7 @@ def tiled_forward(
 
     Args:
         policy: in evaluation mode.
-        choose: how actions follow from logits.
+        choose: how actions follow from logits; None for the likeliest, as `Policy.chosen` has them.
         image: ``(b, c, h, w)``.
         outcomes: of every action, or what gives those of a tile.
         memory: of the step. What the policy does not change in it is not copied: the next step's takes its place.
@@ -168,9 +168,8 @@ def tiled_forward(
             remembered, picked, came = policy.rested(part), rest.actions[core], image[core]
         else:
             seen = window_of(*window[1:])
-            logits, _, remembered = policy(image[window], seen, part)
-            picked, came = choose(logits)[inner], None
-            del logits
+            chosen_here, remembered = asked(policy, choose, image[window], seen, part)
+            picked, came = chosen_here[inner], None
             if result is not None:
                 came = ActionSet.select(seen[inner], picked)
             del seen
@@ -190,3 +189,17 @@ def tiled_forward(
 
 def _window(outcomes: Outcomes, rows: slice, columns: slice) -> Float[Tensor, "b n c _ _"]:
     return outcomes[..., rows, columns]
+
+
+def asked(
+    policy: Policy,
+    choose: Callable[[Logits], ActionMap] | None,
+    image: Image,
+    outcomes: Outcomes,
+    memory: Memory,
+) -> tuple[ActionMap, Memory]:
+    """What is chosen by a policy's logits, or what it has `Policy.chosen`, and the memory after it."""
+    if choose is None:
+        return policy.chosen(image, outcomes, memory)
+    logits, _, after = policy(image, outcomes, memory)
+    return choose(logits), after
