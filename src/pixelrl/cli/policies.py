@@ -351,7 +351,7 @@ def _table(headers: Mapping[str, Mapping[str, object]], about: Mapping[str, Abou
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("policy", "for", "told", "steps", "measured", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table("policy", "for", "measured", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.columns[0].no_wrap = True
     uses: dict[tuple[str, ...], list[str]] = {}
     for name, header in headers.items():
@@ -359,7 +359,8 @@ def _table(headers: Mapping[str, Mapping[str, object]], about: Mapping[str, Abou
         assert isinstance(operations, list)
         uses.setdefault(tuple(operations), []).append(name)
         quality = "\n".join(line for each in about[name].measured for line in (f"{each.what}:", *each.lines()))
-        table.add_row(name, about[name].use, about[name].told or "-", str(header["num_steps"]), quality)
+        told = f"told: {about[name].told}\n" if about[name].told else ""
+        table.add_row(name, f"{about[name].use}\n{told}{header['num_steps']} steps", quality)
         table.add_section()
     console = Console(file=io.StringIO(), force_terminal=sys.stdout.isatty(), highlight=False)
     if not console.is_terminal:
