@@ -28,6 +28,9 @@ check: $(SETUP)  ## style, types, layers; the pages' scripts where there is node
 wheel: $(SETUP)  ## build the wheel, and clean a picture with it in an empty environment
 	$(BIN)/python tools/check_wheel.py
 
+extras: $(SETUP)  ## install each extra into a fresh environment, and use it
+	$(BIN)/python tools/check_extras.py
+
 docs: $(SETUP)  ## the documentation as pages, in site/; every link in it is checked
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -50,7 +50,7 @@ class TrainLog:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
-                raise UsageError("--tensorboard needs the tensorboard package: pip install tensorboard") from error
+                raise UsageError('--tensorboard needs tensorboard: pip install "pixelrl[tensorboard]"') from error
             self.board = SummaryWriter(str(folder))
 
     def write(self, row: dict[str, object]) -> None:
