@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check wheel onnx docs bench parity results schema notebook clean
+.PHONY: demo test test-slow napari check wheel onnx docs bench parity results schema notebook clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
@@ -14,6 +14,13 @@ test: $(SETUP) check  ## the checks and the default tests (a few minutes)
 
 test-slow: $(SETUP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
+
+# napari is large, and brings many packages
+napari: $(SETUP)  ## the tests of the plug-in for napari, in an environment of its own
+	$(PYTHON) -m venv plugins/napari/.venv
+	plugins/napari/.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable . \
+	--editable "plugins/napari[test]" PyQt6
+	cd plugins/napari && QT_QPA_PLATFORM=offscreen .venv/bin/python -m pytest
 
 check: $(SETUP)  ## style, types, layers; the pages' scripts where there is node
 	$(BIN)/ruff check .

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pixelrl.cli.common import FORMAT_OPTION, PATH, QUALITY_OPTION, STANDARD, check_file, read_reference
-from pixelrl.cli.outputs import check_place, make_folder, write_result
+from pixelrl.cli.outputs import check_folder, check_place, make_folder, write_result
 from pixelrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pixelrl.trace import Trace
 
 _TRACE = "a trace, as --trace writes it"
 
@@ -17,8 +21,9 @@ _TRACE = "a trace, as --trace writes it"
 @click.argument("trace", type=PATH)
 @click.option("-o", "--output", required=True, type=PATH, help="The picture to write, for instance strip.png.")
 @click.option("--reference", type=PATH, help="The clean picture, if there is one: shown with PSNRs.")
-@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
-def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> None:
+@click.option("--maps", type=PATH, help="Also write the map of each step, of the picture's size, into this folder.")
+@click.option("--overwrite", is_flag=True, help="Replace pictures that exist.")
+def show(trace: Path, output: Path, reference: Path | None, maps: Path | None, overwrite: bool) -> None:
     """Draw what every pixel did at every step; as an animation if the name ends in .gif or .webp."""
     from pixelrl.pictures.files import SUFFIXES
 
@@ -29,6 +34,8 @@ def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> 
     check_place(output, overwrite=overwrite)
     if reference is not None:
         check_file(reference, "--reference", "the clean picture")
+    if maps is not None:
+        check_folder(maps, "--maps")
 
     from pixelrl.report.animation import draw
     from pixelrl.trace import load_trace
@@ -38,6 +45,26 @@ def show(trace: Path, output: Path, reference: Path | None, overwrite: bool) -> 
     make_folder(output.parent)
     draw(output, recorded, clean, overwrite=overwrite)
     click.echo(str(output))
+    if maps is not None:
+        _write_maps(maps, recorded, overwrite=overwrite)
+
+
+def _write_maps(folder: Path, trace: Trace, *, overwrite: bool) -> None:
+    """The map of each step as a PNG in the operations' own colours; of each colour where each has agents of its own."""
+    import numpy as np
+
+    from pixelrl.pictures.display import orientation_exif
+    from pixelrl.pictures.files import Picture, write_picture
+    from pixelrl.report.strip import action_map_image
+
+    make_folder(folder)
+    agents = ("",) if trace.actions.shape[1] == 1 else ("-red", "-green", "-blue")
+    for step, maps in enumerate(trace.actions, 1):
+        for agent, actions in zip(agents, maps, strict=True):
+            drawn = np.array(action_map_image(actions, trace.action_names))
+            picture = Picture(drawn, exif=orientation_exif(trace.orientation))
+            write_picture(folder / f"step-{step:02d}{agent}.png", picture, overwrite=overwrite)
+    click.echo(str(folder))
 
 
 @click.command()
