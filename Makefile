@@ -45,8 +45,9 @@ docs: $(SETUP)  ## the documentation as pages, in site/; every link in it is che
 onnx: $(SETUP)  ## build the wheel of pixelrl-onnx, and clean pictures with it in an empty environment without PyTorch
 	$(BIN)/python tools/check_onnx.py
 
-bench: $(SETUP)  ## time and memory; prints a table
-	$(BIN)/python benchmarks/speed.py
+bench: $(SETUP)  ## time and memory; prints tables, and writes docs/speed.json and its picture. DATA=FOLDER as for results
+	$(BIN)/python benchmarks/speed.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/busy.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/studio.py
 

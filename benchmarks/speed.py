@@ -1,28 +1,44 @@
-"""Work and time per 481x321 grey picture on this CPU: the shipped policy beside the paper's convGRU agent and DnCNN-S.
+"""Time against quality: the shipped policies beside other denoisers, on pictures of 481x321 with noise of sigma 25.
 
-Rounds are repeated in one process, so that what else the machine does falls on all alike. The other two networks have
-the shapes of the released ones with random weights: their time does not depend on them.
+Rounds are repeated in one process, in turn, so that what else the machine does falls on all alike; `contestants` says
+which networks are trained. Writes docs/speed.json and docs/pictures/speed.png, and prints tables of docs/benchmarks.md.
 
-    python benchmarks/speed.py [--threads N]
+    python benchmarks/speed.py [--data DATA] [--threads 1 2] [--rounds 5]
+
+DATA holds gray/test and color/test, the pictures of BSD68 and CBSD68: then the PSNR of the policies is measured, which
+takes some minutes. Else it is taken from docs/speed.json.
 """
 
+from __future__ import annotations
+
 import argparse
+import json
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `import pixelrl` sets it, which comes after PyTorch here
 
 import cv2
 import torch
-from torch import nn
+from contestants import SIGMA, Contestant, colour, grey
+from speed_plot import draw
 from torch.utils.flop_counter import FlopCounterMode
 
-import pixelrl
-from pixelrl.actions import PAPER_NINE, ActionSet
+from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
-from pixelrl.checkpoint import PolicyCard
-from pixelrl.rollout import Actor, episode, greedy
+from pixelrl.evaluate import evaluate
+from pixelrl.rollout import Actor, episode
+from pixelrl.tasks import build_task
 
-HEIGHT, WIDTH, ROUNDS = 321, 481, 7
+HEIGHT, WIDTH = 321, 481
+SLOW, SLOW_ROUNDS = 4.0, 2
+"""What takes longer than so many seconds is timed in so many rounds only."""
+DOCS = Path(__file__).parent.parent / "docs"
+Measured = dict[str, dict[str, Any]]
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -31,55 +47,96 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def paper_agent() -> Agent:
-    card = PolicyCard("paper convGRU", "fcn", {"recurrent": True}, PAPER_NINE, 5, None, {})
-    return Agent(card.build().eval(), card, torch.device("cpu"))
-
-
-def dncnn() -> nn.Module:
-    """DnCNN-S (Zhang et al., IEEE TIP 2017): 17 layers of 64 channels, its batch normalisation folded into them."""
-    layers: list[nn.Module] = [nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(inplace=True)]
-    for _ in range(15):
-        layers += [nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True)]
-    network = nn.Sequential(*layers, nn.Conv2d(64, 1, 3, padding=1))
-    return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout
-
-
 @torch.no_grad()
-def multiply_adds(run: Callable[[], object]) -> float:
-    """Multiply-adds of all convolutions and matrix products in ``run``, per pixel of a HEIGHT x WIDTH picture."""
+def multiply_adds(run: Callable[[], object], pixels: int) -> float:
+    """Multiply-adds of all convolutions and matrix products in ``run``, in millions per pixel."""
     with FlopCounterMode(display=False) as counted:
         run()
-    return counted.get_total_flops() / 2 / (HEIGHT * WIDTH)
+    return counted.get_total_flops() / 2e6 / pixels
 
 
 @torch.no_grad()
-def parts(agent: Agent, image: torch.Tensor, condition: torch.Tensor) -> dict[str, float]:
-    """One episode, step by step as `rollout` plays it, with a clock around each part."""
-    spent = {"encoder (once)": 0.0, "filters": 0.0, "step network": 0.0, "selection": 0.0}
+def timed(rows: Sequence[Contestant], image: torch.Tensor, rounds: int) -> list[dict[str, float]]:
+    """For every contestant the median of seconds per picture, and of their ratio to the first one's in a round."""
+    images = [image if row.crop is None else image[..., : row.crop, : row.crop].contiguous() for row in rows]
+    scale = [image.numel() / each.numel() for each in images]
+    work = [
+        multiply_adds(lambda r=row, x=each: r.run(x), each[0, 0].numel())
+        for row, each in zip(rows, images, strict=True)
+    ]
+    taken: list[list[float]] = [[] for _ in rows]
+    for _ in range(rounds):
+        for row, each, factor, own in zip(rows, images, scale, taken, strict=True):
+            if len(own) < SLOW_ROUNDS or statistics.median(own) < SLOW:
+                own.append(factor * seconds(lambda r=row, x=each: r.run(x)))
+    medians = [statistics.median(own) for own in taken]
+    ratios = [statistics.median(a / b for a, b in zip(own, taken[0], strict=False)) for own in taken]
+    return [
+        {"multiply_adds": count, "seconds": median, "ratio": ratio}
+        for count, median, ratio in zip(work, medians, ratios, strict=True)
+    ]
+
+
+def psnr(row: Contestant, pictures: Path) -> float:
+    """Of a policy, in dB, the mean over a folder of clean pictures."""
+    assert row.policy is not None
+    agent, told = row.policy
+    scores = evaluate(agent, pictures, build_task("gaussian-denoising", {}), SIGMA, legibility=told)
+    return statistics.mean(score.after for score in scores)
+
+
+def key(row: Contestant) -> str:
+    """What a row is called in the file."""
+    return f"{row.name}, {row.setting}"
+
+
+def table(rows: Sequence[Contestant], threads: Sequence[int], results: Measured) -> str:
+    """As in docs/benchmarks.md."""
+    head = [
+        "denoiser",
+        "",
+        "multiply-adds per pixel",
+        "PSNR, dB",
+        *(f"s, {n} thread{'s' * (n > 1)}" for n in threads),
+        "times",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        found = results[key(row)]
+        level = "-" if found["psnr"] is None else f"{found['psnr']:.2f} ({row.source})"
+        work = f"{found['multiply_adds']:.3f} M" if found["multiply_adds"] else "-"
+        spent = [f"{found['seconds'][str(n)]:.2f}" for n in threads]
+        lines.append(f"| {row.name} | {row.setting} | {work} | {level} | {' | '.join(spent)} | {found['ratio']:.2f} |")
+    return "\n".join(lines)
+
+
+@torch.no_grad()
+def parts(agent: Agent, image: torch.Tensor, condition: torch.Tensor, told: float) -> dict[str, float]:
+    """Seconds of each part of one episode."""
+    spent = {"encoder (once)": 0.0, "operations": 0.0, "step network and choice": 0.0, "selection": 0.0}
 
     class Clocked(ActionSet):
         def outcomes(self, image: torch.Tensor) -> torch.Tensor:
             began = time.perf_counter()
             result = super().outcomes(image)
-            spent["filters"] += time.perf_counter() - began
+            spent["operations"] += time.perf_counter() - began
             return result
 
-        def select(self, outcomes: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        def select(self, outcomes: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
             began = time.perf_counter()
             result = super().select(outcomes, actions)
             spent["selection"] += time.perf_counter() - began
             return result
 
     began = time.perf_counter()
-    memory = agent.policy.told(agent.policy.perceive(image, condition), agent.policy.default_legibility)
+    memory = agent.policy.told(agent.policy.perceive(image, condition), told)
     spent["encoder (once)"] = time.perf_counter() - began
-    actor = Actor(agent.policy, greedy, memory)
+    actor = Actor(agent.policy, None, memory)
 
-    def act(t: int, image: torch.Tensor, outcomes: torch.Tensor) -> object:
+    def act(t: int, image: torch.Tensor, outcomes: torch.Tensor) -> Any:
         began = time.perf_counter()
         decision = actor(t, image, outcomes)
-        spent["step network"] += time.perf_counter() - began
+        spent["step network and choice"] += time.perf_counter() - began
         return decision
 
     for _ in episode(image, Clocked(agent.actions.names), act, agent.card.num_steps):
@@ -87,40 +144,49 @@ def parts(agent: Agent, image: torch.Tensor, condition: torch.Tensor) -> dict[st
     return spent
 
 
-@torch.no_grad()
+def shares(agent: Agent, image: torch.Tensor, rounds: int) -> str:
+    """A table of the parts at both legibilities."""
+    default, condition = agent.legibility, torch.full((1, 1, 1, 1), SIGMA / 255)
+    assert default is not None
+    columns = {told: [parts(agent, image, condition, told) for _ in range(rounds)] for told in (default, 0.0)}
+    lines = [f"| part of {agent.name} | ms, legibility {default:g} | ms, legibility 0 |", "|---|---|---|"]
+    for name in columns[default][0]:
+        spent = [1000 * statistics.median(each[name] for each in column) for column in columns.values()]
+        lines.append(f"| {name} | {spent[0]:.0f} | {spent[1]:.0f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Multiply-adds and seconds per picture.")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    threads = parser.parse_args().threads
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand((1, 1, HEIGHT, WIDTH), generator=generator)
-    condition = torch.full((1, 1, 1, 1), 25 / 255)
-    ours, paper, supervised = pixelrl.load("denoise-gray", "cpu"), paper_agent(), dncnn()
-    name = f"denoise-gray, {ours.precision}"
-    runs: dict[str, Callable[[], object]] = {
-        f"{name}, legibility {ours.legibility:g}": lambda: ours.run(image, condition),
-        f"{name}, legibility 0": lambda: ours.run(image, condition, legibility=0),
-        "the paper's convGRU": lambda: paper.run(image, condition),
-        "DnCNN-S": lambda: supervised(image),
-    }
-    work = [multiply_adds(run) for run in runs.values()]  # this also prepares the convolutions
-    times, shares = [], []
-    for _ in range(ROUNDS):
-        times.append([seconds(run) for run in runs.values()])
-        shares.append(parts(ours, image, condition))
-    print(f"{WIDTH}x{HEIGHT}, CPU, {threads} threads, median of {ROUNDS} rounds in one process\n")
-    print("| network | multiply-adds per pixel | of ours | s / image | of ours |\n|---|---|---|---|---|")
-    for k, name in enumerate(runs):
-        ratio = statistics.median(row[k] / row[0] for row in times)
-        median = statistics.median(row[k] for row in times)
-        print(f"| {name} | {work[k] / 1e6:.4f} M | {work[k] / work[0]:.1f} x | {median:.3f} | {ratio:.1f} x |")
-    print("\n| part of denoise-gray | ms | share |\n|---|---|---|")
-    medians = {name: statistics.median(s[name] for s in shares) for name in shares[0]}
-    total = sum(medians.values())
-    for name, value in medians.items():
-        print(f"| {name} | {1000 * value:.0f} | {100 * value / total:.0f} % |")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    file = DOCS / "speed.json"
+    before: Measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    results: Measured = {}
+    for kind, rows in (("gray", grey()), ("color", colour())):
+        channels = 1 if kind == "gray" else 3
+        image = torch.rand((1, channels, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(0))
+        for row in rows:
+            level = row.psnr if row.policy is None else before.get(key(row), {}).get("psnr")
+            if row.policy is not None and options.data is not None:
+                level = psnr(row, options.data / kind / "test")
+            results[key(row)] = {"kind": kind, "psnr": level, "source": row.source, "seconds": {}}
+        for number in options.threads:
+            torch.set_num_threads(number)
+            cv2.setNumThreads(number)
+            for row, found in zip(rows, timed(rows, image, options.rounds), strict=True):
+                results[key(row)]["seconds"][str(number)] = found["seconds"]
+                if number == options.threads[0]:
+                    results[key(row)] |= {"multiply_adds": found["multiply_adds"], "ratio": found["ratio"]}
+        torch.set_num_threads(options.threads[0])
+        print(f'\n{kind}, {WIDTH}x{HEIGHT}; "times" is the first row\'s time, {options.threads[0]} thread(s)\n')
+        print(table(rows, options.threads, results), flush=True)
+        assert rows[0].policy is not None
+        print("\n" + shares(rows[0].policy[0], image, options.rounds), flush=True)
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    draw(results, DOCS / "pictures" / "speed.png", options.threads[0])
 
 
 if __name__ == "__main__":
