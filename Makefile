@@ -79,4 +79,4 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo site node_modules
+	rm -rf $(VENV) demo site node_modules plugins/napari/.venv

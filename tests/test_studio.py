@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
+from dng import dng
 from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
@@ -380,6 +381,20 @@ def test_formats_that_are_only_read_are_saved_as_png(store: Store, agent: Agent,
     export = EXPORTS["picture"](session)
     assert (export.name, export.kind) == ("photo-result.png", "image/png")
     assert cv2.imdecode(np.frombuffer(export.data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (40, 52, 3)
+    assert np.array_equal(store.open(folder.id).picture(10**6).pixels, picture.pixels)
+
+
+@pytest.mark.parametrize(
+    ("module", "suffix"), [("PIL.AvifImagePlugin", ".avif"), ("imagecodecs", ".jxl"), ("rawpy", ".dng")]
+)
+def test_the_files_of_phones_and_cameras_are_opened(store: Store, module: str, suffix: str) -> None:
+    reader, file, pixels = pytest.importorskip(module), io.BytesIO(), np.dstack([noise(40, 52)] * 3)
+    if suffix == ".avif":
+        PillowImage.fromarray(pixels).save(file, "AVIF")
+    data = {".jxl": lambda: reader.jpegxl_encode(pixels), ".dng": lambda: dng(np.full((40, 52), 3000, np.uint16))}
+    folder, picture = store.create(data[suffix]() if suffix in data else file.getvalue(), "photo.png", 10**6)
+    assert folder.document.suffix == suffix
+    assert picture.pixels.shape == (40, 52, 3)
     assert np.array_equal(store.open(folder.id).picture(10**6).pixels, picture.pixels)
 
 
