@@ -53,6 +53,17 @@ def test_operations_have_the_bits_of_those_of_the_package(name: str, size: tuple
     )
 
 
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in ("do nothing", "fill from unlike")])
+@pytest.mark.parametrize("size", [(40, 51), (3, 7), (1, 1)])
+def test_without_opencv_operations_are_those_of_the_package(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = np.random.default_rng(1).uniform(-1, 2, size).astype(np.float32)
+    wanted = OPERATIONS[name](plane)
+    monkeypatch.setattr("pixelrl_onnx.filters.cv2", None)
+    np.testing.assert_allclose(OPERATIONS[name](plane), wanted, atol=2e-6)
+
+
 @pytest.mark.parametrize("size", [(96, 110), (97, 61), (2, 3), (1, 5)])
 def test_the_level_of_the_noise_is_that_of_the_package(size: tuple[int, int]) -> None:
     planes = noisy(CLEAN).clip(0, 1).transpose(2, 0, 1)[:, : size[0], : size[1]].copy()
@@ -86,6 +97,26 @@ def test_without_noise_nothing_is_done(exported: Path, value: np.generic) -> Non
     assert {result.action_names[i] for i in np.unique(result.actions)} == {"do nothing"}
 
 
+def test_without_opencv_the_result_is_the_same_but_for_ties(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, image = pixelrl_onnx.load(exported / "denoise-gray", 1), noisy(CLEAN[..., 0])
+    wanted = runner(image, sigma=25)
+    monkeypatch.setattr("pixelrl_onnx.filters.cv2", None)
+    found = runner(image, sigma=25)
+    assert (wanted.actions != found.actions).mean() < 2e-3
+    assert np.abs(wanted.image - found.image).mean() < 1e-4
+
+
+def test_colours_of_16_bits_take_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pixelrl_onnx.pictures import Picture, read_picture, write_picture
+
+    for ending in (".png", ".tif"):
+        write_picture(tmp_path / f"deep{ending}", Picture(CLEAN.astype(np.uint16) * 257))
+        monkeypatch.setattr("pixelrl_onnx.pictures.cv2", None)
+        with pytest.raises(pixelrl_onnx.InputError, match="opencv"):  # and are not brought to 8 bits unasked
+            read_picture(tmp_path / f"deep{ending}")
+        monkeypatch.undo()
+
+
 def test_tiles_do_not_show(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runner, image = pixelrl_onnx.load(exported / "denoise-gray", 1), noisy(CLEAN[..., 0])
     whole = runner(image, sigma=25)
@@ -115,6 +146,7 @@ def test_what_the_runner_cannot_do_is_refused(exported: Path, tmp_path: Path) ->
         "only 0": lambda: runner(image, legibility=0.5),
         "steps": lambda: runner(image, steps=-1),
         "end at 4080": lambda: runner(image.astype(np.uint16) * 16),
+        "not from 0 to 1": lambda: runner(image * np.float32(1)),
         "is not an image": lambda: runner(image[None]),
         "no exported policy": lambda: pixelrl_onnx.load(tmp_path),
         "does not exist": lambda: pixelrl_onnx.load_trace(tmp_path / "none.npz"),
@@ -141,6 +173,25 @@ def test_policies_that_cannot_be_exported_are_refused(policy: str, reason: str, 
     assert code == 2
     assert reason in said
     assert not (tmp_path / "out").exists()
+
+
+def test_eight_bits_are_next_to_fp32(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other numbers are in docs/export.md; here one picture, calibrated on pictures that are given."""
+    monkeypatch.setattr("pixelrl.exporting.calibration.CROPS", 12)
+    (tmp_path / "clean").mkdir()
+    Image.fromarray(data.camera()).save(tmp_path / "clean" / "camera.png")
+    given = ("--int8", "--pictures", tmp_path / "clean")
+    code, said, _ = run("export", "denoise-gray", "-o", tmp_path / "out", *given)
+    assert (code, "int8" in said) == (0, True)
+    clean = CLEAN[..., 0]
+    exact = pixelrl.load("denoise-gray", "cpu", "fp32")(noisy(clean), sigma=25, legibility=0)
+    found = pixelrl_onnx.load(tmp_path / "out", 1)(noisy(clean), sigma=25)
+    wrong = [np.square(image - clean / 255).mean() for image in (exact.image, found.image)]
+    assert 0 < np.abs(exact.image - found.image).mean() < 0.01
+    assert 10 * np.log10(wrong[1] / wrong[0]) < 0.05
+    assert found.trace().precision is None  # older readers know of no int8
+    assert run("export", "restore-gray", "-o", tmp_path / "no", "--int8")[0] == 2
+    assert run("export", "denoise-gray", "-o", tmp_path / "no", "--pictures", tmp_path / "clean")[0] == 2
 
 
 def test_the_command_lines(tmp_path: Path, run: Run) -> None:

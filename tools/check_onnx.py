@@ -22,12 +22,13 @@ from skimage import data
 import pixelrl
 from pixelrl.exporting.export import export
 
-MOST_BYTES, MOST_LOST = 350e6, 0.02
+MOST_BYTES, MOST_LOST = 250e6, 0.02
 """Of the installation, and in dB against pixelrl in fp32."""
 
 EMPTY = """
 import importlib.util
 assert importlib.util.find_spec("torch") is None, "PyTorch is installed"
+assert importlib.util.find_spec("cv2") is None, "OpenCV is installed"
 assert importlib.util.find_spec("pixelrl") is None, "pixelrl is installed"
 """
 

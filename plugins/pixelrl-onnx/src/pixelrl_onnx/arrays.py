@@ -39,11 +39,21 @@ def scale_for(pixels: Array, white: float | None) -> tuple[float, float]:
         raise UsageError(
             f"the 16-bit values end at {pixels.max()}, so white is hardly 65535; say which value stands for white"
         )
-    if pixels.dtype.kind == "f" and not (pixels.min() >= -0.5 and pixels.max() <= 1.5):
-        raise UsageError(
-            f"the values reach from {pixels.min():g} to {pixels.max():g}, not from 0 to 1; say which stands for white"
-        )
+    low, high = _means(pixels) if pixels.dtype.kind == "f" else (0.0, 1.0)
+    if low < -0.5 or high > 1.5:
+        raise UsageError(f"the values reach from {low:g} to {high:g}, not from 0 to 1; say which stands for white")
     return 0.0, FULL[pixels.dtype.name]
+
+
+def _means(pixels: Array) -> tuple[float, float]:
+    """What the means of nearly all areas of 4x4 pixels lie between, so that noise counts little."""
+    height, width = (side // 4 * 4 for side in pixels.shape[:2])
+    means = pixels
+    if height and width:
+        areas = pixels[:height, :width].reshape(height // 4, 4, width // 4, 4, -1)
+        means = areas.mean((1, 3), dtype=np.float64)
+    low, high = np.percentile(means.astype(np.float64), (0.1, 99.9))
+    return float(low), float(high)
 
 
 def to_planes(pixels: Array, scale: tuple[float, float]) -> Planes:

@@ -60,11 +60,10 @@ def denoise(
     """Remove noise from a picture."""
     from dataclasses import replace
 
-    import cv2
-
+    from pixelrl_onnx.filters import cv2
     from pixelrl_onnx.pictures import check_writable, read_picture, write_picture
 
-    if threads is not None:
+    if threads is not None and cv2 is not None:
         cv2.setNumThreads(threads)
     agent = pixelrl_onnx.load(policy, threads)
     picture = read_picture(source)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl_onnx.arrays import Planes
-from pixelrl_onnx.operations import DO_NOTHING, Operation, Plane, find_operations
+from pixelrl_onnx.filters import Plane
+from pixelrl_onnx.operations import DO_NOTHING, Operation, find_operations
 from pixelrl_onnx.spaces import Anscombe, find_space
 
 Maps = npt.NDArray[np.uint8]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pixelrl_onnx.operations import Plane
+from pixelrl_onnx.filters import Plane, mirrored, mirrored_whole, padded, repeated
 
 _NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)
 _WINDOW, _CONSTANT = 9, 5
@@ -46,7 +46,7 @@ def _plane_sigma(plane: Plane) -> float:
     shape = diagonal.shape
     side = 2 * _WINDOW + 1
     extremes = ((plane == 0) | (plane == 1)).astype(np.float32)
-    share = cv2.blur(extremes, (side, side), borderType=cv2.BORDER_REFLECT)[1::2, 1::2][: shape[0], : shape[1]]
+    share = _blurred(extremes, side)[1::2, 1::2][: shape[0], : shape[1]]
     seen = ~_constant(plane)[1::2, 1::2][: shape[0], : shape[1]] & (share < _CLIPPED[-1])
     hardly = seen & (share < 0.02)
     if hardly.sum() >= 0.2 * seen.sum():
@@ -55,7 +55,7 @@ def _plane_sigma(plane: Plane) -> float:
     if number < _FEWEST * seen.size:
         return 0.0
     activity = (across**2 + down**2) / np.interp(share, _CLIPPED, _LEFT_OF_DEVIATION) ** 2
-    activity = cv2.blur(activity, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)[seen]
+    activity = _blurred(activity, _WINDOW)[seen]
     found = (np.abs(diagonal) / np.interp(share, _CLIPPED, _LEFT_OF_MEDIAN))[seen]
     chosen = min(number, max(_LEAST, int(_FLATTEST * number)))
     return float(np.median(found[np.argpartition(activity, chosen - 1)[:chosen]])) / _NORMAL_QUARTILE
@@ -72,16 +72,35 @@ def _filtered(plane: Plane, taps: npt.NDArray[np.float64], axis: int) -> Plane:
     length = plane.shape[axis]
     number = (length + 3) // 2
     total = np.zeros_like(np.take(plane, np.zeros(number, int), axis))
-    period = max(2 * (length - 1), 1)
     for j, tap in enumerate(taps):
-        phase = (2 * np.arange(number) + 1 - j) % period
-        total += np.float32(tap) * np.take(plane, np.minimum(phase, period - phase), axis)
+        total += np.float32(tap) * np.take(plane, mirrored(2 * np.arange(number) + 1 - j, length), axis)
     return total
 
 
 def _constant(plane: Plane) -> npt.NDArray[np.bool_]:
     """The areas of one value, and the pixels so near to them that the windows around those reach in."""
-    own = np.ones((_CONSTANT, _CONSTANT), np.uint8)
-    same = (cv2.dilate(plane, own) == cv2.erode(plane, own)).astype(np.uint8)
-    near = np.ones((2 * _WINDOW + _CONSTANT, 2 * _WINDOW + _CONSTANT), np.uint8)
-    return np.asarray(cv2.dilate(same, near) > 0)
+    highest, lowest = (_extreme(plane, _CONSTANT, function) for function in (np.maximum, np.minimum))
+    same = (highest == lowest).astype(np.float32)
+    return _extreme(same, 2 * _WINDOW + _CONSTANT, np.maximum) > 0
+
+
+def _blurred(plane: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """The mean of side x side values; at the border they are mirrored with the edge."""
+    for axis in (0, 1):
+        wide = padded(plane.astype(np.float64), side // 2, mirrored_whole, (axis,))
+        sums = np.cumsum(wide, axis)
+        ends = np.take(sums, range(side - 1, sums.shape[axis]), axis)
+        before = np.take(sums, range(sums.shape[axis] - side), axis)
+        plane = ends - np.concatenate([np.zeros_like(np.take(sums, [0], axis)), before], axis)
+    return plane / side**2
+
+
+def _extreme(plane: Plane, side: int, function: np.ufunc) -> Plane:
+    """The highest or the lowest of side x side values, of which there are none beyond the border."""
+    for axis in (0, 1):
+        length = plane.shape[axis]
+        wide, result = padded(plane, side // 2, repeated, (axis,)), plane
+        for first in range(side):
+            result = function(result, np.take(wide, range(first, first + length), axis))
+        plane = result
+    return plane

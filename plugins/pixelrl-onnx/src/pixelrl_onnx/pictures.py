@@ -1,4 +1,4 @@
-"""Picture files, by Pillow, and by OpenCV for colours of 16 bits, which Pillow does not hold.
+"""Picture files, by Pillow, and by OpenCV, if it is there, for colours of 16 bits, which Pillow does not hold.
 
 Bit depth, alpha, the colour profile and EXIF data come through. Other metadata are left out; pixelrl itself keeps them.
 """
@@ -9,12 +9,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from pixelrl_onnx.arrays import Array
 from pixelrl_onnx.errors import InputError, UsageError
+from pixelrl_onnx.filters import cv2
 from pixelrl_onnx.trace import written_whole
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
@@ -64,7 +64,7 @@ def read_picture(path: Path) -> Picture:
         data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             if getattr(image, "n_frames", 1) > 1:
-                raise InputError(f"{path} holds several pictures; pixelrl itself works on stacks")
+                raise InputError("it holds several pictures; pixelrl itself works on stacks")
             exif, profile = image.getexif().tobytes() or None, image.info.get("icc_profile")
             deep = _deep(data, image)
             if deep is not None:
@@ -75,8 +75,8 @@ def read_picture(path: Path) -> Picture:
             elif mode not in ("L", "LA", "RGB", "RGBA", "F", "I;16", "I;16B"):
                 mode = "RGBA" if "transparency" in image.info or mode in ("PA", "RGBa") else "RGB"
             pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
         raise InputError(f"{path} cannot be read as a picture ({error})") from error
     pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
@@ -87,14 +87,28 @@ def read_picture(path: Path) -> Picture:
 
 
 def _deep(data: bytes, image: Image.Image) -> tuple[Array, Array | None] | None:
-    """Pixels and alpha of PNG and TIFF files with 16 bits or floats of several channels; None for others."""
-    if image.format not in ("PNG", "TIFF"):
+    """Pixels and alpha of PNG and TIFF files with several channels of more than 8 bits; None for others.
+
+    Raises:
+        InputError: OpenCV is not installed, or cannot read them either.
+    """
+    if image.format == "PNG":
+        deep = data[24] == 16 and data[25] in (2, 4, 6)  # the header says the bits and the kind of colour
+    else:
+        bits = getattr(image, "tag_v2", {}).get(258, (8,))
+        deep = image.format == "TIFF" and len(bits) > 1 and max(bits) > 8
+    if not deep:
         return None
+    if cv2 is None:
+        raise InputError(f"more than 8 bits in several channels {_TAKES_OPENCV}")
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3 or values.dtype.name not in ("uint16", "float32"):
-        return None
+        raise InputError("its bits and channels are not read here")
     alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
     return np.ascontiguousarray(values[..., 2::-1]), alpha
+
+
+_TAKES_OPENCV = 'take OpenCV: pip install "pixelrl-onnx[opencv]"'
 
 
 def check_writable(path: Path, picture: Picture, *, overwrite: bool) -> None:
@@ -143,11 +157,13 @@ def write_picture(path: Path, picture: Picture, *, overwrite: bool = False) -> N
                 del settings["exif"]
             with temporary.open("xb") as file:
                 Image.fromarray(pixels).save(file, kind, **settings)
-    except (OSError, cv2.error) as error:
+    except OSError as error:
         raise UsageError(f"{path} cannot be written ({error})") from error
 
 
 def _encoded_deep(pixels: Array, kind: str) -> bytes:
+    if cv2 is None:
+        raise OSError(f"more than 8 bits in several channels {_TAKES_OPENCV}")
     order = [2, 1, 0, 3][: pixels.shape[2]] if pixels.shape[2] > 2 else [0, 0, 0, 1]  # grey with alpha becomes BGRA
     done, data = cv2.imencode(f".{kind.lower()}", np.ascontiguousarray(pixels[..., order]))
     if not done:
