@@ -131,6 +131,15 @@ def test_channels_and_depths_are_pictures_of_their_own_and_colours_are_seen_toge
     assert np.array_equal(target, planes)
 
 
+def test_a_look_is_local() -> None:
+    agent = pixelrl.load("enhance-watercolor", "cpu", "fp32")
+    image = np.uint8(255 * np.clip(np.stack([photo(64, 460), photo(64, 460)[::-1], photo(64, 460) / 2], -1), 0, 1))
+    target = np.zeros_like(image)
+    plan = agent.blocks(image, target, steps=1, side=64)
+    assert plan.halo < 300
+    assert np.array_equal(target, agent(image, steps=1).image)
+
+
 def test_what_cannot_be_done_is_refused() -> None:
     grey, image = pixelrl.load("denoise-gray", "cpu"), photo(70, 80)
     for given, words in (

@@ -129,9 +129,15 @@ def test_a_block_that_was_half_done_is_done_again(run: Run, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("denoise", "a.zarr", "-o", "b.png"), "give a name ending in .zarr"),
-        (("denoise", "a.zarr", "-o", "b.zarr", "--ensemble"), "--ensemble is not for pictures in Zarr"),
-        (("denoise", "a.zarr", "-o", "b.zarr", "--format", "png"), "--format is not for pictures in Zarr"),
+        (("denoise", "a.zarr", "-o", "b.png"), "give a name ending in .zarr or .tif"),
+        (
+            ("denoise", "a.zarr", "-o", "b.zarr", "--ensemble"),
+            "--ensemble is not for pictures that are worked on",
+        ),
+        (
+            ("denoise", "a.zarr", "-o", "b.zarr", "--format", "png"),
+            "--format is not for pictures that are worked on",
+        ),
         (("denoise", "a.zarr", "-o", "a.zarr"), "exists; give another name"),
         (("saliency", "a.zarr", "-o", "b.zarr"), "cannot work block by block"),
         (("denoise", "none.zarr", "-o", "b.zarr"), "is no picture in Zarr"),

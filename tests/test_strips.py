@@ -33,7 +33,7 @@ def test_strips_change_no_bit(
     randomise(policy)
     policy.precision = precision
     image, condition = noise(1, 1, height, width), torch.rand(1, 1, height, width)
-    taken = []
+    taken: list[tuple[int, int]] = []
 
     def watched(*args: int) -> list[tuple[int, int]]:
         taken.extend(rows_of_strips(*args))

@@ -88,6 +88,15 @@ except ImportError:
     pathlib.Path("noisy.zarr").mkdir()
 pixelrl("denoise", "noisy.zarr", "-o", "clean.ome.zarr", "--noise", "gaussian", "--sigma", "15")
 """,
+    "slides": COMMAND
+    + """
+import numpy, tifffile
+from PIL import Image
+pixels = numpy.asarray(Image.open("photo.png"))
+tifffile.imwrite("slide.svs", pixels, tile=(64, 64), photometric="rgb")
+pixelrl("denoise", "slide.svs", "-o", "clean.tif", "--noise", "gaussian", "--sigma", "15")
+assert tifffile.imread("clean.tif").shape == pixels.shape
+""",
     "onnx": """
 from pixelrl.errors import UsageError
 from pixelrl.imaging.saliency import find_model

@@ -6,13 +6,13 @@ that are made from the level below and never by a policy. (https://ngff.openmicr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pixelrl.blocks.cut import cores
+from pixelrl.blocks.held import Held
 from pixelrl.blocks.plan import Plan
 from pixelrl.errors import InputError, UsageError
 
@@ -26,25 +26,6 @@ SMALLEST = 512
 _TYPES = {"t": "time", "c": "channel"}
 
 
-@dataclass(frozen=True)
-class Held:
-    """A picture as its file holds it.
-
-    Attributes:
-        array: of the finest level.
-        axes: a letter for each axis, or None where the file does not say.
-        units: what OME-Zarr says of each axis.
-        scale: the size of a pixel along each axis, in these units; None where the file does not say.
-        name: of the picture, or None.
-    """
-
-    array: zarr.Array[Any]
-    axes: str | None
-    units: list[dict[str, Any]]
-    scale: list[float] | None
-    name: str | None
-
-
 def open_source(path: Path) -> Held:
     """Look into a Zarr folder.
 
@@ -52,13 +33,13 @@ def open_source(path: Path) -> Held:
         UsageError: zarr is not installed.
         InputError: there is no picture in it.
     """
-    zarr = _library()
+    zarr = library()
     try:
         node = zarr.open(path, mode="r")
     except Exception as error:  # zarr raises a dozen kinds on what is no Zarr
         raise InputError(f"{path} is no picture in Zarr: {error}") from error
     if isinstance(node, zarr.Array):
-        return Held(node, None, [], None, None)
+        return Held(node, None)
     attributes = node.attrs.asdict()
     images = attributes.get("ome", attributes).get("multiscales")
     try:
@@ -79,7 +60,7 @@ def create_target(path: Path, plan: Plan, held: Held) -> None:
     Raises:
         UsageError: zarr is not installed.
     """
-    zarr = _library()
+    zarr = library()
     layout, group = plan.layout, zarr.open_group(path, mode="a", zarr_format=3)
     axes = held.units or [{"name": axis, "type": _TYPES.get(axis, "space")} for axis in layout.axes]
     scale, levels = held.scale or [1.0] * len(layout.axes), _shapes(layout.shape, layout.axes)
@@ -103,8 +84,14 @@ def create_target(path: Path, plan: Plan, held: Held) -> None:
 
 def open_target(path: Path, level: int = 0) -> zarr.Array[Any]:
     """An array of what `create_target` made, to write to."""
-    array: zarr.Array[Any] = _library().open_group(path, mode="r+")[str(level)]
+    array: zarr.Array[Any] = library().open_group(path, mode="r+")[str(level)]
     return array
+
+
+def open_levels(path: Path) -> list[zarr.Array[Any]]:
+    """All arrays of what `create_target` made, to read, the finest first."""
+    group = library().open_group(path, mode="r")
+    return [group[str(level)] for level in range(len(group.attrs["ome"]["multiscales"][0]["datasets"]))]
 
 
 def make_levels(path: Path, plan: Plan) -> None:
@@ -150,9 +137,14 @@ def _scaled(scale: list[float], finest: list[int], shape: tuple[int, ...]) -> li
     return [one * whole / part for one, whole, part in zip(scale, finest, shape, strict=True)]
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The module ``zarr``.
+
+    Raises:
+        UsageError: it is not installed.
+    """
     try:
         import zarr
     except ImportError as error:
-        raise UsageError('pictures in Zarr need zarr: pip install "pixelrl[zarr]"') from error
+        raise UsageError('pictures that are worked on block by block need zarr: pip install "pixelrl[zarr]"') from error
     return zarr

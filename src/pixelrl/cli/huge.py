@@ -1,8 +1,8 @@
-"""A picture in Zarr, block by block, by as many processes and machines as there are.
+"""A huge picture in Zarr or TIFF, or a slide, block by block, by as many processes and machines as there are.
 
-All that is told is told once, in ``plan.json``; every block that is done leaves a marker. Both are in a folder beside
-the result, which is there under its own name when all of it is. So a run that was stopped goes on where it was, and
-any number of runs share the blocks.
+All that is told is told once, in ``plan.json``; every block that is done leaves a marker. Both are in a folder of Zarr
+beside the result, which is there under its own name when all of it is: that folder, or a TIFF that is made of it. So a
+run that was stopped goes on where it was, and any number of runs share the blocks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pixelrl.blocks import names
+from pixelrl.blocks.names import TIFF, ZARR
 from pixelrl.cli.common import EXIT_INPUTS, EXIT_INTERRUPTED, complain, say, set_threads
 from pixelrl.cli.options import Settings, Work
 from pixelrl.cli.progress import Progress
@@ -30,23 +32,33 @@ from pixelrl.pictures.atomic import written_whole
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
-    from pixelrl.blocks.ome import Held
+    from pixelrl.blocks.held import Held
     from pixelrl.blocks.plan import Block, Plan
     from pixelrl.tasks.conditioning import Given
 
-SUFFIX = ".zarr"
 SIDE = 2048
 """Of the blocks, in pixels. A process needs memory for one with its surroundings."""
 _UNFIT = ("ensemble", "trace", "edits", "suffix", "kind", "quality", "depth", "report")
+"""Options that need the whole picture, or many pictures."""
 _OPTIONS = {"kind": "format", "depth": "bit-depth"}
 _MARKERS = ".done"
 _PATIENCE = 60.0
 """Seconds that a run waits for another one to make the empty result."""
 
 
-def is_huge(work: Work) -> bool:
-    """Whether the one input is a folder of Zarr."""
-    return len(work.inputs) == 1 and work.inputs[0].rstrip("/").endswith(SUFFIX) and Path(work.inputs[0]).is_dir()
+def is_huge(work: Work, settings: Settings) -> bool:
+    """Whether the one input is worked on block by block (`pixelrl.blocks.names.is_huge`).
+
+    A large TIFF is not if its result is no TIFF, or options are given that need the whole picture.
+    """
+    if len(work.inputs) != 1:
+        return False
+    source, target = Path(work.inputs[0]), work.output
+    if source.suffix.lower() in TIFF and target.suffix.lower() != ZARR:
+        becomes_tiff = target.suffix.lower() in TIFF or target.is_dir()
+        if not becomes_tiff or settings.limited or any(getattr(work, name) for name in _UNFIT):
+            return False
+    return names.is_huge(source, target)
 
 
 @dataclass(frozen=True)
@@ -61,12 +73,14 @@ class Doing:
 
     def __call__(self, block: Block) -> None:
         """Do a block, and leave its marker."""
-        from pixelrl.blocks.ome import open_source, open_target
+        from pixelrl.blocks.ome import open_target
+        from pixelrl.blocks.sources import open_source
         from pixelrl.blocks.work import do_block
 
         plan = _read(self.plan)
         agent = _agent(self.policy, self.device, plan.precision)
-        do_block(agent, plan, block, open_source(self.source).array, open_target(self.begun))
+        with closing(open_source(self.source)) as held:
+            do_block(agent, plan, block, held.array, open_target(self.begun))
         _marker(self.begun, block.number).touch()
 
 
@@ -82,31 +96,46 @@ def run(work: Work, settings: Settings) -> int:
 
     Raises:
         UsageError: options that do not fit, or a result that exists.
-        InputError: no picture in Zarr.
+        InputError: no picture that can be read in parts.
     """
-    from pixelrl.blocks.ome import create_target, make_levels, open_source
-    from pixelrl.blocks.plan import Layout
+    from pixelrl.blocks.sources import open_source
 
-    for name in _UNFIT:
-        if getattr(work, name):
-            option = _OPTIONS.get(name, name)
-            raise UsageError(f"--{option} is not for pictures in Zarr; leave it out")
-    if settings.limited:
-        raise UsageError("--mask and --region are not for pictures in Zarr; leave them out")
-    source, target = Path(work.inputs[0]).absolute(), work.output.absolute()
-    if target.suffix != SUFFIX:
-        raise UsageError(
-            f"-o {work.output}: what becomes of a picture in Zarr is one, too; give a name ending in {SUFFIX}"
-        )
+    source = Path(work.inputs[0]).absolute()
+    target = _target(work, settings, source)
     if os.path.lexists(target):
         if work.skip_existing:
             complain(f"{work.output} is there already; left alone")
             return 0
         if target == source or not work.overwrite:
             raise UsageError(f"{work.output} exists; give another name")
-    begun, began = target.with_name(f"{target.name}.begun"), time.perf_counter()
     set_threads(work.threads)
-    held = open_source(source)
+    with closing(open_source(source)) as held:
+        return _worked(work, settings, source, target, held)
+
+
+def _target(work: Work, settings: Settings, source: Path) -> Path:
+    for name in _UNFIT:
+        if getattr(work, name):
+            option = _OPTIONS.get(name, name)
+            raise UsageError(f"--{option} is not for pictures that are worked on block by block; leave it out")
+    if settings.limited:
+        raise UsageError("--mask and --region are not for pictures that are worked on block by block; leave them out")
+    target = work.output.absolute()
+    if source.suffix.lower() in TIFF and target.is_dir() and target.suffix.lower() != ZARR:
+        target = target / source.name
+    if target.suffix.lower() not in (ZARR, *TIFF):
+        raise UsageError(
+            f"-o {work.output}: a picture that is worked on block by block becomes OME-Zarr or a tiled TIFF; give a "
+            f"name ending in {ZARR} or .tif"
+        )
+    return target
+
+
+def _worked(work: Work, settings: Settings, source: Path, target: Path, held: Held) -> int:
+    from pixelrl.blocks.ome import create_target
+    from pixelrl.blocks.plan import Layout
+
+    begun, began = target.with_name(f"{target.name}.begun"), time.perf_counter()
     policy = settings.policies[Layout.of(held.array, held.axes, True).together]
     plan = _begun(begun, _plan(work, settings, policy, held), source, work.precision != "auto")
     _once(begun, "created", lambda: create_target(begun, plan, held))
@@ -119,14 +148,27 @@ def run(work: Work, settings: Settings) -> int:
     said |= {"left": left, "condition": [told.values for told in plan.told], "legibility": plan.legibility}
     said |= {"precision": plan.precision, "halo": plan.halo, "seconds": round(time.perf_counter() - began, 3)}
     if not left and (work.shard is None or _first(begun, "finishing")):
-        make_levels(begun, plan)
-        shutil.rmtree(begun / _MARKERS)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(begun, target)
+        _finish(begun, plan, held, target)
     words = f"{work.inputs[0]} -> {work.output} ({len(due) - failed} of {len(blocks)} blocks done now"
     say(json.dumps(said) if work.as_json else f"{words}, {left} left)" if left else f"{words}; complete)")
     return EXIT_INPUTS if failed else 0
+
+
+def _finish(begun: Path, plan: Plan, held: Held, target: Path) -> None:
+    """Make the levels, and of all of it what was asked for; nothing else is left."""
+    from pixelrl.blocks.ome import make_levels
+    from pixelrl.blocks.tiff import write_tiff
+
+    make_levels(begun, plan)
+    if target.suffix.lower() in TIFF:
+        with written_whole(target) as temporary:
+            write_tiff(temporary, plan, begun, held, ome=Path(target.stem).suffix.lower() == ".ome")
+        shutil.rmtree(begun)
+        return
+    shutil.rmtree(begun / _MARKERS)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(begun, target)
 
 
 def _plan(work: Work, settings: Settings, policy: str, held: Held) -> Plan:

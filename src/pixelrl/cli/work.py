@@ -57,7 +57,7 @@ def run(work: Work, settings: Settings) -> int:
 
     _check_options(work, settings)
     _check_policies(settings)
-    if huge.is_huge(work):
+    if huge.is_huge(work, settings):
         return huge.run(work, settings)
     if work.legibility is not None and not settings.by_noise:  # else the noise of each picture says which policy
         for policy in dict.fromkeys(settings.policies):
