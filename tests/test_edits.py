@@ -188,7 +188,7 @@ def test_the_schema_is_current() -> None:
     kept = json.loads((Path(__file__).parents[1] / "docs" / "edits.schema.json").read_text())
     assert kept == json.loads(json.dumps(schema())), "run `make schema`"
     fields = {name: set(part["properties"]) for name, part in kept["$defs"].items()}
-    assert fields["EditEntry"] == {"steps", "region", "where", "do"}
+    assert fields["EditEntry"] == {"steps", "region", "where", "do", "share", "feather", "off"}
     assert fields["RegionEntry"] == {"box", "polygon", "mask"}
 
 

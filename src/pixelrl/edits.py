@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pixelrl.actions import DO_NOTHING as DO_NOTHING
 from pixelrl.errors import InputError, UsageError
+from pixelrl.imaging.thinning import thinned
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
 from pixelrl.validation import checked
@@ -48,6 +49,10 @@ class Edit:
         force: the operation that is done instead, or None.
         forbid: operations that are not to be chosen: live, the policy's next best one is done, in replay "do nothing".
         stop: from the first of the steps at which an agent is met, it does nothing until the end.
+        share: of the region's pixels that the edit applies to, above 0; which ones says a fixed pattern
+            (`pixelrl.imaging.thinning.thinned`).
+        feather: pixels over which the region fades in from its edge, by the same pattern.
+        off: the edit is kept, and does nothing.
     """
 
     steps: tuple[int, ...] | Literal["all"] = "all"
@@ -59,13 +64,21 @@ class Edit:
     force: str | None = None
     forbid: tuple[str, ...] = ()
     stop: bool = False
+    share: float = 1.0
+    feather: int = 0
+    off: bool = False
 
     def region(self, height: int, width: int) -> Mask:
-        """Where the edit applies.
+        """Where the edit applies, if it is not off.
 
         Raises:
             UsageError: it lies outside the image, or a mask of another size.
         """
+        inside = self._outlined(height, width)
+        return inside if self.share == 1.0 and not self.feather else thinned(inside, self.share, self.feather)
+
+    def _outlined(self, height: int, width: int) -> Mask:
+        """All of the region."""
         if self.mask is not None:
             if tuple(self.mask.shape) != (height, width):
                 sizes = f"{self.mask.shape[1]}x{self.mask.shape[0]} pixels, the picture {width}x{height}"
@@ -121,7 +134,7 @@ class Editor:
         """
         choices = [logits.argmax(1)]
         for edit in self.edits:
-            if edit.forbid:
+            if edit.forbid and not edit.off:
                 allowed = logits.clone()
                 allowed[:, [self.names.index(name) for name in edit.forbid]] = -torch.inf
                 choices.append(allowed.argmax(1))
@@ -144,6 +157,8 @@ class Editor:
     def _edited(self, t: int, image: Image, actions: ActionMap, others: Sequence[ActionMap] | None) -> ActionMap:
         value = 255 * image.mean(1, keepdim=True).clamp(0, 1)  # as a person sees it
         for index, (edit, region) in enumerate(zip(self.edits, self.regions, strict=True)):
+            if edit.off:
+                continue
             meets = region.to(actions.device).expand(actions.shape)
             if edit.brightness is not None:
                 low, high = edit.brightness
@@ -224,6 +239,12 @@ _Steps = Annotated[
     Literal["all"] | Annotated[list[_Step], Meta(min_length=1)],
     Meta(description='"all" or a list of step numbers from 1'),
 ]
+_Share = Annotated[
+    float, Meta(gt=0, le=1, description="of the region's pixels, evenly spread, above 0; 1 for all of them")
+]
+_Feather = Annotated[
+    int, Meta(ge=0, le=1000, description="whole pixels over which the region fades in from its edge; 0 for none")
+]
 _DO = '{"force": ACTION}, {"forbid": [ACTIONS]} or "stop"'
 
 
@@ -271,6 +292,9 @@ class EditEntry(Struct, forbid_unknown_fields=True):
     steps: _Steps = "all"
     region: Annotated[RegionEntry, Meta(extra_json_schema={"maxProperties": 1})] = field(default_factory=RegionEntry)
     where: WhereEntry = field(default_factory=WhereEntry)
+    share: _Share = 1.0
+    feather: _Feather = 0
+    off: Annotated[bool, Meta(description="true for an edit that is kept and does nothing")] = False
 
     def edit(self, folder: Path) -> Edit:
         """As it is applied; masks are looked for in ``folder``."""
@@ -283,6 +307,9 @@ class EditEntry(Struct, forbid_unknown_fields=True):
             force=None if do == "stop" or do.force is UNSET else do.force,
             forbid=() if do == "stop" or do.forbid is UNSET else tuple(do.forbid),
             stop=do == "stop",
+            share=self.share,
+            feather=self.feather,
+            off=self.off,
             **_area(self.region, folder),
         )
 

@@ -236,9 +236,10 @@ def as_mask(edit: Edit, height: int, width: int) -> Edit:
     Raises:
         UsageError: the region does not fit the picture.
     """
-    if edit.box is None and edit.polygon is None and edit.mask is None:
+    everywhere = edit.box is None and edit.polygon is None and edit.mask is None
+    if everywhere and edit.share == 1.0:  # a feather needs an edge
         return edit
-    return replace(edit, box=None, polygon=None, mask=edit.region(height, width))
+    return replace(edit, box=None, polygon=None, mask=edit.region(height, width), share=1.0, feather=0)
 
 
 def difference(old: Sequence[Edit], new: Sequence[Edit]) -> list[Edit]:
