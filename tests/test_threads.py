@@ -21,8 +21,8 @@ from PIL import Image
 
 import pixelrl
 from pixelrl.pictures.files import Picture, read_picture
-from pixelrl.studio.runs import play
-from pixelrl.threads import Team, threads, worthwhile_threads
+from pixelrl.studio.runs import Wish, play
+from pixelrl.threads import Team, checked, threads, worthwhile_threads
 
 
 @pytest.fixture
@@ -105,12 +105,11 @@ def test_the_studio_chooses_and_tells_every_part_of_a_run(two_threads: None, sid
     play(
         agent,
         Picture(noise(side)),
-        20.0,
-        None,
-        (),
+        Wish(20.0),
         lambda share, words: seen.append((share, words, torch.get_num_threads())),
     )
-    shares, words, numbers = zip(*seen, strict=True)
+    firsts = [next(each for each in seen if each[0] == share) for share in dict.fromkeys(each[0] for each in seen)]
+    shares, words, numbers = zip(*firsts, strict=True)
     np.testing.assert_allclose(shares, [0, 1 / 3, 2 / 3, 1])
     assert words == ("looking at the picture", "step 1 of 2", "step 2 of 2", "step 2 of 2")
     assert numbers[1:] == 3 * (used,)
@@ -154,3 +153,23 @@ def test_threads_of_openmp_sleep_while_they_wait(code: str, given: str | None, p
     assert done.stdout.split() == [str(policy)], done.stderr
     if policy is not None:
         assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_team_ends_where_a_check_says_so(number: int) -> None:
+    """After the piece at hand, and none of those that wait are begun any more."""
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise InterruptedError
+
+    worked: list[int] = []
+    with pytest.raises(InterruptedError), checked(check), Team(number) as team:
+        team.each(lambda piece: time.sleep(0.001) or worked.append(piece), range(1000))
+    assert calls == 3
+    assert len(worked) < 900
+    with Team(number) as team:  # outside, nobody checks
+        assert team.each(lambda piece: piece + 1, range(3)) == [1, 2, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -252,6 +252,7 @@ class Agent:
         progress: Progress | None = None,
         white: Given | Scale = "auto",
         legibility: float | None = None,
+        begun: Callable[[str], object] | None = None,
     ) -> Result[AnyImage]:
         """Let every pixel act.
 
@@ -281,6 +282,8 @@ class Agent:
                 units, which the remark says then. The result is in the units that came in.
             legibility: how plain the maps of operations shall be, from 0 (the best quality) to 1 (the plainest maps);
                 None for what the policy's makers recommend (`Agent.legibility`).
+            begun: called before the first step with the space (`Trajectory.space`) of the images that ``watch`` is
+                given.
 
         Raises:
             InputError: not an image, or with values that are not finite; a mask of another size, empty or full.
@@ -293,6 +296,8 @@ class Agent:
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, region, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
+        if begun is not None:
+            begun(space)
         trajectory, final = self._played(tensor, values, planes, space, steps, tile, edits, watch, progress, legibility)
         remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
         told = (tuple(values), region, remark, legibility, self.precision)

@@ -245,13 +245,13 @@ class Trajectory:
         return sparing_episode(initial, actions, lambda t, _: Decision(recorded[t]), self.num_steps)
 
 
-def counter(progress: Progress | None, parts: int) -> Callable[[], None]:
-    """A function to call after each of so many parts of the work: it says which share is done."""
-    done = 0
+def counter(progress: Progress | None, parts: float) -> Callable[..., None]:
+    """A function to call after each of so many parts of the work, or after some: it says which share is done."""
+    done = 0.0
 
-    def count() -> None:
+    def count(number: float = 1.0) -> None:
         nonlocal done
-        done += 1
+        done += number
         if progress is not None:
             progress(min(1.0, done / parts))
 
@@ -299,10 +299,11 @@ def rollout(
     editor = Editor(edits, actions.names, *image.shape[-2:])
     # To perceive a tile takes about as long as a step on it.
     if tile is None:
-        side, parts = 0, 1 + num_steps
+        side, smaller, parts = 0, 1.0, 1.0 + num_steps
     else:
         side = side_of_steps(image, tile)
-        parts = number_of_tiles(policy, image, tile) + num_steps * number_of_tiles(policy, image, side)
+        smaller = (side / tile) ** 2
+        parts = number_of_tiles(policy, image, tile) + smaller * num_steps * number_of_tiles(policy, image, side)
     count = counter(progress, parts)
     if tile is None:
         memory = policy.perceive(image, condition)
@@ -319,7 +320,7 @@ def rollout(
         return edited(t, image, actor(t, image, outcomes))
 
     def in_tiles(t: int, image: Image) -> tuple[Decision, Image]:
-        decision, after = actor.in_tiles(image, actions, side, count)
+        decision, after = actor.in_tiles(image, actions, side, partial(count, smaller))
         decision = edited(t, image, decision)
         return decision, done(image, actions, decision.actions) if after is None else after
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import cv2
@@ -39,6 +40,19 @@ def threads(number: int) -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
+_CHECK: ContextVar[Callable[[], object]] = ContextVar("check", default=lambda: None)
+
+
+@contextmanager
+def checked(check: Callable[[], object]) -> Iterator[None]:
+    """Inside, teams call this after every piece; what it raises ends their work."""
+    before = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(before)
+
+
 class Team:
     """Threads that share out pieces of work. Whoever is ready takes the next, so nobody waits while there are some.
 
@@ -55,7 +69,11 @@ class Team:
 
     def each(self, work: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
         """What the work gives for every piece, once all are done. It must not matter which is done first."""
-        return [work(piece) for piece in pieces] if self._threads is None else list(self._threads.map(work, pieces))
+        check, done = _CHECK.get(), []
+        for result in map(work, pieces) if self._threads is None else self._threads.map(work, pieces):
+            check()
+            done.append(result)
+        return done
 
     def __enter__(self) -> Team:
         if self._threads is not None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from pixelrl.imaging.parts import strips
 from pixelrl.types import Image
 
 ActionMaps = Integer[Tensor, "t b g h w"]
@@ -85,10 +86,13 @@ def _conditional_entropy(actions: Integer[Tensor, "h w"]) -> float:
     """``H(a | l, u)`` of one map in bits."""
     if min(actions.shape) < 2:
         return float("nan")
-    actions = actions.long()
     n = int(actions.max()) + 1
-    contexts = actions[1:, :-1] * n + actions[:-1, 1:]
-    counts = torch.bincount((contexts * n + actions[1:, 1:]).flatten(), minlength=n**3).view(n**2, n).double()
+    counts = torch.zeros(n**3, dtype=torch.long, device=actions.device)
+    for rows in strips(len(actions) - 1, actions.shape[1], 0):
+        part = actions[rows.start : rows.stop + 1].long()
+        contexts = part[1:, :-1] * n + part[:-1, 1:]
+        counts += torch.bincount((contexts * n + part[1:, 1:]).flatten(), minlength=n**3)
+    counts = counts.view(n**2, n).double()
     return float((_weighted(counts.sum(1)) - _weighted(counts)) / counts.sum())
 
 

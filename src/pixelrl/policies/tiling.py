@@ -56,12 +56,12 @@ def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Ti
             yield rows, columns
 
 
-_MOST_VALUES = 8_000_000
+_MOST_VALUES = 24_000_000
 """Of an image, up to which a step is done in tiles as large as those in which the policy looks at it."""
 
 
 def side_of_steps(image: Image, side: int) -> int:
-    """The side of the tiles of a step, which takes more memory than perceiving: for outcomes and logits of all actions.
+    """The side of the tiles of a step, which takes more memory than perceiving: for the outcomes of all actions.
 
     Smaller tiles compute more of their surroundings. They are taken where the image itself takes much memory.
     """

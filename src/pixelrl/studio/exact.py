@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
-import torch
-
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
 from pixelrl.rollout import Decision, sparing_episode
+from pixelrl.studio.kept import Kept
 from pixelrl.studio.preview import Frames
 from pixelrl.types import Image
 
@@ -33,8 +32,12 @@ class ExactReplay:
         def act(t: int, image: Image) -> Decision:
             return Decision(editor.replay(first + t, image, recorded.actions[first + t]))
 
-        self.frames = Frames(recorded.images[: first + 1], recorded.actions[:first])
-        """What is done."""
+        actions = recorded.kept_actions
+        if first < steps:
+            actions = Kept.empty(recorded.actions.shape, recorded.actions.dtype, actions.folder)
+            actions.tensor[:first] = recorded.actions[:first]
+        self.frames = Frames(recorded.kept[: first + 1], actions)
+        """What is done, with all actions as soon as all is."""
         self._steps = sparing_episode(recorded.images[first], ActionSet(names), act, steps - first)
 
     def step(self) -> bool:
@@ -42,6 +45,7 @@ class ExactReplay:
         step = next(self._steps, None)
         if step is None:
             return False
-        self.frames.images.append(step.after)
-        self.frames.actions = torch.cat([self.frames.actions, step.decision.actions[None]])
+        self.frames.actions[len(self.frames.kept) - 1] = step.decision.actions
+        self.frames.kept.append(self.frames.kept[0].like(step.after))
+        self.frames.kept_actions.let_go()
         return True

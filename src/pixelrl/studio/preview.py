@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple, final
 
 import cv2
@@ -21,6 +21,7 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
 from pixelrl.errors import UsageError
+from pixelrl.studio.kept import Kept
 from pixelrl.types import Image
 
 CELL = 256
@@ -34,6 +35,11 @@ class Box(NamedTuple):
     y0: int
     x1: int
     y1: int
+
+    @property
+    def pixels(self) -> int:
+        """How many it holds."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
 
     def grown(self, margin: int, width: int, height: int) -> Box:
         """With a margin around it, but inside the picture."""
@@ -73,22 +79,37 @@ def bounds(inside: npt.NDArray[np.bool_]) -> Box | None:
 
 
 @final
-@dataclass
 class Frames:
     """The images of an episode before the first and after every step, and the actions between them.
 
-    Attributes:
+    Args:
         images: T + 1 of ``(1, c, h, w)``, float32.
         actions: uint8 ``(t, 1, g, h, w)``.
     """
 
-    images: list[Image]
-    actions: Tensor
+    def __init__(self, images: Sequence[Image | Kept], actions: Tensor | Kept) -> None:
+        self.kept = [image if isinstance(image, Kept) else Kept(image) for image in images]
+        self.kept_actions = actions if isinstance(actions, Kept) else Kept(actions)
+
+    @property
+    def images(self) -> list[Image]:
+        """The images themselves."""
+        return [kept.tensor for kept in self.kept]
+
+    @property
+    def actions(self) -> Tensor:
+        """The actions themselves."""
+        return self.kept_actions.tensor
 
     def copy(self) -> Frames:
         """One that can be changed without changing this one."""
         # The input is the same in every episode of a picture, and never written to.
-        return Frames([self.images[0], *(image.clone() for image in self.images[1:])], self.actions.clone())
+        return Frames([self.kept[0], *(image.copy() for image in self.kept[1:])], self.kept_actions.copy())
+
+    def let_go(self) -> None:
+        """Take little memory until they are looked at again."""
+        for kept in (*self.kept, self.kept_actions):
+            kept.let_go()
 
 
 class Preview:
@@ -111,9 +132,10 @@ class Preview:
     def become(self, frames: Frames) -> None:
         """Show other frames, to which nothing is left to do. What it shares with the recorded one is copied."""
         recorded = self.recorded
-        later = zip(frames.images[1:], recorded.images[1:], strict=True)
-        images = [frames.images[0], *(mine.clone() if mine is theirs else mine for mine, theirs in later)]
-        self.frames = Frames(images, frames.actions.clone() if frames.actions is recorded.actions else frames.actions)
+        later = zip(frames.kept[1:], recorded.kept[1:], strict=True)
+        images = [frames.kept[0], *(mine.copy() if mine is theirs else mine for mine, theirs in later)]
+        shared = frames.kept_actions is recorded.kept_actions
+        self.frames = Frames(images, frames.kept_actions.copy() if shared else frames.kept_actions)
         self.todo.clear()
 
     def change(self, edits: Sequence[Edit], dirty: Sequence[Edit]) -> None:

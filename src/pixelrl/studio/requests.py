@@ -60,11 +60,13 @@ class RunIt(OfSession, frozen=True, kw_only=True):
         policy: its name.
         level: what it is told.
         keep: of edits that another policy's session has, those whose operations this one has too.
+        seen: x0, y0, x1, y1 of the part of the picture that the tab shows, which is done first.
     """
 
     policy: Annotated[str, Meta(max_length=200)]
     level: Level = "auto"
     keep: bool = False
+    seen: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
 
 
 class MaskIt(OfSession, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import outcome_in_srgb
+from pixelrl.imaging.color import SPACES, from_space, outcome_in_srgb
 from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
+from pixelrl.imaging.parts import strips
 from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
@@ -39,16 +39,35 @@ class Recorded:
     trace: Trace
     frames: Frames
 
-    @functools.cached_property
-    def initial(self) -> Image:
-        """The picture with which it began, in sRGB."""
-        return self.trace.trajectory().initial
+    def initial(self, box: Box) -> Image:
+        """Part of the picture with which it began, in sRGB."""
+        return array_to_tensor(self.trace.pixels[box.y0 : box.y1, box.x0 : box.x1], self.trace.scale)
 
     @functools.cached_property
     def bits(self) -> float | None:
         """How many bits per pixel its maps take (`pixelrl.imaging.metrics.bits_per_pixel`); None of a tiny picture."""
         bits = float(bits_per_pixel(torch.from_numpy(self.trace.actions)[:, None]))
         return bits if math.isfinite(bits) else None
+
+
+@final
+@dataclass(frozen=True)
+class Arrived:
+    """What a run that is not over yet has done last.
+
+    Attributes:
+        number: grows with everything that arrives.
+        step: after which this is the picture.
+        steps: that there will be.
+        box: the part of the picture that it is.
+        shown: its pixels as 8 bits ``(h, w, c)``.
+    """
+
+    number: int
+    step: int
+    steps: int
+    box: Box
+    shown: Bytes
 
 
 class Screen:
@@ -68,6 +87,9 @@ class Screen:
         """The live run with the edits at hand; None if it is still to be done."""
         self.revision = 0
         """Grows with every change of what is shown."""
+        self.arrived: Arrived | None = None
+        """What has come last of the run at hand; None where nothing has, or there is none."""
+        self._arrivals = 0
         self.runs = 0
         """Grows with every run that is recorded."""
         self.changes: list[tuple[int, Box]] = []
@@ -98,30 +120,48 @@ class Screen:
             return self.reaction.frames if self.mode == "live" and self.reaction is not None else self.preview.frames
 
     def _frames(self, plain: bool) -> Frames:
-        if plain and self.recorded is not None:
+        if self.recorded is not None and (plain or self._as_recorded()):
             return self.recorded.frames
         return self.shown()
+
+    def _as_recorded(self) -> bool:
+        """Whether what is shown is what was recorded."""
+        return False
 
     def frame(self, step: int, plain: bool, box: Box | None = None) -> Bytes:
         """Part of the image after a step (0: the input) as 8 bits ``(h, w, c)``, as shown or without edits."""
         with self.lock:
-            images = self._frames(plain).images
-            if not 0 <= step < len(images):
-                raise UsageError(f"step = {step} must be 0 to {len(images) - 1}")
-            planes = to_8_bit(self._in_srgb(images[step], box))[0].byte().numpy()
-        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+            frames = self._frames(plain)
+            if not 0 <= step < len(frames.images):
+                raise UsageError(f"step = {step} must be 0 to {len(frames.images) - 1}")
+            box = self._inside(box)
+            image, whole = frames.images[step], box
+            parts = (Box(whole.x0, y0, whole.x1, y1) for y0, y1 in _rows(whole))
+            shown = in_8_bit(self._in_srgb(image, part) for part in parts)
+            frames.kept[step].let_go()
+        return shown
 
-    def _in_srgb(self, image: Image, box: Box | None = None) -> Image:
+    def arrives(self, step: int, steps: int, box: Box, image: Image) -> None:
+        """Show what a run that is not over yet has made of a part of the picture: ``(1, c, h, w)`` in sRGB."""
+        shown = in_8_bit(image[..., y0 - box.y0 : y1 - box.y0, :] for y0, y1 in _rows(box))
+        with self.lock:
+            self._arrivals += 1
+            self.arrived = Arrived(self._arrivals, step, steps, box, shown)
+
+    def _in_srgb(self, image: Image, box: Box) -> Image:
         """Part of an image of the frames in sRGB."""
         assert self.recorded is not None
-        initial = self._cut(self.recorded.initial, box)
-        return outcome_in_srgb(self._cut(image, box), self.recorded.trace.space, initial)
+        space = self.recorded.trace.space
+        if space in SPACES:
+            return from_space(box.crop(image), space)
+        return outcome_in_srgb(box.crop(image), space, self.recorded.initial(box))
 
     def input_frame(self) -> Bytes:
         """The picture itself, as `frame` gives it, before there is a run."""
         pixels = self.picture.pixels
-        planes = to_8_bit(array_to_tensor(pixels, Scale.of(pixels)))[0].byte().numpy()
-        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+        scale = Scale.of(pixels)
+        whole = Box(0, 0, self.width, self.height)
+        return in_8_bit(array_to_tensor(pixels[y0:y1], scale) for y0, y1 in _rows(whole))
 
     def recorded_object(self) -> npt.NDArray[np.bool_]:
         """The object that the recorded run was told of, ``(h, w)``; raises UsageError if its policy takes none."""
@@ -138,14 +178,15 @@ class Screen:
             actions = self._frames(plain).actions
             if not 1 <= step <= len(actions):
                 raise UsageError(f"step = {step} must be 1 to {len(actions)}")
-            return self._cut(actions[step - 1, 0], box).numpy().copy()
+            return self._inside(box).crop(actions[step - 1, 0]).numpy().copy()
 
-    def _cut(self, tensor: Tensor, box: Box | None) -> Tensor:
+    def _inside(self, box: Box | None) -> Box:
+        """The box, or that of the picture; raises UsageError for one that does not lie in the picture."""
         if box is None:
-            return tensor
+            return Box(0, 0, self.width, self.height)
         if not (0 <= box.x0 < box.x1 <= self.width and 0 <= box.y0 < box.y1 <= self.height):
             raise UsageError(f"box = {list(box)} does not lie inside the picture of {self.width}x{self.height}")
-        return box.crop(tensor)
+        return box
 
     def pixel(self, x: int, y: int) -> dict[str, object]:
         """The story of a pixel: its values in grey levels, and its operations, shown and recorded."""
@@ -195,10 +236,14 @@ class Screen:
         assert self.preview is not None
         different = np.zeros((self.height, self.width), bool)
         shown = self.preview.frames
-        for a, b in zip(shown.images[1:], exact.images[1:], strict=True):
-            if a is not b and not torch.equal(a, b):
-                different |= (to_8_bit(self._in_srgb(a)) != to_8_bit(self._in_srgb(b))).any(1)[0].numpy()
-        different |= (shown.actions != exact.actions).flatten(0, 2).any(0).numpy()
+        for y0, y1 in _rows(Box(0, 0, self.width, self.height)):
+            part, own = Box(0, y0, self.width, y1), slice(y0, y1)
+            for one, other in zip(shown.images[1:], exact.images[1:], strict=True):
+                if not torch.equal(part.crop(one), part.crop(other)):
+                    seen = (to_8_bit(self._in_srgb(image, part)) for image in (one, other))
+                    different[own] |= torch.ne(*seen).any(1)[0].numpy()
+            actions = (part.crop(frames.actions) for frames in (shown, exact))
+            different[own] |= torch.ne(*actions).flatten(0, 2).any(0).numpy()
         box = bounds(different)
         if box is not None:
             self._note([box])
@@ -241,3 +286,14 @@ class Screen:
         inside = touching(actions, x, y)
         with self.lock:
             return {**kept(self.folder, inside), "action": names[int(actions[y, x])]}
+
+
+def _rows(box: Box) -> Iterator[tuple[int, int]]:
+    """The rows of a box, in parts that take little memory."""
+    for rows in strips(box.y1 - box.y0, box.x1 - box.x0, 0):
+        yield box.y0 + rows.start, box.y0 + rows.stop
+
+
+def in_8_bit(parts: Iterable[Image]) -> Bytes:
+    """Images ``(1, c, h, w)`` that stand below each other, as 8 bits ``(h, w, c)``."""
+    return np.concatenate([np.moveaxis(to_8_bit(part)[0].byte().numpy(), 0, -1) for part in parts])

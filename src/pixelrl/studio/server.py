@@ -29,7 +29,7 @@ from pixelrl.studio.document import StaleError
 from pixelrl.studio.exports import EXPORTS, Export
 from pixelrl.studio.folder import small_png
 from pixelrl.studio.guard import App, Guard
-from pixelrl.studio.preview import parse_box
+from pixelrl.studio.preview import Box, parse_box
 from pixelrl.studio.regions import area
 from pixelrl.studio.session import Session
 from pixelrl.studio.studio import ClosedError, Limits, Studio
@@ -90,6 +90,7 @@ class _Served:
             "/api/sessions/{id}/thumb": self.session_thumb,
             "/api/frame/{step:int}": self.frame,
             "/api/map/{step:int}": self.map,
+            "/api/arrived": self.arrived,
             "/api/object": lambda request, _: _raw(self._shown(request).wanted_object()[..., None].view(np.uint8)),
             "/api/area/{number:int}": self.area,
             "/api/thumb/{step:int}": self.thumb,
@@ -203,7 +204,8 @@ class _Served:
         return {**self.studio.state(asked.session, asked.since), "added": added}
 
     def run(self, asked: requests.RunIt) -> object:
-        return {"job": self.studio.run(asked.session, asked.policy, asked.level, asked.keep).number}
+        seen = None if asked.seen is None else Box(*asked.seen)
+        return {"job": self.studio.run(asked.session, asked.policy, asked.level, asked.keep, seen).number}
 
     def make_report(self, asked: requests.OfSession) -> object:
         return {"job": self.studio.make_report(asked.session).number}
@@ -229,6 +231,14 @@ class _Served:
         if session.recorded is None and step == 0:
             return _raw(session.input_frame())
         return _raw(session.frame(step, plain, parse_box(request.query_params.get("box"))))
+
+    def arrived(self, request: Request, body: bytes) -> Response:
+        arrived = self._shown(request).arrived
+        if arrived is None:
+            raise RefusedError(404, "the run is over, or nothing has come of it yet")
+        response = _raw(arrived.shown)
+        response.headers["x-box"] = ",".join(str(n) for n in arrived.box)
+        return response
 
     def map(self, request: Request, body: bytes) -> Response:
         box, plain = parse_box(request.query_params.get("box")), "plain" in request.query_params

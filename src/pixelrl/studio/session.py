@@ -29,9 +29,9 @@ from pixelrl.studio.document import Document, StaleError
 from pixelrl.studio.exact import ExactReplay
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.parsing import EditParser
-from pixelrl.studio.preview import Frames, Preview, difference
+from pixelrl.studio.preview import Box, Frames, Preview, difference
 from pixelrl.studio.regions import chosen
-from pixelrl.studio.runs import Progress, play, replayed
+from pixelrl.studio.runs import Progress, Wish, first_look, play, replayed, worthwhile
 from pixelrl.studio.screen import Recorded, Screen
 from pixelrl.tasks.conditioning import Given
 from pixelrl.trace import Trace, load_trace, save_trace
@@ -107,10 +107,19 @@ class Session(Screen):
 
     # --- Runs -------------------------------------------------------------------------------------
 
-    def run(self, agent: Agent, level: Given, progress: Progress) -> None:
+    def run(
+        self, agent: Agent, level: Given, progress: Progress, seen: Box | None = None, onto: Screen | None = None
+    ) -> None:
         """Let a policy work on the picture, with the object and the legibility that are wanted, if it takes them.
 
         Edits stay; they must fit its operations.
+
+        Args:
+            agent: the policy.
+            level: what it is told.
+            progress: told how far it is; what it raises ends the run.
+            seen: the region that is looked at, which is done first.
+            onto: the screen on which steps are shown as they arrive; this one, if it is left out.
 
         Raises:
             PixelRLError: the picture, the level, the object or an edit does not suit the policy.
@@ -122,7 +131,26 @@ class Session(Screen):
         region = wanted["region"]
         mask = chosen(self.folder, region, self.height, self.width) if agent.takes_mask and region is not None else None
         legibility = wanted["legibility"] if agent.legible else None
-        recorded = play(agent, self.picture, level, mask, (), progress, legibility=legibility)
+        wish, screen = Wish(level, mask, legibility=legibility), onto or self
+        try:
+            part = 0.0
+            if seen is not None and worthwhile(agent, self.picture, seen):
+                own, steps = seen.pixels, agent.card.num_steps
+                part = own / (own + self.pixels)
+                first_look(
+                    agent, self.picture, wish, seen,
+                    lambda share, label: progress(part * share, f"in view first: {label}"),
+                    lambda step, image: screen.arrives(step, steps, seen, image),
+                )  # fmt: skip
+            whole = Box(0, 0, self.width, self.height)
+            recorded = play(
+                agent, self.picture, wish,
+                lambda share, label: progress(part + (1 - part) * share, label),
+                lambda step, image: screen.arrives(step, agent.card.num_steps, whole, image),
+                self.folder.path,
+            )  # fmt: skip
+        finally:
+            screen.arrived = None
         _ = recorded.bits  # measured now, and not while the page waits for its state
         with self.lock:
             edits = self.parser.edits(self.folder.document.edits, names)
@@ -139,7 +167,9 @@ class Session(Screen):
         trace = load_trace(self.folder.trace)
         if trace.pixels.shape != self.picture.pixels.shape:
             raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
-        recorded = replayed(trace.of(self.picture), progress)  # traces of before do not say how the picture lies
+        recorded = replayed(
+            trace.of(self.picture), progress, self.folder.path
+        )  # traces of before do not say how the picture lies
         _ = recorded.bits
         with self.lock:
             document = self._without_unfit(self.folder.document, trace.action_names)
@@ -158,7 +188,8 @@ class Session(Screen):
         trace = recorded.trace
         picture, scale = self.picture, trace.scale or Scale.full(str(trace.pixels.dtype))
         told = trace.legibility if agent.legible else None
-        reaction = play(agent, picture, trace.condition, trace.mask, kept, progress, scale, told) if kept else recorded
+        wish = Wish(trace.condition, trace.mask, kept, scale, told)
+        reaction = play(agent, picture, wish, progress, folder=self.folder.path) if kept else recorded
         with self.lock:
             if edits is self.edits:
                 self.reaction = reaction
@@ -285,6 +316,9 @@ class Session(Screen):
         self._replay, self._stalled = None, False
         self._exact = not self.edits and not self._pending()
 
+    def _as_recorded(self) -> bool:
+        return not self.edits and not self._pending()
+
     def _pending(self) -> bool:
         return self.preview is not None and bool(self.preview.todo)
 
@@ -381,4 +415,7 @@ class Session(Screen):
         return trace, self._pixels(trace, frames)
 
     def _pixels(self, trace: Trace, frames: Frames) -> Array:
-        return trace.packed(outcome_in_srgb(frames.images[-1], trace.space, trace.trajectory().initial))
+        image = frames.images[-1]
+        return trace.packed(
+            image if trace.space == "srgb" else outcome_in_srgb(image, trace.space, trace.trajectory().initial)
+        )

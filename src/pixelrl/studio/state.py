@@ -10,8 +10,9 @@ from pixelrl.agent import Agent
 from pixelrl.edits import DO_NOTHING
 from pixelrl.pictures.display import orientation_of
 from pixelrl.studio.folder import Folder
+from pixelrl.studio.screen import Arrived
 from pixelrl.studio.session import Phase, Session
-from pixelrl.studio.words import words
+from pixelrl.studio.words import time_left, words
 from pixelrl.studio.work import Job
 
 Json = dict[str, object]
@@ -40,6 +41,7 @@ def session_state(session: Session) -> Json:
             "redo": len(document.redo),
             "ran": session.recorded is not None,
             "earlier": session.earlier if session.recorded is None else None,
+            "arriving": None if session.arrived is None else _arriving(session.arrived),
         }
         if session.recorded is None:
             return known
@@ -63,13 +65,19 @@ def session_state(session: Session) -> Json:
         }
 
 
+def _arriving(arrived: Arrived) -> Json:
+    """What has come last of a run that is not over yet."""
+    return {"number": arrived.number, "step": arrived.step, "steps": arrived.steps, "box": list(arrived.box)}
+
+
 def job_state(job: Job | None) -> Json | None:
     """What is being done."""
     if job is None:
         return None
     label = "cancelling…" if job.cancelled.is_set() else job.label
     known: Json = {"number": job.number, "kind": job.kind, "session": job.session, "share": job.share}
-    return known | {"label": label, "cancelling": job.cancelled.is_set()}
+    left = None if job.left is None or job.cancelled.is_set() else time_left(job.left)
+    return known | {"label": label, "left": left, "cancelling": job.cancelled.is_set()}
 
 
 def policy_state(agent: Agent) -> Json:

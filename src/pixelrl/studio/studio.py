@@ -18,6 +18,7 @@ from pixelrl.checkpoint import shipped_policies
 from pixelrl.errors import InputError, PixelRLError, UsageError
 from pixelrl.studio.document import StaleError
 from pixelrl.studio.exports import Export, report
+from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.state import Json, job_state, offer, policy_state, session_state
@@ -199,7 +200,7 @@ class Studio:
 
     # --- Work -------------------------------------------------------------------------------------
 
-    def run(self, identity: str, policy: str, level: Given, keep: bool = False) -> Job:
+    def run(self, identity: str, policy: str, level: Given, keep: bool = False, seen: Box | None = None) -> Job:
         """Let a policy work on a session's picture; another policy than before begins a session of its own.
 
         Args:
@@ -207,6 +208,7 @@ class Studio:
             policy: its name.
             level: what it is told.
             keep: whether a new session begins with those edits of this one whose operations the policy has.
+            seen: the region that is looked at, which is done first.
 
         Raises:
             UsageError: there is no such policy.
@@ -220,12 +222,13 @@ class Studio:
             progress(0.0, "loading the policy")
             agent = self.agent(policy)
             _check_memory(agent, session)
+            region = None if seen is None else seen.grown(0, session.width, session.height)
             if session.folder.document.policy in (None, policy):
-                session.run(agent, level, progress)
+                session.run(agent, level, progress, region)
                 return identity
             branch = self._branch(session, agent, keep)
             try:
-                branch.run(agent, level, progress)
+                branch.run(agent, level, progress, region, session)
             except BaseException:
                 self.store.discard(branch.folder)
                 raise
@@ -358,13 +361,11 @@ class Studio:
 
 def _check_memory(agent: Agent, session: Session) -> None:
     """Raise InputError where the run would need more memory than there is."""
-    values = session.height * session.width * (1 if session.picture.pixels.ndim == 2 else 3)
-    at_once = values if agent.num_channels > 1 else session.height * session.width
-    images = 4 * (agent.card.num_steps + 1)  # recorded, shown, reaction, exact
-    network = (
-        90 * len(agent.actions) * min(TILE * TILE, session.height * session.width)
-    )  # bytes of a tile's comparisons
-    need = 4 * (at_once * (len(agent.actions) + 8) + values * images) + network
+    pixels = session.height * session.width
+    values = pixels * (1 if session.picture.pixels.ndim == 2 else 3)
+    images = 4 * values * 8  # as it came, at each end of a step, told of noise, remembered; maps of actions
+    network = 50 * len(agent.actions) * min(TILE * TILE, pixels)  # of a tile
+    need = images + network
     free = psutil.virtual_memory().available
     if need > free:
         has = f"{need / 1e9:.1f} GB of memory are needed for it and {free / 1e9:.1f} GB are free"

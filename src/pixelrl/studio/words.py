@@ -47,3 +47,13 @@ def words(policy: str) -> Words:
 
 def _task(policy: str) -> str:
     return policy.removesuffix("-gray").removesuffix("-color")
+
+
+def time_left(seconds: float) -> str:
+    """How long work will still take, in words that do not pretend to know it exactly."""
+    if seconds < 8:
+        return "a few seconds left"
+    if seconds < 55:
+        return f"about {5 * round(seconds / 5)} s left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes > 1 else "about a minute left"

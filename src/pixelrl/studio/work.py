@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import itertools
 import logging
 import threading
@@ -17,6 +20,8 @@ from pixelrl.studio.session import Phase, Session
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED = 50
+_PACE = 2.0
+"""Seconds of work from which on it is said how long the rest will take."""
 
 Do = Callable[[Progress], str | None]
 """What takes long; returns the id of the session that came of it, if any."""
@@ -60,12 +65,30 @@ class Job:
     share: float = 0.0
     label: str = "waiting"
     cancelled: threading.Event = field(default_factory=threading.Event)
+    _first: tuple[float, float] | None = None
 
     def progress(self, share: float, label: str) -> None:
         """Remember how far it is; ends the work if it was cancelled."""
         if self.cancelled.is_set():
             raise CancelledError
         self.share, self.label = share, label
+        if self._first is None and share > 0:
+            self._first = time.monotonic(), share
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest will take at the pace so far; None while too little is done to say so."""
+        if self._first is None:
+            return None
+        seconds, done = time.monotonic() - self._first[0], self.share - self._first[1]
+        return None if seconds < _PACE or done <= 0 else seconds * (1 - self.share) / done
+
+
+def give_back_memory() -> None:
+    """Let the system have what was freed: glibc keeps much of what blocks of middling size took."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @final
@@ -212,4 +235,5 @@ class Worker(threading.Thread):
                     self.outcomes.popitem(last=False)
                 self.job = None
                 self._wake.notify_all()
+            give_back_memory()
         return outcome

@@ -4,7 +4,7 @@ import { bytes } from "./api.js";
 
 const most = 60e6; // pixels of frames that are kept
 
-function paint(canvas, part, x, y) {
+export function paint(canvas, part, x, y) {
   const { width, height, channels, data } = part;
   const pixels = new Uint8ClampedArray(width * height * 4);
   for (let i = 0, j = 0; i < pixels.length; i += 4, j += channels) {

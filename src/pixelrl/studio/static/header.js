@@ -3,6 +3,7 @@
 import { letGo, tools } from "./change.js";
 import { $, element, radio, radios } from "./dom.js";
 import { say } from "./messages.js";
+import { view } from "./stage.js";
 import { phase, store } from "./store.js";
 import { change, levelOf, run as runPolicy, send } from "./sync.js";
 
@@ -51,7 +52,10 @@ function run() {
   const { state } = store, { session, policy, level: typed } = state;
   const asked = levelInPanel(state) ? session.level : $("#level-field").hidden || typed === "" ? "auto" : Number(typed);
   say(null);
-  const start = (keep) => runPolicy(policy, asked, keep);
+  const start = (keep) => {
+    const { x0, y0, x1, y1, empty } = view.visible();
+    return runPolicy(policy, asked, keep, empty ? null : [x0, y0, x1, y1]);
+  };
   if (!session.ran || policy === session.policy || !session.edits.length) return start(false);
   const dialog = $("#keep"), count = session.edits.length;
   $("#keep-said").textContent = `There ${count > 1 ? `are ${count} edits` : "is one edit"} in this session. Another task begins a session of its own; this one stays in the list of sessions, with its edits.`;
@@ -113,7 +117,8 @@ store.subscribe(["job", "cancelled"], ({ job, cancelled }) => {
   if (!job) return;
   const ending = job.cancelling || job.number === cancelled;
   $("#cancel").disabled = ending;
-  $("#working-said").textContent = ending ? "Cancelling…" : job.kind === "live" ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
+  const doing = job.kind === "live" ? `The policy reacts: ${job.label}` : job.label[0].toUpperCase() + job.label.slice(1);
+  $("#working-said").textContent = ending ? "Cancelling…" : job.left ? `${doing} · ${job.left}` : doing;
   $("#working .track").classList.toggle("unsure", job.share === 0);
   $("#working .track i").style.width = `${100 * job.share}%`;
 });

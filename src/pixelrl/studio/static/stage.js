@@ -1,6 +1,8 @@
 // The picture in the middle: which step of it, compared with what, and with the operations over it.
 
+import { bytes } from "./api.js";
 import { $, radio, radios } from "./dom.js";
+import { paint } from "./film.js";
 import { attempt } from "./messages.js";
 import { phase, store } from "./store.js";
 import { film } from "./sync.js";
@@ -30,12 +32,38 @@ store.subscribe(["session"], ({ session }, before) => {
 
 // --- Frames ---------------------------------------------------------------------------------------------------------
 
+// What has come of a run that is not over yet lies over the picture, or over the former result.
+let arrived = null; // {session, number, canvas}
+async function arrives(session) {
+  const { arriving, id } = session ?? {};
+  if (!arriving && arrived) {
+    arrived = null;
+    return show(store.state);
+  }
+  if (!arriving || (arrived?.session === id && arrived.number >= arriving.number)) return;
+  const canvas = arrived?.session === id ? arrived.canvas : document.createElement("canvas");
+  if (arrived?.session !== id) Object.assign(canvas, { width: session.width, height: session.height });
+  const under = arrived?.session === id ? null : await film.frame("shown", session.ran ? session.steps : 0);
+  arrived = { session: id, number: arriving.number, step: arriving.step, canvas };
+  if (under) canvas.getContext("2d").drawImage(under, 0, 0);
+  try {
+    const part = await bytes("/api/arrived");
+    if (arrived?.canvas !== canvas) return;
+    paint(canvas, part, part.box[0], part.box[1]);
+  } catch {
+    return; // the run was over in the meantime, and its result is on the way
+  }
+  return show(store.state);
+}
+store.subscribe(["session"], ({ session }) => arrives(session));
+
 let turn = 0;
 async function show({ session, step, compare, against, peeking, overlay }) {
   const mine = ++turn, late = () => mine !== turn, ran = session?.ran;
   if (!session) return;
   await attempt(async () => {
-    const base = await film.frame("shown", ran ? step : 0);
+    const latest = arrived?.session === session.id && (!ran || step === session.steps) ? arrived.canvas : null;
+    const base = latest ?? await film.frame("shown", ran ? step : 0);
     if (late() || !base) return;
     let other = null, item = null;
     if (ran && (compare !== "off" || peeking))
@@ -87,12 +115,15 @@ const againstNames = { input: "Input", plain: "No edits", before: "Step before" 
 
 function badge() {
   const { session, step, compare, against, peeking, policies, policy, job } = store.state, ran = session?.ran;
-  const here = !ran || step === 0 ? "Input" : step === session.steps ? "Result" : `After step ${step}`;
+  const coming = session?.arriving && arrived?.session === session.id && (!ran || step === session.steps) ? session.arriving : null;
+  const part = coming && (coming.box[2] - coming.box[0] < session.width || coming.box[3] - coming.box[1] < session.height);
+  const still = coming && `After step ${coming.step} of ${coming.steps}${part ? ", here first" : ""}`;
+  const here = still ?? (!ran || step === 0 ? "Input" : step === session.steps ? "Result" : `After step ${step}`);
   const blinked = view.compare === "blink" && view.blinkOn && view.other;
   const task = job || (ran && policy === session.policy) ? null : policies.find((p) => p.name === policy); // still to be run
   $("#task-said").hidden = !session || !task?.about;
   $("#task-said").textContent = task?.about ?? "";
-  $("#badge").hidden = !ran || (compare === "split" && !peeking) || Boolean(task?.about);
+  $("#badge").hidden = (!ran && !coming) || (compare === "split" && !peeking) || Boolean(task?.about);
   $("#badge").textContent = blinked ? againstNames[against] : here + (view.overlay && step ? " · operations" : "");
   $("#divider").hidden = compare !== "split" || peeking || !ran;
   $("#left-name").textContent = againstNames[against];

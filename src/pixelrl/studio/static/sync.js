@@ -201,9 +201,10 @@ export async function open(file) {
 }
 
 // Run a policy, when all changes have been made; another policy's session begins with the edits that it can do, or none.
-export const run = (policy, level, keep) => attempt(async () => {
+// `seen` is the box of the picture that is looked at, which is done first.
+export const run = (policy, level, keep, seen) => attempt(async () => {
   const { session } = store.state;
-  const { job } = await inTurn(() => post("/api/run", { session: session.id, policy, level, keep }));
+  const { job } = await inTurn(() => post("/api/run", { session: session.id, policy, level, keep, seen }));
   await follow(job);
 });
 
