@@ -70,6 +70,18 @@ def test_the_level_of_the_noise_is_that_of_the_package(size: tuple[int, int]) ->
     assert estimate_sigma(planes) == pytest.approx(noise.estimate_sigma(torch.from_numpy(planes)[None]), rel=1e-4)
 
 
+def test_text_goes_as_with_the_package_and_what_is_far_from_it_stays(tmp_path: Path) -> None:
+    agent = pixelrl.load("restore-color", "cpu", "fp32")
+    export(agent, tmp_path)
+    runner, stamped = pixelrl_onnx.load(tmp_path, 1), data.astronaut()[0:128, 130:290].copy()
+    stamped[20:44:3, 10:60] = 255
+    wanted = agent(stamped, legibility=0).image
+    result = runner(stamped).image
+    assert (result != wanted).mean() < 0.002
+    assert (wanted != stamped)[20:44].mean() > 0.05
+    assert np.array_equal(result[100:], stamped[100:])
+
+
 @pytest.mark.parametrize("policy", ["denoise-gray", "denoise-color"])
 @pytest.mark.parametrize("kind", ["floats", "clipped", "grey", "odd"])
 def test_the_result_is_that_of_the_package(exported: Path, policy: str, kind: str) -> None:

@@ -34,6 +34,10 @@ def test_a_mixture_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     policy, card = load_policy(tmp_path / "mixed.safetensors")
     assert all(torch.equal(weight, torch.full_like(weight, 1.25)) for weight in policy.parameters())
     assert card.training == {"iterations": 7, "minutes": 1.0, "mixed": {"with": "tiny", "share": 0.25}}
+    mix.mix(str(old), str(new), 0.5, tmp_path / "marks.safetensors", "marks")
+    policy, card = load_policy(tmp_path / "marks.safetensors")
+    assert card.arguments["estimator"] == "marks"
+    assert all(torch.equal(weight, torch.full_like(weight, 1.5)) for weight in policy.parameters())
     other = policy_file(tmp_path / "other.safetensors", 1.0, width=12)
     with pytest.raises(UsageError, match="are not of one kind"):
         mix.mix(str(old), str(other), 0.5, tmp_path / "none.safetensors")

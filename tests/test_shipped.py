@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 from skimage.color import rgb2lab
 
@@ -29,6 +30,7 @@ from pixelrl.tasks import (
     Task,
     TextRemoval,
 )
+from pixelrl.tasks.restoration import jpeg
 
 CLEANERS = [
     ("denoise-gray", GaussianDenoising(), {15: 6.0, 25: 7.5, 50: 9.5}),
@@ -68,6 +70,27 @@ def test_every_shipped_policy_cleans_a_photograph(
         assert len(trajectory.actions.unique()) >= 7
         told = {quantity.name: float(level) for quantity in task.conditioning.quantities}
         assert torch.equal(agent(start.image, condition=told).image, final)
+
+
+def test_text_as_it_really_is_is_taken_away_and_pictures_without_any_are_left_alone() -> None:
+    """Soft edges, white and coloured; not the cup of coffee, of whose shine it takes a part for text."""
+    agent = pixelrl.load("restore-color", "cpu")
+    photo = Image.fromarray(data.astronaut()[0:128, 130:290])
+    for color, compressed in (("white", False), ("#ffb020", False), ("white", True)):
+        stamped = photo.copy()
+        ImageDraw.Draw(stamped).text((12, 60), "PROOF 2024", fill=color, font=ImageFont.load_default(24))
+        if compressed:
+            stamped = Image.fromarray(jpeg_of(np.asarray(stamped)))
+        before, after = (np.asarray(x, float) - np.asarray(photo) for x in (stamped, agent(np.asarray(stamped)).image))
+        assert np.square(after).mean() < 0.25 * np.square(before).mean()
+    for clean in (np.asarray(photo), data.chelsea()[60:220, 100:300]):
+        assert np.square(agent(clean).image.astype(float) - clean).mean() < 1.0  # 48 dB
+
+
+def jpeg_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """After JPEG compression of quality 75."""
+    image = jpeg(array_to_tensor(pixels), 75)[0].movedim(0, -1)
+    return np.asarray((image * 255).round().byte().numpy())
 
 
 @pytest.mark.parametrize("name", LOOKS)

@@ -1,6 +1,6 @@
 """Mix the weights of a policy with those of one that was trained on from it: OLD + SHARE * (NEW - OLD).
 
-    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors
+    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors [--estimator marks]
 
 A policy that learns something new from a trained one forgets a little; in between, both are often better than at either
 end (Wortsman et al., CVPR 2022). SHARE is chosen on validation pictures; what NEW's file says of its
@@ -18,13 +18,14 @@ from pixelrl.checkpoint import find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
 
 
-def mix(old: str, new: str, share: float, target: Path) -> None:
+def mix(old: str, new: str, share: float, target: Path, estimator: str | None = None) -> None:
     """Write the mixture as a policy file.
 
     Raises:
         UsageError: no such policies, or not two of one kind with the same operations.
 
-    NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`).
+    NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`). The mixture may
+    have another ``estimator`` that has the same weights.
     """
     (one, card), (other, newer) = (load_policy(find_policy(name)) for name in (old, new))
     planes = {"condition_planes": newer.arguments.get("condition_planes", 1)}
@@ -36,6 +37,9 @@ def mix(old: str, new: str, share: float, target: Path) -> None:
         raise UsageError(f"{old} and {new} are not of one kind with the same operations; their weights cannot be mixed")
     weights = one.state_dict()
     mixture = {name: other.adapted(name, weights[name]).lerp(mine, share) for name, mine in other.state_dict().items()}
+    if estimator is not None:
+        newer = replace(newer, arguments={**newer.arguments, "estimator": estimator})
+        other = newer.build()
     other.load_state_dict(mixture)
     kept = {key: newer.training[key] for key in ("recipe", "iterations", "minutes") if key in newer.training}
     save_policy(target, other, replace(newer, training={**kept, "mixed": {"with": card.name, "share": share}}))
@@ -46,10 +50,11 @@ def mix(old: str, new: str, share: float, target: Path) -> None:
 @click.argument("new")
 @click.argument("share", type=click.FloatRange(0, 1))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(old: str, new: str, share: float, output: Path) -> None:
+@click.option("--estimator", help="How the mixture's estimate comes about, if not as NEW's.")
+def main(old: str, new: str, share: float, output: Path, estimator: str | None) -> None:
     """Mix two policies."""
     try:
-        mix(old, new, share, output)
+        mix(old, new, share, output, estimator)
     except UsageError as error:
         raise click.ClickException(str(error)) from error
 

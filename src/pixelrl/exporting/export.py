@@ -15,7 +15,7 @@ from pixelrl.exporting.graph import Eight, encoder_graph
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.policies.consulting import Consulting
 from pixelrl.policies.estimating import Estimating
-from pixelrl.policies.estimators import Plain
+from pixelrl.policies.estimators import Marks, Plain
 from pixelrl.policies.lookahead import Lookahead
 
 CARD, ENCODER, FORMAT = "policy.json", "encoder.onnx", 1
@@ -37,7 +37,7 @@ def exportable(agent: Agent) -> Estimating:
         reason = f"of the kind {card.kind}, it forms no estimate that its agents follow"
     elif isinstance(policy, Lookahead) and policy.learned_to_choose(0.0):
         reason = "its agents choose by a network of their own at every step"
-    elif not isinstance(policy.estimator, Plain):
+    elif not isinstance(policy.estimator, Plain | Marks):
         reason = (
             f"its encoder is shown more than the picture (the estimator {card.arguments.get('estimator', 'lab')!r})"
         )

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from pixelrl.policies.estimating import Estimating
+from pixelrl.policies.estimators import LEAST_MARK, MARK_CELLS, MARK_REACH, MARK_SIZE, Marks
 
 OPSET, IR_VERSION = 17, 9
 """Those of ONNX Runtime 1.17 and newer."""
@@ -64,7 +65,7 @@ def encoder_graph(policy: Estimating, eight: Mapping[str, Eight]) -> onnx.ModelP
     ``(b, k, h / 2, w / 2)``, of which every second pixel is seen; its output is ``estimate``, of the image's size.
 
     Args:
-        policy: with the estimator ``plain``.
+        policy: with the estimator ``plain`` or ``marks``.
         eight: the layers that compute in 8 bits, by name; the others compute in float32.
     """
     return _Graph(policy, eight).model()
@@ -92,7 +93,10 @@ class _Graph:
         x = self._node("Add", [half, wide], "joined")
         for i in range(len(encoder.after)):
             x = self._block(f"after{i}", x)
-        self._node("DepthToSpace", [self._convolved("leave", x)], "noise", blocksize=2, mode="CRD")
+        answer = self._convolved("leave", x)
+        if isinstance(self.policy.estimator, Marks):
+            answer = self._node("Mul", [answer, self._near_marks(answer)], "marks.answer")
+        self._node("DepthToSpace", [answer], "noise", blocksize=2, mode="CRD")
         self._node("Sub", ["image", "noise"], "estimate")
         image, planes = ["b", c, "h", "w"], ["b", k, "half_h", "half_w"]
         float32 = TensorProto.FLOAT
@@ -110,6 +114,20 @@ class _Graph:
         model.producer_name = "pixelrl"
         onnx.checker.check_model(model)
         return model
+
+    def _near_marks(self, answer: str) -> str:
+        """As `pixelrl.policies.estimators.near_marks`."""
+        large = self._node("ReduceMax", [self._node("Abs", [answer], "marks.abs")], "marks.largest", axes=[1])
+        least = self._constant("marks.least", np.array(LEAST_MARK, np.float32))
+        strong = self._node("GreaterOrEqual", [large, least], "marks.strong")
+        strong = self._node("Cast", [strong], "marks.ones", to=TensorProto.FLOAT)
+        square = {"kernel_shape": [MARK_SIZE] * 2, "pads": [MARK_SIZE // 2] * 4, "count_include_pad": 1}
+        share = self._node("AveragePool", [strong], "marks.share", **square)
+        enough = self._constant("marks.enough", np.array((MARK_CELLS - 0.5) / MARK_SIZE**2, np.float32))
+        near = self._node("Cast", [self._node("Greater", [share, enough], "marks.are")], "marks", to=TensorProto.FLOAT)
+        side, around = 2 * MARK_REACH + 1, MARK_REACH
+        wide = self._node("MaxPool", [near], "marks.wide", kernel_shape=[1, side], pads=[0, around, 0, around])
+        return self._node("MaxPool", [wide], "marks.near", kernel_shape=[side, 1], pads=[around, 0, around, 0])
 
     def _node(self, kind: str, inputs: list[str], name: str, **attributes: object) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
