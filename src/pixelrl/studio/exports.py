@@ -21,13 +21,17 @@ from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Session
 from pixelrl.trace import Trace, save_trace
 
+KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
+"""What browsers call the formats that can be written, by suffix."""
+
 
 class Export(NamedTuple):
-    """A file for the browser to keep."""
+    """A file for the browser to keep, and what had to be left out of it, a sentence each."""
 
     name: str
     kind: str
     data: bytes
+    notes: tuple[str, ...] = ()
 
 
 def picture(session: Session) -> Export:
@@ -42,11 +46,10 @@ def png(session: Session) -> Export:
 
 def _picture(session: Session, suffix: str) -> Export:
     _, pixels = session.result()
-    kinds = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
-    suffix = suffix if suffix in kinds else ".png"  # of a format that is only read
+    suffix = suffix if suffix in KINDS else ".png"  # of a format that is only read
     whole = session.picture.with_pixels(pixels)
     data = _through_file(suffix, lambda path: write_picture(path, whole))
-    return Export(f"{session.folder.stem}-result{suffix}", kinds[suffix], data)
+    return Export(f"{session.folder.stem}-result{suffix}", KINDS[suffix], data)
 
 
 def trace(session: Session) -> Export:

@@ -85,6 +85,13 @@ class SameIt(OfSession, frozen=True, kw_only=True):
     channel: Annotated[int, Meta(ge=0, le=255)]
 
 
+class SureOf(OfSession, frozen=True, kw_only=True):
+    """Ask how sure the policy was of a pixel."""
+
+    x: Pixel
+    y: Pixel
+
+
 class Named(Request, frozen=True, kw_only=True):
     """Another session than the one that the tab shows.
 

@@ -19,7 +19,7 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.color import SPACES, from_space, outcome_in_srgb
 from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
 from pixelrl.imaging.parts import strips
-from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.arrays import array_to_tensor, tensor_to_array
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
 from pixelrl.studio.folder import Folder
@@ -112,6 +112,14 @@ class Screen:
             raise UsageError("nothing has been run on this picture yet; run a policy first")
         return self.recorded.trace.action_names
 
+    def shown_run(self) -> Recorded:
+        """What the policy did: the reaction that is shown, or else the recorded run."""
+        self._names()
+        with self.lock:
+            recorded = self.reaction if self.mode == "live" and self.reaction is not None else self.recorded
+        assert recorded is not None
+        return recorded
+
     def shown(self) -> Frames:
         """The frames that are on the screen."""
         with self.lock:
@@ -190,7 +198,7 @@ class Screen:
 
     def pixel(self, x: int, y: int) -> dict[str, object]:
         """The story of a pixel: its values in grey levels, and its operations, shown and recorded."""
-        self._check_pixel(x, y)
+        self.require_pixel(x, y)
         with self.lock:
             frames, plain = self.shown(), self._frames(True)
             values = [
@@ -199,6 +207,23 @@ class Screen:
             ]
             actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (frames, plain))
         return {"x": x, "y": y, "values": values, "actions": actions, "recorded": recorded}
+
+    def value(self, x: int, y: int, step: int) -> dict[str, object]:
+        """What a pixel holds in the input and after a step, in the picture's own numbers and (``shown``) in 8 bits."""
+        self.require_pixel(x, y)
+        pixel = self.picture.pixels[y : y + 1, x : x + 1]
+        before = array_to_tensor(pixel, Scale.of(self.picture.pixels))
+        with self.lock:
+            if self.recorded is None:
+                now, own = before, pixel
+            else:
+                images, trace, box = self._frames(False).images, self.recorded.trace, Box(x, y, x + 1, y + 1)
+                if not 0 <= step < len(images):
+                    raise UsageError(f"step = {step} must be 0 to {len(images) - 1}")
+                before, now = (self._in_srgb(image, box) for image in (images[0], images[step]))
+                own = tensor_to_array(now, str(pixel.dtype), pixel.ndim, trace.scale, pixel)
+        as_shown = [to_8_bit(image).flatten().int().tolist() for image in (before, now)]
+        return {"x": x, "y": y, "before": pixel.ravel().tolist(), "now": own.ravel().tolist(), "shown": as_shown}
 
     def shares(self) -> list[list[float]]:
         """The share of the agents that take each action, by step."""
@@ -227,7 +252,8 @@ class Screen:
                 return [Box(0, 0, self.width, self.height)]
             return [box for number, box in self.changes if number > revision]
 
-    def _check_pixel(self, x: int, y: int) -> None:
+    def require_pixel(self, x: int, y: int) -> None:
+        """Raise UsageError where the picture has no such pixel."""
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise UsageError(f"the pixel ({x}, {y}) does not lie inside the picture of {self.width}x{self.height}")
 
@@ -279,7 +305,7 @@ class Screen:
             agents = frames.actions.shape[2]
             if not 1 <= step <= len(frames.actions):
                 raise UsageError(f"step = {step!r} must be 1 to {len(frames.actions)}")
-            self._check_pixel(x, y)
+            self.require_pixel(x, y)
             if not 0 <= channel < agents:
                 raise UsageError(f"channel = {channel!r} must be 0 to {agents - 1}")
             actions = frames.actions[step - 1, 0, channel].numpy().copy()

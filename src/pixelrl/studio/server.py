@@ -33,6 +33,7 @@ from pixelrl.studio.preview import Box, parse_box
 from pixelrl.studio.regions import area
 from pixelrl.studio.session import Session
 from pixelrl.studio.studio import ClosedError, Limits, Studio
+from pixelrl.studio.wished import wish, wished
 from pixelrl.studio.work import BusyError
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -95,6 +96,8 @@ class _Served:
             "/api/area/{number:int}": self.area,
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
+            "/api/value": self.value,
+            "/api/sure": lambda request, _: JSONResponse(self.studio.sure(self._shown(request).folder.id)),
             "/api/report": lambda request, _: _file(self.studio.report(self._shown(request).folder.id)),
             "/api/export/{what}": self.export,
         }
@@ -109,6 +112,7 @@ class _Served:
                 lambda asked: self._used(asked).same_action(asked.step, asked.x, asked.y, asked.channel),
             ),
             "/api/report": self._doing(requests.OfSession, self.make_report),
+            "/api/sure": self._doing(requests.SureOf, self.ask_how_sure),
             "/api/resume": self._doing(requests.Named, self.resume),
             "/api/forget": self._doing(requests.Named, self.forget),
             "/api/restore": self._doing(requests.Named, self.restore),
@@ -210,6 +214,9 @@ class _Served:
     def make_report(self, asked: requests.OfSession) -> object:
         return {"job": self.studio.make_report(asked.session).number}
 
+    def ask_how_sure(self, asked: requests.SureOf) -> object:
+        return {"job": self.studio.ask_how_sure(asked.session, asked.x, asked.y).number}
+
     def resume(self, asked: requests.Named) -> object:
         return {"job": self.studio.resume(asked.id, asked.session).number}
 
@@ -247,7 +254,7 @@ class _Served:
 
     def area(self, request: Request, body: bytes) -> Response:
         session = self._shown(request)
-        box, inside = area(session.edit(request.path_params["number"]), session.height, session.width)
+        box, inside = area(session.outlined(request.path_params["number"]), session.height, session.width)
         response = _raw(inside[..., None])
         response.headers["x-box"] = ",".join(str(n) for n in box)
         return response
@@ -258,10 +265,10 @@ class _Served:
         return Response(small_png(image, orientation_of(session.picture.exif)), media_type="image/png")
 
     def pixel(self, request: Request, body: bytes) -> Response:
-        x, y = request.query_params.get("x", ""), request.query_params.get("y", "")
-        if not (x.isdecimal() and y.isdecimal() and len(x + y) < 20):
-            raise UsageError(f"the pixel ({x!r}, {y!r}) must be two whole numbers")
-        return JSONResponse(self._shown(request).pixel(int(x), int(y)))
+        return JSONResponse(self._shown(request).pixel(*_numbers(request, "x", "y")))
+
+    def value(self, request: Request, body: bytes) -> Response:
+        return JSONResponse(self._shown(request).value(*_numbers(request, "x", "y", "step")))
 
     def export(self, request: Request, body: bytes) -> Response:
         what = request.path_params["what"]
@@ -270,9 +277,20 @@ class _Served:
         if not self.large.acquire(blocking=False):
             raise BusyError("another export is being made; wait until it is done")
         try:
-            return _file(EXPORTS[what](self._shown(request)))
+            session = self._shown(request)
+            as_wished = what == "picture" and "format" in request.query_params
+            return _file(wished(session, wish(request.query_params)) if as_wished else EXPORTS[what](session))
         finally:
             self.large.release()
+
+
+def _numbers(request: Request, *names: str) -> list[int]:
+    """Whole numbers from 0 on in the address."""
+    found = {name: request.query_params.get(name, "") for name in names}
+    for name, text in found.items():
+        if not (text.isdecimal() and len(text) < 10):
+            raise UsageError(f"{name} = {text!r} must be a whole number")
+    return [int(text) for text in found.values()]
 
 
 async def _body(request: Request, limit: int, limits: Limits) -> bytes:
@@ -307,6 +325,7 @@ def _file(made: Export) -> Response:
     """A file for the browser to keep."""
     quoted = urllib.parse.quote(made.name)
     headers = {"content-disposition": f"attachment; filename*=UTF-8''{quoted}", "x-name": quoted}
+    headers["x-notes"] = urllib.parse.quote("; ".join(made.notes))
     return Response(made.data, media_type=made.kind, headers=headers)
 
 

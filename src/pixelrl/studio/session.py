@@ -302,13 +302,14 @@ class Session(Screen):
             late = [number for number, edit in pairs if edit.steps != "all" and min(edit.steps) > steps]
             return tuple(number for number in document.order if number not in unfit and number not in late)
 
-    def edit(self, number: int) -> Edit:
-        """The edit of this number; raises UsageError if there is none."""
+    def outlined(self, number: int) -> Edit:
+        """The edit of this number with all of its region, as it was drawn; raises UsageError if there is none."""
         with self.lock:
-            order = self.folder.document.order
-            if number not in order:
+            document = self.folder.document
+            if number not in document.order:
                 raise UsageError(f"there is no edit {number} any more")
-            return self.edits[order.index(number)]
+            drawn = {key: value for key, value in document.entries[number].items() if key not in ("share", "feather")}
+            return self.parser.edits([drawn], self._names())[0]
 
     # --- The exact result -------------------------------------------------------------------------
 

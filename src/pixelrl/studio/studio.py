@@ -23,6 +23,7 @@ from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.state import Json, job_state, offer, policy_state, session_state
 from pixelrl.studio.store import Store
+from pixelrl.studio.sure import probabilities
 from pixelrl.studio.words import place
 from pixelrl.studio.work import CancelledError, Job, Worker
 from pixelrl.tasks.conditioning import Given
@@ -77,6 +78,7 @@ class Studio:
         self._lock = threading.RLock()
         self._agents: dict[str, Agent] = {}
         self._reports: dict[str, Export] = {}
+        self._sure: dict[str, Json] = {}
         for file in policies:
             agent = self._load(file)
             if agent.name in (*shipped_policies(), *self._agents):  # the name is what a session remembers
@@ -196,6 +198,7 @@ class Studio:
         if self.worker.works_on(identity):
             raise UsageError("the studio is at work on this session; wait until it is done, or cancel it")
         self._reports.pop(identity, None)
+        self._sure.pop(identity, None)
         self._sessions.pop(identity).close()
 
     # --- Work -------------------------------------------------------------------------------------
@@ -275,6 +278,38 @@ class Studio:
         if made is None:
             raise UsageError("the report has not been made yet")
         return made
+
+    def ask_how_sure(self, identity: str, x: int, y: int) -> Job:
+        """Ask the policy again what it thought of a pixel; `sure` gives it when the job is done.
+
+        Raises:
+            UsageError: nothing was run yet, or the policy is still at work, or there is no such pixel.
+            BusyError: something else is being done.
+        """
+        session = self.session(identity, use=True)
+        session.require_result()
+        session.require_pixel(x, y)
+
+        def do(progress: Progress) -> str:
+            trace = session.shown_run().trace
+            progress(0.0, "asking the policy again")
+            found = probabilities(
+                self.agent(trace.policy), trace, x, y, lambda share: progress(share, "asking the policy again")
+            )
+            self._sure[identity] = {"x": x, "y": y, "percent": found}
+            return identity
+
+        return self.worker.submit("asking the policy", identity, do)
+
+    def sure(self, identity: str) -> Json:
+        """What was asked last of a session by `ask_how_sure`: percents by step, agent and action, of a pixel.
+
+        Raises:
+            UsageError: nothing was.
+        """
+        if identity not in self._sure:
+            raise UsageError("the policy has not been asked how sure it was yet")
+        return self._sure[identity]
 
     def cancel(self, identity: str) -> None:
         """What is being done for this session is no longer wanted."""

@@ -59,6 +59,7 @@ export async function picture(path) {
   return URL.createObjectURL(await (await request("GET", about(path))).blob());
 }
 
+// The name under which it is kept, and what had to be left out of it.
 export async function download(path, session) {
   const answer = await request("GET", about(path, session));
   const link = document.createElement("a");
@@ -68,5 +69,5 @@ export async function download(path, session) {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  return link.download;
+  return { name: link.download, notes: decodeURIComponent(answer.headers.get("X-Notes") ?? "") };
 }

@@ -5,7 +5,7 @@ import { $, element, spaced } from "./dom.js";
 import { store } from "./store.js";
 import { change } from "./sync.js";
 
-function said(edit) {
+export function said(edit) {
   if (edit.do === "stop") return "Stop";
   if (edit.do.force === "do nothing" && edit.steps === "all" && !edit.where) return "Protect";
   return edit.do.force ? `Force ${edit.do.force}` : `Forbid ${edit.do.forbid.join(", ")}`;
@@ -20,8 +20,12 @@ function whereSaid({ edit, pixels }) {
   const where = [];
   if (edit.where?.action) where.push(`where ${[].concat(edit.where.action).join(", ")}`);
   if (edit.where?.brightness) where.push(`grey ${edit.where.brightness.join("–")}`);
-  return [what + size, steps, ...where].join(" · ");
+  const soft = [...(edit.share < 1 ? [`${Math.round(100 * edit.share)}\u00a0% of the pixels`] : []), ...(edit.feather ? [`feather ${edit.feather} px`] : [])];
+  return [...(edit.off ? ["off"] : []), what + size, steps, ...where, ...soft].join(" · ");
 }
+
+const open = '<svg viewBox="0 0 20 20"><path d="M2 10s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5z"/><circle cx="10" cy="10" r="2.3"/></svg>';
+const closed = '<svg viewBox="0 0 20 20"><path d="M2 9s3 5 8 5 8-5 8-5M5 13l-1.5 2M10 14v2.5M15 13l1.5 2"/></svg>';
 
 const point = (item) => store.update({ pointed: item?.number ?? null });
 const choose = ({ number }) => store.update({ chosen: store.state.chosen === number ? null : number });
@@ -31,21 +35,27 @@ function alter(made) {
   point(null);
   return change(() => ({ change: made }));
 }
+const turn = ({ number, edit: { off, ...edit } }) => alter({ type: "replace", number, edit: off ? edit : { ...edit, off: true } });
 const remove = ({ number }) => alter({ type: "remove", number });
 const move = ({ number }, before) => alter({ type: "move", number, before: before?.number ?? null });
 
 function row(item, i, items) {
   const what = said(item.edit);
   const button = (label, text, off, act) => element("button", { class: "icon small", "aria-label": `${label} edit ${i + 1}, ${what}`, title: label, disabled: off, onclick: (e) => { e.stopPropagation(); act(); } }, text);
+  const eye = () => {
+    const icon = element("button", { class: "icon small eye", "aria-label": `Apply edit ${i + 1}, ${what}`, "aria-pressed": !item.edit.off, title: "Apply, or switch off without deleting", onclick: (e) => { e.stopPropagation(); turn(item); } });
+    icon.innerHTML = item.edit.off ? closed : open;
+    return icon;
+  };
   return element("li", {
-    tabindex: "0", "data-number": item.number, "aria-label": `${what}, ${whereSaid(item)}`, title: "Click it to keep its area in sight, and to erase from it (E)",
+    class: item.edit.off ? "off" : "", tabindex: "0", "data-number": item.number, "aria-label": `${what}, ${whereSaid(item)}`, title: "Click it to change it, to keep its area in sight, and to erase from it (E)",
     onclick: () => choose(item), onpointerenter: () => point(item), onpointerleave: () => point(null), onfocusin: () => point(item), onfocusout: () => point(null),
     onkeydown: (e) => {
       if (e.key === "Delete") remove(item);
       if (e.key === "Enter" && e.target === e.currentTarget) choose(item);
     },
   },
-    element("span", { class: "said" }, element("b", {}, what), element("small", {}, whereSaid(item))),
+    eye(), element("span", { class: "said" }, element("b", {}, what), element("small", {}, whereSaid(item))),
     button("Earlier", "↑", i === 0, () => move(item, items[i - 1])), button("Later", "↓", i === items.length - 1, () => move(item, items[i + 2])),
     button("Delete", "✕", false, () => remove(item)));
 }

@@ -28,7 +28,7 @@ export function keys(acts) {
   document.addEventListener("keydown", (e) => {
     const typing = e.target.closest?.("input:not([type=checkbox]):not([type=range]), select, textarea");
     const control = e.ctrlKey || e.metaKey;
-    if ($("#help").open) return;
+    if (document.querySelector("dialog[open]")) return;
     if (control) {
       const act = { o: "open", s: "save", z: e.shiftKey ? "redo" : "undo", y: "redo" }[e.key.toLowerCase()];
       if (act && !(typing && act !== "open" && act !== "save")) {

@@ -6,17 +6,19 @@ import { attempt, say } from "./messages.js";
 import { phase, store } from "./store.js";
 import { report } from "./sync.js";
 
-export async function save(what) {
+export async function save(what, asked = "") {
   menu(false);
+  if (what === "as") return $("#export").showModal();
   if (phase(store.state) !== "ran") return;
   say(what === "report" ? "Writing the report…" : "Computing the exact result…", "note");
-  const name = await (what === "report" ? report() : attempt(() => download(`/api/export/${what}`)));
-  if (name) say(`Saved ${name}.`, "note");
+  const file = await (what === "report" ? report() : attempt(() => download(`/api/export/${what}${asked}`)));
+  if (file) say([`Saved ${file.name}.`, ...(file.notes ? [`${file.notes}.`] : [])].join(" "), "note");
 }
 
 function items(session) {
   const found = [["picture", "Picture", `${session.format.toUpperCase()}, ${session.depth}, as the input`]];
   if (session.format === "jpg") found.push(["png", "Picture, lossless", "PNG"]);
+  found.push(["as", "Picture as…", "format, quality, depth, size"]);
   found.push(["trace", "Trace", "every operation of every pixel"], ["edits", "Edits", "for pixelrl edit TRACE EDITS"]);
   if (session.object) found.push(["object", "Object", "for pixelrl saliency --mask"]);
   return [...found, ["report", "Report", "one page that explains it all"]];

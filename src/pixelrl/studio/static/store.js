@@ -25,6 +25,7 @@ let state = {
   hidden: new Set(), // names of operations
   aim: null, // {x, y}: the pixel that was asked for
   pixel: null, // its story, as soon as it is there
+  sure: null, // {x, y, percent}: how sure the policy was of a pixel, once it has been asked
 
   // What would be done to what is drawn.
   tab: "look", // "change"

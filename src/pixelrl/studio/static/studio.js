@@ -4,8 +4,10 @@ import "./areas.js";
 import { chooseDeed, chooseTool, setSize, tools } from "./change.js";
 import { $ } from "./dom.js";
 import "./edits.js";
+import "./export.js";
 import { redo, setMode, undo } from "./header.js";
 import { keys } from "./keys.js";
+import "./layer.js";
 import { look, walk } from "./look.js";
 import { attempt } from "./messages.js";
 import { TheObject } from "./object.js";
@@ -15,7 +17,9 @@ import { menu, save } from "./saving.js";
 import { fitOrWhole, goTo, peek, setCompare, setOverlay, view } from "./stage.js";
 import { phase, store } from "./store.js";
 import { start } from "./sync.js";
+import "./sure.js";
 import "./timeline.js";
+import "./value.js";
 
 const object = new TheObject(view);
 view.extras = (c) => {

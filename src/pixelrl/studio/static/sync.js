@@ -223,6 +223,14 @@ export const report = () => attempt(async () => {
   return null;
 });
 
+// Ask the policy again how sure it was of a pixel; null if that was called off.
+export const howSure = (x, y) => attempt(async () => {
+  const { id } = store.state.session;
+  const { job } = await inTurn(() => post("/api/sure", { session: id, x, y }));
+  begun(job);
+  return (await outcome(job)) ? get("/api/sure", id) : null;
+});
+
 export const listSessions = () => attempt(async () => store.update({ sessions: await get("/api/sessions") }));
 
 // Take a session out of the list; it stays there as one that can be brought back.

@@ -1,0 +1,100 @@
+// The edit that was chosen in the list, as a layer: what it does, when, how strongly, and how softly it begins.
+
+import { letGo } from "./change.js";
+import { $, element } from "./dom.js";
+import { store } from "./store.js";
+import { change } from "./sync.js";
+
+const nothing = "do nothing";
+const chosenOf = ({ session, chosen }) => session?.edits?.find(({ number }) => number === chosen);
+const everyStep = ({ steps }) => Array.from({ length: steps }, (_, i) => i + 1);
+const stepsOf = (edit, session) => (edit.steps && edit.steps !== "all" ? edit.steps : everyStep(session));
+
+function deedOf({ do: what, steps }) {
+  if (what === "stop") return "stop";
+  if (what.forbid) return "forbid";
+  return what.force === nothing && (steps ?? "all") === "all" ? "protect" : "force";
+}
+
+// Put something else in the place of the chosen edit, which stays chosen.
+async function put(make) {
+  const item = chosenOf(store.state), { session } = store.state;
+  if (!item) return;
+  letGo();
+  const next = await change(() => ({ change: { type: "replace", number: item.number, edit: make(item.edit, session) } }));
+  if (next && store.state.chosen === item.number) store.update({ chosen: next.added });
+}
+
+// Without the fields that say the usual.
+const plain = ({ where = {}, ...edit }) => ({ ...edit, ...(Object.keys(where).length && { where }) });
+
+function redone(edit, session, deed) {
+  const { force, forbid } = edit.do === "stop" ? {} : edit.do, { action, ...where } = edit.where ?? {};
+  const other = session.actions.find(({ name }) => name !== nothing)?.name ?? nothing, usual = store.state.operation || other;
+  if (deed === "protect") return { ...plain({ ...edit, where: {} }), steps: "all", do: { force: nothing } };
+  if (deed === "forbid") // only who would do it can be forbidden to, and in replay doing nothing is what comes of it
+    return { ...plain({ ...edit, where }), do: { forbid: [[forbid?.[0], force, usual].find((name) => name && name !== nothing) ?? other] } };
+  if (deed === "force") return { ...edit, do: { force: [force, forbid?.[0], usual].find((name) => name && name !== nothing) ?? other } };
+  const first = Math.max(2, Math.min(...stepsOf(edit, session)));
+  return { ...edit, do: "stop", steps: everyStep(session).filter((n) => n >= first) };
+}
+
+function stepped(edit, session, n) {
+  const all = everyStep(session), now = new Set(stepsOf(edit, session));
+  if (edit.do === "stop") return { ...edit, steps: all.filter((each) => each >= n) };
+  if (!n) return { ...edit, steps: "all" };
+  now[now.has(n) && now.size > 1 ? "delete" : "add"](n);
+  const steps = all.filter((each) => now.has(each));
+  return { ...edit, steps: steps.length === all.length ? "all" : steps };
+}
+
+function softened({ share, feather, ...edit }, given) {
+  const now = { share: share ?? 1, feather: feather ?? 0, ...given };
+  return { ...edit, ...(now.share < 1 && { share: now.share }), ...(now.feather && { feather: now.feather }) };
+}
+
+// --- Shown ----------------------------------------------------------------------------------------------------------
+
+const said = () => {
+  $("#layer-share-said").textContent = `${$("#layer-share").value} %`;
+  $("#layer-feather-said").textContent = `${$("#layer-feather").value} px`;
+};
+
+let listed = "";
+store.subscribe(["session", "chosen"], (state) => {
+  const { session } = state, item = chosenOf(state);
+  $("#layer").hidden = !item;
+  if (!item) return;
+  const { edit } = item, deed = deedOf(edit), names = session.actions.map(({ name }) => name).join();
+  if (listed !== `${names} ${session.steps}`) {
+    listed = `${names} ${session.steps}`;
+    $("#layer-operation").replaceChildren(...session.actions.map(({ name, explanation }) => element("option", { value: name, title: explanation }, name)));
+    $("#layer-steps").replaceChildren(...everyStep(session).map((n) => element("button", { type: "button", "data-n": n, onclick: () => put((now, of) => stepped(now, of, n)) }, String(n))),
+      element("button", { type: "button", class: "all", onclick: () => put((now, of) => stepped(now, of, 0)) }, "All"));
+    $("#layer-deed [value=stop]").hidden = session.steps === 1; // it would be to protect
+  }
+  $("#layer-deed").value = deed;
+  $("#layer-operation-field").hidden = deed === "protect" || deed === "stop";
+  $("#layer-operation").value = edit.do.force ?? edit.do.forbid?.[0] ?? "";
+  $("#layer-steps-field").hidden = deed === "protect";
+  $("#layer-steps-name").textContent = deed === "stop" ? "From step" : "Steps";
+  $("#layer-steps .all").hidden = deed === "stop";
+  const steps = stepsOf(edit, session), first = Math.min(...steps);
+  for (const button of $("#layer-steps").querySelectorAll("[data-n]")) {
+    const n = Number(button.dataset.n);
+    button.setAttribute("aria-pressed", deed === "stop" ? n === first : steps.includes(n));
+    button.classList.toggle("also", deed === "stop" && n > first);
+  }
+  $("#layer-share").value = 100 * (edit.share ?? 1);
+  $("#layer-feather").value = edit.feather ?? 0;
+  $("#layer-feather-field").hidden = !edit.region; // the whole picture has no edge
+  said();
+});
+
+// --- Wiring ---------------------------------------------------------------------------------------------------------
+
+$("#layer-deed").onchange = (e) => put((edit, session) => redone(edit, session, e.target.value));
+$("#layer-operation").onchange = ({ target: { value } }) => put((edit) => ({ ...edit, do: edit.do.forbid ? { forbid: [value] } : { force: value } }));
+$("#layer-share").oninput = $("#layer-feather").oninput = said;
+$("#layer-share").onchange = (e) => put((edit) => softened(edit, { share: Number(e.target.value) / 100 }));
+$("#layer-feather").onchange = (e) => put((edit) => softened(edit, { feather: Number(e.target.value) }));

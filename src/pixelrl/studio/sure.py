@@ -1,0 +1,75 @@
+"""How sure a policy was of what a pixel did: its probabilities, which no run keeps, asked again around that pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pixelrl.agent import Agent
+from pixelrl.blocks.cut import Box, Reach, Span
+from pixelrl.errors import UsageError
+from pixelrl.trace import Trace
+from pixelrl.types import Logits
+
+_MOST_SURVEYED = 600_000
+"""Pixels of a picture that a policy surveys as a whole before every step: more would take too long for an answer."""
+
+
+def probabilities(
+    agent: Agent, trace: Trace, x: int, y: int, progress: Callable[[float], object] = lambda share: None
+) -> list[list[list[float]]]:
+    """In percent, of every action of every agent of a pixel, at every step of a run.
+
+    As much of the picture is looked at as can make a difference there.
+
+    Args:
+        agent: the policy of the run.
+        trace: the run.
+        x: of the pixel, as it is stored.
+        y: of the pixel, as it is stored.
+        progress: called with the share of the work that is done; what it raises ends the work.
+
+    Raises:
+        UsageError: the policy never learned to choose, or does not fit the trace, or needs all of a large picture.
+    """
+    from pixelrl.report.page import asked_again  # slow to import, and not everybody asks
+
+    if not agent.learned_to_choose(trace.legibility or 0.0):
+        told = "" if not agent.learned_to_choose(1.0) else ", told to make no plain maps,"
+        raise UsageError(
+            f"{agent.name}{told} takes what lies nearest to its estimate; it did not learn to be more or less sure"
+        )
+    steps, _, height, width = trace.actions.shape
+    whole = Box.of(height, width)
+    if agent.policy.surveys:
+        if height * width > _MOST_SURVEYED:
+            raise UsageError(
+                f"{agent.name} looks at the whole picture before every step; of a large one that takes too long here"
+            )
+        window = whole
+    else:
+        halo = Reach.of(agent.policy, agent.actions, steps, trace.legibility or 0.0).halo
+        window = Box(Span(y, y + 1), Span(x, x + 1)).grown(halo, whole)
+    rows, columns = (slice(span.start, span.stop) for span in (window.rows, window.columns))
+    part = replace(
+        trace,
+        pixels=trace.pixels[rows, columns],
+        actions=trace.actions[..., rows, columns],
+        mask=None if trace.mask is None else trace.mask[rows, columns],
+        alpha=None,
+    )
+
+    def read(logits: Logits) -> Tensor:
+        return (200 * logits.float().softmax(1)).round().to(torch.uint8).flatten(1, 2)
+
+    found, n = [], len(trace.action_names)
+    for answer in asked_again(part, agent, read, progress=progress):
+        here = answer[
+            :, :, y - window.rows.start, x - window.columns.start
+        ].cpu()  # of one look all agents, or of each channel its own
+        agents = here.reshape(len(here), n, -1).movedim(1, 2).reshape(-1, n)
+        found.append((agents / 2).tolist())
+    return found

@@ -1,0 +1,102 @@
+"""The result as a picture in another format, depth or size than the input has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, NamedTuple, cast
+
+import cv2
+
+from pixelrl.errors import UsageError
+from pixelrl.pictures.files import FORMATS, encode
+from pixelrl.pictures.formats import Picture
+from pixelrl.studio.exports import KINDS, Export
+from pixelrl.studio.session import Session
+
+Depth = Literal["uint8", "uint16", "float32"]
+_DEPTHS: dict[str, tuple[Depth, ...]] = {
+    "png": ("uint8", "uint16"),
+    "tiff": ("uint8", "uint16", "float32"),
+    "jpeg": ("uint8",),
+    "webp": ("uint8",),
+}
+_LOSSY = ("jpeg", "webp")
+_LARGEST = 1_000_000
+
+
+class Wish(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        kind: a name in `pixelrl.pictures.files.FORMATS`.
+        quality: 1 to 100 of JPEG and WebP; None for JPEG's usual one, and for WebP without loss.
+        depth: of the values; None for the input's, or the deepest that the format has.
+        side: the longest side in pixels that the picture may have; None for all of it. It is never enlarged.
+    """
+
+    kind: str
+    quality: int | None = None
+    depth: Depth | None = None
+    side: int | None = None
+
+
+def wish(asked: Mapping[str, str]) -> Wish:
+    """From the query of an address; an empty text is as if it were left out.
+
+    Raises:
+        UsageError: a value that is unknown or out of range, or does not go with the format.
+    """
+    kind = asked.get("format", "")
+    if kind not in FORMATS:
+        raise UsageError(f"format = {kind!r} is unknown; {', '.join(FORMATS)} can be written")
+    quality = _number("quality", asked.get("quality"), 100)
+    if quality is not None and kind not in _LOSSY:
+        raise UsageError(f"quality = {quality} has no meaning for {kind}, which loses nothing; leave it out")
+    depth = next((each for each in _DEPTHS[kind] if each == asked.get("depth")), None)
+    if asked.get("depth") and depth is None:
+        raise UsageError(f"depth = {asked['depth']!r} is not one of {kind}; give one of {', '.join(_DEPTHS[kind])}")
+    return Wish(kind, quality, depth, _number("side", asked.get("side"), _LARGEST))
+
+
+def _number(name: str, text: str | None, most: int) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
+        raise UsageError(f"{name} = {text!r} must be a whole number from 1 to {most}")
+    return int(text)
+
+
+def wished(session: Session, wanted: Wish) -> Export:
+    """The exact result as it is wished for, with what had to be left out of the file in its notes.
+
+    Raises:
+        UsageError: as `Session.result`, or the format cannot hold a picture of this size.
+    """
+    trace, pixels = session.result()
+    whole, notes = session.picture.with_pixels(pixels), list[str]()
+    own = cast(Depth, str(pixels.dtype))
+    depths = _DEPTHS[wanted.kind]
+    whole = whole.with_dtype(wanted.depth or (own if own in depths else depths[-1]), trace.scale)
+    if wanted.kind == "jpeg" and whole.alpha is not None:
+        whole, notes = replace(whole, alpha=None), ["JPEG has no place for transparency: left out"]
+    if wanted.side is not None:
+        whole = _shrunk(whole, wanted.side)
+    data, left = encode(replace(whole, lossy=False), wanted.kind, quality=wanted.quality)
+    suffix = FORMATS[wanted.kind]
+    return Export(f"{session.folder.stem}-result{suffix}", KINDS[suffix], data, (*notes, *left))
+
+
+def _shrunk(picture: Picture, side: int) -> Picture:
+    """With no side longer than this: every new pixel is the mean of those that it stands for."""
+    height, width = picture.pixels.shape[:2]
+    share = side / max(height, width)
+    if share >= 1:
+        return picture
+    size = max(1, round(width * share)), max(1, round(height * share))
+    pixels, alpha = (
+        None if part is None else cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        for part in (picture.pixels, picture.alpha)
+    )
+    assert pixels is not None
+    return replace(picture, pixels=pixels, alpha=alpha)
