@@ -29,8 +29,6 @@ SHIPPED_GREY = ("camera", "brick", "grass", "gravel", "coins", "moon")
 """Photographs in scikit-image's package."""
 CROPS, SIDE, SAMPLES = 48, 128, 1000
 """How many crops are looked at, of so many pixels a side, and values of each channel kept of each crop."""
-WIDEST = 99.99
-"""The percentile of a channel's absolute values that is taken for its range."""
 NARROWEST = 1 / 32
 """Of a channel's range, as a share of the layer's widest."""
 STRONG = 0.6
@@ -59,10 +57,12 @@ def calibrated(agent: Agent, pictures: Path | None = None) -> dict[str, Eight]:
     for layer in chosen:
         values, spread = given[layer.name], None
         if not layer.relu:
-            width = np.percentile(np.abs(values), WIDEST, axis=1)
+            width = np.abs(values).max(1)
             spread = np.maximum(width / max(width.max(), 1e-12), NARROWEST).astype(np.float32)
             values = values / spread[:, None]
-        result[layer.name] = Eight(best_range(seen[layer.name]), best_range(values), spread)
+        # What goes into a sum is not clipped: strong noise would lose most by it.
+        limits = best_range(values) if layer.relu else (float(values.min()), float(values.max()))
+        result[layer.name] = Eight(best_range(seen[layer.name]), limits, spread)
     return result
 
 
@@ -151,7 +151,7 @@ def best_range(values: _Values) -> tuple[float, float]:
         sample = np.random.default_rng(0).choice(sample, 60_000, replace=False)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-6)
     errors = {}
-    for share in np.linspace(0.4, 1, 16):
+    for share in np.linspace(0.75, 1, 6):
         step, zero = affine(low * share, high * share)
         back = (np.clip(np.rint(sample / step) + int(zero), 0, 255) - int(zero)) * step
         errors[float(share)] = float(np.square(back - sample).mean())
