@@ -3,11 +3,15 @@
 Dask itself begins a job anew whose worker was lost, and gives up one that cost several workers
 (``distributed.scheduler.allowed-failures``, three by default). Jobs that only waited on those workers count as having
 cost them, too. So what was given up is tried again in the end, alone.
+
+For every task dask takes some milliseconds of a processor in client, scheduler and worker. So short jobs are given in
+batches, as many as take about `LONG` by what the ones before took.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
 import secrets
 import time
@@ -27,9 +31,11 @@ R = TypeVar("R")
 PATIENCE = 10.0
 """Seconds until a scheduler that does not answer counts as none."""
 AHEAD = 2
-"""Jobs that are given to the cluster for each of its threads, so that none waits for the next."""
+"""Batches that are given to the cluster for each of its threads, so that none waits for the next."""
 LEAST = 8
-"""Jobs that are given to a cluster without workers: it may start some when there is work."""
+"""Batches that are given to a cluster without workers: it may start some when there is work."""
+LONG, MOST = 0.5, 64
+"""Seconds that a batch of short jobs is to take, and how many it may have."""
 LOOK_AGAIN = 1.0
 """Seconds after which the number of threads is asked for again; workers come and go."""
 
@@ -43,16 +49,16 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
     data = pickle.dumps((secrets.token_hex(8), run))
     source, flying, given_up, landed = (
         iter(jobs),
-        dict[Any, J](),
+        dict[Any, list[J]](),
         list[J](),
         as_completed(loop=client.loop, with_results=True),
     )
     landed.raise_errors = False
-    exhausted, proven, last, room, looked = False, False, False, 0, -LOOK_AGAIN
+    exhausted, proven, last, room, looked, size, each_takes = False, False, False, 0, -LOOK_AGAIN, 1, 0.0
 
-    def give(job: J) -> None:
-        future = client.submit(_do, data, job, pure=False)
-        flying[future] = job
+    def give(batch: list[J]) -> None:
+        future = client.submit(_do, data, batch, pure=False)
+        flying[future] = batch
         landed.add(future)
 
     try:
@@ -60,31 +66,36 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
             if not exhausted and time.monotonic() - looked > LOOK_AGAIN:
                 room, looked = _room(client, address), time.monotonic()
             while not exhausted and len(flying) < room:
-                try:
-                    give(next(source))
-                except StopIteration:
-                    exhausted = True
+                batch = list(itertools.islice(source, size))
+                exhausted = len(batch) < size
+                if batch:
+                    give(batch)
             if not flying:
                 if not given_up:
                     return
                 last = True
-                give(given_up.pop())
+                give([given_up.pop()])
             future, result = next(landed)
-            job = flying.pop(future)
+            batch = flying.pop(future)
             if future.status == "finished":
-                proven, (done, value) = True, pickle.loads(result)  # noqa: S301  # of this user's own workers
-                yield job, value if done else Fault(value)
+                outcomes, seconds = result
+                proven, each_takes = True, max(seconds / len(batch), each_takes / 2, 1e-9)
+                size = max(1, min(MOST, 2 * size, round(LONG / each_takes)))
+                for job, each in zip(batch, outcomes, strict=True):
+                    done, value = pickle.loads(each)  # noqa: S301  # of this user's own workers
+                    yield job, value if done else Fault(value)
                 continue
             if future.status != "error":
                 raise _lost(address)
             error = future.exception()
             if isinstance(error, KilledWorker):
                 if last:
-                    yield job, Fault(None)
+                    yield batch[0], Fault(None)
                 else:
-                    given_up.append(job)
+                    given_up += batch
             elif proven:
-                yield job, Fault(error)
+                for job in batch:
+                    yield job, Fault(error)
             elif isinstance(error, PixelRLError):
                 raise error
             else:
@@ -124,9 +135,10 @@ def _lost(address: str) -> UsageError:
     return UsageError(f"--dask {address}: the scheduler was lost; the same command with --skip-existing does the rest")
 
 
-def _do(data: bytes, job: Any) -> bytes:
-    """What a worker does for one job."""
-    return outcome(_loaded(data), job)
+def _do(data: bytes, batch: list[Any]) -> tuple[list[bytes], float]:
+    """What a worker does for some jobs, and the seconds that they took."""
+    run, began = _loaded(data), time.perf_counter()
+    return [outcome(run, job) for job in batch], time.perf_counter() - began
 
 
 @functools.lru_cache(maxsize=2)
