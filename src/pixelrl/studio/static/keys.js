@@ -11,7 +11,7 @@ export const table = [
   [["[", "]"], "Smaller, larger brush"],
   [["Enter", "Esc"], "Close a polygon; let go"],
   [["O"], "Operations over the picture"],
-  [["C"], "Single, split, blink"],
+  [["C"], "Single, split, side by side, blink"],
   [["X"], "Hold it to see the other picture"],
   [["+", "−", "0"], "Zoom in, out; fit, and again for 100 %"],
   [["Space"], "Hold it and drag to move the picture"],

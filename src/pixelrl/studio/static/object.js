@@ -97,7 +97,7 @@ export class TheObject {
       this.outline = this.line();
     }
     c.save();
-    c.resetTransform();
+    c.setTransform(1, 0, 0, 1, (view.canvas.width / view.shownWidth) * view.left, 0);
     c.drawImage(this.outline, 0, 0);
     c.restore();
   }

@@ -74,7 +74,7 @@ async function show({ session, step, compare, against, peeking, overlay }) {
       if (late() || !item) return;
     }
     Object.assign(view, { base, other, map: item && { map: item.map, version: item.version }, overlay });
-    view.compare = peeking ? "blink" : compare;
+    view.comparing(!ran ? "off" : peeking ? "blink" : compare);
     if (peeking) view.blinkOn = true;
     view.draw();
   });
@@ -123,9 +123,11 @@ function badge() {
   const task = job || (ran && policy === session.policy) ? null : policies.find((p) => p.name === policy); // still to be run
   $("#task-said").hidden = !session || !task?.about;
   $("#task-said").textContent = task?.about ?? "";
-  $("#badge").hidden = (!ran && !coming) || (compare === "split" && !peeking) || Boolean(task?.about);
+  const beside = ran && compare === "side" && !peeking;
+  $("#badge").hidden = (!ran && !coming) || beside || (compare === "split" && !peeking) || Boolean(task?.about);
   $("#badge").textContent = blinked ? againstNames[against] : here + (view.overlay && step ? " · operations" : "");
-  $("#divider").hidden = compare !== "split" || peeking || !ran;
+  $("#divider").hidden = (compare !== "split" && !beside) || peeking || !ran;
+  $("#divider").classList.toggle("fixed", beside);
   $("#left-name").textContent = againstNames[against];
   $("#right-name").textContent = here;
   $("#view-tools .segments").hidden = $("#view-tools label").hidden = !ran;
@@ -135,7 +137,7 @@ function badge() {
 view.moved = () => {
   const text = view.scale >= 1 ? `${Math.round(view.scale * 100)} %` : `${(view.scale * 100).toFixed(0)} %`;
   if ($("#zoom").textContent !== text) $("#zoom").textContent = text;
-  $("#divider").style.left = `${view.split * 100}%`;
+  $("#divider").style.left = view.compare === "side" ? "50%" : `${view.split * 100}%`;
 };
 
 store.subscribe(["policies", "policy", "job"], badge);

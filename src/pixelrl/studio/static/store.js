@@ -16,7 +16,7 @@ let state = {
 
   // How the picture is looked at.
   step: 0,
-  compare: "off", // "split", "blink"
+  compare: "off", // "split", "side", "blink"
   against: "input", // "plain", "before"
   peeking: false, // the other picture, while a key is held
   overlay: false, // the operations over the picture

@@ -54,7 +54,7 @@ keys({
   tool: (tool) => ran() && chooseTool(tool),
   deed: (deed) => ran() && chooseDeed(deed),
   overlay: () => ran() && setOverlay(!store.state.overlay),
-  compare: () => ran() && setCompare({ off: "split", split: "blink", blink: "off" }[store.state.compare]),
+  compare: () => ran() && setCompare({ off: "split", split: "side", side: "blink", blink: "off" }[store.state.compare]),
   peek,
   mode: () => setMode(store.state.session?.mode === "live" ? "replay" : "live"),
 });

@@ -13,7 +13,9 @@ export class View {
     this.width = this.height = 1; // of the picture as it is stored; all its coordinates are those of stored pixels
     this.turn = turns(1, 1, 1); // how it is shown
     this.base = this.other = null; // canvases
-    this.compare = "off";
+    this.compare = "off"; // or "split", "blink", or "side": the other picture beside this one, at the same zoom and place
+    this.left = 0; // of the pane that is being drawn, in CSS pixels
+    this.held = null; // in which pane a pointer went down, until it comes up
     this.split = 0.5;
     this.blinkOn = false;
     this.map = null; // {map, version}
@@ -26,6 +28,29 @@ export class View {
     this.extras = () => {};
     this.moved = () => {};
     new ResizeObserver(() => this.resized()).observe(canvas);
+    canvas.addEventListener("pointerdown", (e) => { this.held = this.leftOf(this.across(e)); });
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => queueMicrotask(() => { this.held = null; }));
+  }
+
+  // As wide as a picture has room: side by side there are two such panes. All places but those of pointers count from a pane's corner.
+  get pane() {
+    return this.compare === "side" ? this.shownWidth / 2 : this.shownWidth;
+  }
+
+  leftOf(px) {
+    return px >= this.pane ? this.pane : 0;
+  }
+
+  across(event) {
+    return event.clientX - this.canvas.getBoundingClientRect().left;
+  }
+
+  comparing(compare) {
+    const before = this.pane;
+    this.compare = compare;
+    if (this.pane === before) return;
+    if (this.fitted) this.fit();
+    else this.x += (this.pane - before) / 2;
   }
 
   // Another picture.
@@ -39,21 +64,21 @@ export class View {
     const { clientWidth: w, clientHeight: h } = this.canvas;
     if (!w || !h) return;
     const dpr = window.devicePixelRatio || 1;
-    const former = this.shownWidth && [this.shownWidth, this.shownHeight];
+    const former = this.shownWidth && [this.pane, this.shownHeight];
     this.canvas.width = Math.round(w * dpr);
     this.canvas.height = Math.round(h * dpr);
     this.shownWidth = w;
     this.shownHeight = h;
     if (this.fitted || !former) this.fit();
     else {
-      this.x += (w - former[0]) / 2;
+      this.x += (this.pane - former[0]) / 2;
       this.y += (h - former[1]) / 2;
     }
     this.drawSync();
   }
 
   fit() {
-    const w = this.shownWidth, h = this.shownHeight, { width, height } = this.turn;
+    const w = this.pane, h = this.shownHeight, { width, height } = this.turn;
     if (!w) return;
     const room = Math.min((w - 32) / width, (h - 96) / height);
     this.scale = room >= 2 ? Math.min(Math.floor(room), 12) : room;
@@ -63,7 +88,8 @@ export class View {
     this.draw();
   }
 
-  zoomAt(px, py, factor) {
+  zoomAt(across, py, factor) {
+    const px = across - this.leftOf(across);
     const scale = Math.min(largest, Math.max(smallest, this.scale * factor));
     this.x = px - (px - this.x) * (scale / this.scale);
     this.y = py - (py - this.y) * (scale / this.scale);
@@ -73,7 +99,7 @@ export class View {
   }
 
   zoomTo(scale) {
-    this.zoomAt(this.shownWidth / 2, this.shownHeight / 2, scale / this.scale);
+    this.zoomAt(this.pane / 2, this.shownHeight / 2, scale / this.scale);
   }
 
   panBy(dx, dy) {
@@ -86,7 +112,7 @@ export class View {
   // Bring a pixel into view.
   reveal(x, y) {
     const [px, py] = this.place(x + 0.5, y + 0.5);
-    const dx = px < 40 ? 40 - px : px > this.shownWidth - 40 ? this.shownWidth - 40 - px : 0;
+    const dx = px < 40 ? 40 - px : px > this.pane - 40 ? this.pane - 40 - px : 0;
     const dy = py < 40 ? 40 - py : py > this.shownHeight - 80 ? this.shownHeight - 80 - py : 0;
     if (dx || dy) this.panBy(dx, dy);
   }
@@ -109,8 +135,8 @@ export class View {
   }
 
   at(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return this.toPicture(event.clientX - box.left, event.clientY - box.top);
+    const px = this.across(event), left = this.held ?? this.leftOf(px); // a stroke goes on in the pane where it began
+    return this.toPicture(px - left, event.clientY - this.canvas.getBoundingClientRect().top);
   }
 
   draw() {
@@ -128,6 +154,21 @@ export class View {
     c.setTransform(dpr, 0, 0, dpr, 0, 0);
     c.clearRect(0, 0, this.shownWidth, this.shownHeight);
     if (!this.base) return;
+    for (const [left, picture] of this.compare === "side" ? [[0, this.other], [this.pane, this.base]] : [[0, this.base]]) {
+      this.left = left;
+      c.save();
+      c.beginPath();
+      c.rect(left, 0, this.pane, this.shownHeight);
+      c.clip();
+      c.translate(left, 0);
+      this.drawPane(c, dpr, picture);
+      c.restore();
+    }
+    this.left = 0;
+    this.moved();
+  }
+
+  drawPane(c, dpr, picture) {
     c.save();
     c.shadowColor = "#0008";
     c.shadowBlur = 18;
@@ -135,8 +176,8 @@ export class View {
     c.fillRect(this.x, this.y, this.turn.width * this.scale, this.turn.height * this.scale);
     c.restore();
     const blinked = this.compare === "blink" && this.blinkOn && this.other;
-    this.layer(blinked ? this.other : this.base);
-    if (!blinked && this.overlay && this.map) this.drawMap(dpr);
+    if (picture) this.layer(blinked ? this.other : picture);
+    if (!blinked && picture === this.base && this.overlay && this.map) this.drawMap(dpr);
     if (this.compare === "split" && this.other) {
       const x = this.split * this.shownWidth;
       c.save();
@@ -149,12 +190,11 @@ export class View {
     this.grid();
     this.extras(c);
     this.drawPin();
-    this.moved();
   }
 
   // The part of the picture that is to be seen.
   visible() {
-    const a = this.toPicture(0, 0), b = this.toPicture(this.shownWidth, this.shownHeight);
+    const a = this.toPicture(0, 0), b = this.toPicture(this.pane, this.shownHeight);
     const x0 = Math.max(0, Math.floor(Math.min(a.x, b.x))), y0 = Math.max(0, Math.floor(Math.min(a.y, b.y)));
     const x1 = Math.min(this.width, Math.ceil(Math.max(a.x, b.x))), y1 = Math.min(this.height, Math.ceil(Math.max(a.y, b.y)));
     return { x0, y0, x1, y1, empty: x1 <= x0 || y1 <= y0 };
