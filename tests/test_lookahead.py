@@ -246,7 +246,7 @@ def test_files_from_before_estimators_had_names_give_the_same_bits(
         ({"lab": True, "estimator": "plain"}, "impulses and lab are two estimators; give one"),
         ({"estimator": "lab"}, "the estimator 'lab' sees colours; num_channels must be 3, not 1"),
         ({"lab": True}, "the estimator 'lab' sees colours; num_channels must be 3, not 1"),
-        ({"estimator": "median"}, "estimator = 'median' is unknown; known are plain, impulses, lab"),
+        ({"estimator": "median"}, "estimator = 'median' is unknown; known are plain, marks, impulses, lab"),
         ({"width": 0}, "width = 0 must be a whole number from 1 to 4096"),
         ({"width": True}, "width = True must be a whole number"),
         ({"head_width": 10**400}, "head_width = 1.* must be a whole number"),

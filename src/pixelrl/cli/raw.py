@@ -31,10 +31,12 @@ def sensor_of(job: Job, data: bytes | None, settings: Settings) -> Sensor | None
         InputError: it cannot be read.
     """
     from pixelrl.pictures.raw import Sensor, is_raw
-    from pixelrl.sensor import PLANES
 
-    source = job.source if data is None else data
-    if not (settings.by_noise or settings.policies == (PLANES, PLANES)) or not is_raw(source):
+    if not is_raw(job.source if data is None else data):
+        return None
+    from pixelrl.sensor import PLANES  # with PyTorch, which a mistake in the other pictures need not wait for
+
+    if not (settings.by_noise or settings.policies == (PLANES, PLANES)):
         return None
     try:
         return Sensor.of(job.source.read_bytes() if data is None else data)

@@ -151,7 +151,7 @@ class Council:
         seen = np.empty((FEATURES + len(place), height, width), np.float32)
         seen[FEATURES:] = place
         cells, scratch = torch.from_numpy(seen).flatten(1), np.empty((height, width), np.float32)
-        hidden = torch.ones((2, len(self.judge.inner) + 1, height * width))
+        hidden = torch.ones((2, len(self.judge.inner) + 1, height * width), dtype=torch.float32)
         for action in range(len(self.outcomes[0])):
             miss = self._misses(piece, action)
             signed = _halved(miss)
