@@ -15,6 +15,7 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor, check_steps, edits_of
 from pixelrl.imaging.color import outcome_in_srgb, to_space
+from pixelrl.memory import trim
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import Rest, number_of_tiles, side_of_steps, tiled_forward, tiled_perceive
 from pixelrl.rl.choice import best
@@ -305,11 +306,16 @@ def rollout(
         smaller = (side / tile) ** 2
         parts = number_of_tiles(policy, image, tile) + smaller * num_steps * number_of_tiles(policy, image, side)
     count = counter(progress, parts)
+
+    def after_tile(number: float = 1.0) -> None:
+        trim()
+        count(number)
+
     if tile is None:
         memory = policy.perceive(image, condition)
         count()
     else:
-        memory = tiled_perceive(policy, image, condition, tile, count)
+        memory = tiled_perceive(policy, image, condition, tile, after_tile)
     memory = policy.told(memory, policy.default_legibility if legibility is None else legibility)
     actor = Actor(policy, editor.alternatives, memory) if edits else Actor(policy, None, memory, actions)
 
@@ -320,7 +326,7 @@ def rollout(
         return edited(t, image, actor(t, image, outcomes))
 
     def in_tiles(t: int, image: Image) -> tuple[Decision, Image]:
-        decision, after = actor.in_tiles(image, actions, side, partial(count, smaller))
+        decision, after = actor.in_tiles(image, actions, side, partial(after_tile, smaller))
         decision = edited(t, image, decision)
         return decision, done(image, actions, decision.actions) if after is None else after
 

@@ -25,6 +25,9 @@ __all__ = ["SHAPES", "AnyImage", "Array", "Unpacked", "array_to_tensor", "tensor
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor, list[Any], tuple[Any, ...])
 """What agents take and give back: an array, a Pillow image, a tensor, or a list of these."""
 
+PART = 256
+"""How many rows or columns are rounded at a time."""
+
 _TENSOR_FULL = FULL | {"bfloat16": 1.0}
 
 SHAPES = "(h, w), (h, w, c), (c, h, w), (b, h, w, c) or (b, c, h, w) with 1 to 4 channels c"
@@ -116,10 +119,15 @@ def _scaled_back(
 
 def _in_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
     scale = FULL[dtype.name]
-    if scale != 1:
-        array = np.rint(np.clip(array, 0, 1) * scale)
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+    if scale == 1:
+        with np.errstate(over="ignore"):
+            return array.astype(dtype)
+    result = np.empty(array.shape, dtype)
+    axis = int(np.argmax(array.shape))  # in parts: what lies between takes several times the memory of the result
+    for start in range(0, array.shape[axis], PART):
+        part = (slice(None),) * axis + (slice(start, start + PART),)
+        result[part] = np.rint(np.clip(array[part], 0, 1) * scale)
+    return result
 
 
 # --- What comes in comes out ----------------------------------------------------------------------

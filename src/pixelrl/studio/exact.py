@@ -7,6 +7,7 @@ from typing import final
 
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
+from pixelrl.memory import trim
 from pixelrl.rollout import Decision, sparing_episode
 from pixelrl.studio.kept import Kept
 from pixelrl.studio.preview import Frames
@@ -47,5 +48,6 @@ class ExactReplay:
             return False
         self.frames.actions[len(self.frames.kept) - 1] = step.decision.actions
         self.frames.kept.append(self.frames.kept[0].like(step.after))
-        self.frames.kept_actions.let_go()
+        self.frames.let_go()
+        trim()
         return True

@@ -270,6 +270,8 @@ class Screen:
                     different[own] |= torch.ne(*seen).any(1)[0].numpy()
             actions = (part.crop(frames.actions) for frames in (shown, exact))
             different[own] |= torch.ne(*actions).flatten(0, 2).any(0).numpy()
+            shown.let_go()
+            exact.let_go()
         box = bounds(different)
         if box is not None:
             self._note([box])

@@ -412,7 +412,7 @@ class Session(Screen):
             while replay.step():
                 after_step()
             frames = replay.frames
-        trace = replace(recorded.trace, actions=frames.actions[:, 0].numpy().copy())
+        trace = replace(recorded.trace, actions=frames.actions[:, 0].numpy())
         return trace, self._pixels(trace, frames)
 
     def _pixels(self, trace: Trace, frames: Frames) -> Array:

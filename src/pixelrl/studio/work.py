@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import itertools
 import logging
 import threading
@@ -15,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from pixelrl.errors import PixelRLError
+from pixelrl.memory import give_back
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
 
@@ -82,13 +80,6 @@ class Job:
             return None
         seconds, done = time.monotonic() - self._first[0], self.share - self._first[1]
         return None if seconds < _PACE or done <= 0 else seconds * (1 - self.share) / done
-
-
-def give_back_memory() -> None:
-    """Let the system have what was freed: glibc keeps much of what blocks of middling size took."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @final
@@ -235,5 +226,5 @@ class Worker(threading.Thread):
                     self.outcomes.popitem(last=False)
                 self.job = None
                 self._wake.notify_all()
-            give_back_memory()
+            give_back()
         return outcome
