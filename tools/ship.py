@@ -37,9 +37,11 @@ def ship(source: Path, folder: Path = WEIGHTS) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY")
-    for source in parser.parse_args().policies:
+    parser.add_argument("--folder", type=Path, default=WEIGHTS, help="put them there instead of into the package")
+    arguments = parser.parse_args()
+    for source in arguments.policies:
         try:
-            target = ship(source)
+            target = ship(source, arguments.folder)
         except UsageError as error:
             parser.error(str(error))
         print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
