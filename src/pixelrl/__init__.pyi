@@ -1,5 +1,4 @@
 from .agent import Agent as Agent
-from .agent import Result as Result
 from .agent import load as load
 from .auto import Choice as Choice
 from .auto import choose as choose
@@ -16,6 +15,7 @@ from .noise.estimate import estimate_noise as estimate_noise
 from .noise.model import NoiseModel as NoiseModel
 from .policy_files import shipped_policies as shipped_policies
 from .report.strip import strip as strip
+from .result import Result as Result
 from .rollout import Trajectory as Trajectory
 from .trace import Trace as Trace
 from .trace import load_trace as load_trace

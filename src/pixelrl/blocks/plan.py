@@ -50,7 +50,7 @@ class Told(msgspec.Struct, frozen=True):
     """What is told of a channel, or of all together.
 
     Attributes:
-        values: the numbers, by name (`pixelrl.agent.Result.condition`).
+        values: the numbers, by name (`pixelrl.result.Result.condition`).
         planes: the same as the policy sees them, alike for all pixels.
         space: of the values in which the agents work.
         black: the value that becomes 0.

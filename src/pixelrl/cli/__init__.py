@@ -18,12 +18,14 @@ from pixelrl.cli.common import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE, complai
 from pixelrl.cli.compare import compare
 from pixelrl.cli.denoise import denoise
 from pixelrl.cli.edit_pictures import enhance, restore, saliency
+from pixelrl.cli.evaluate import evaluate
 from pixelrl.cli.explain import explain
 from pixelrl.cli.export import export
 from pixelrl.cli.noise import noise
-from pixelrl.cli.policies import evaluate, import_policy, policies, train
+from pixelrl.cli.policies import import_policy, policies
 from pixelrl.cli.studio import studio
 from pixelrl.cli.traces import edit, replay, show
+from pixelrl.cli.train import train
 from pixelrl.errors import PixelRLError
 from pixelrl.plugins import import_named
 
