@@ -1,37 +1,22 @@
-"""Edits: what a person changes in the choices of the agents, as data (``edits.json``).
-
-An edit says at which steps, where and under which condition agents are overruled, and what they do instead. The same
-list is applied in two ways: *replay* edits recorded action maps and asks no network (`pixelrl.Trajectory.edited`),
-*live* edits what the policy chooses, which then sees the edited image and reacts (``agent(image, edits=...)``).
-"""
+"""An edit, and what a list of them makes of the action maps of an episode."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Literal, TypedDict, final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Bool
-from msgspec import UNSET, Meta, Struct, UnsetType, field
-from msgspec.json import schema_components
 from torch import Tensor
 
-from pixelrl.actions import DO_NOTHING as DO_NOTHING
-from pixelrl.errors import InputError, UsageError
+from pixelrl.actions import DO_NOTHING
+from pixelrl.errors import UsageError
 from pixelrl.imaging.thinning import thinned
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
-from pixelrl.validation import checked
 
 Mask = Bool[Tensor, "h w"]
-
-MOST_CORNERS = 1000
-"""Of a polygon: every pixel of its bounding box is tested against every side. Finer outlines are drawn as masks."""
-LARGEST = 1_000_000
-"""Numbers in edits lie between this and its negative; no picture is as wide, and no grey level as bright."""
 
 
 @final
@@ -205,167 +190,6 @@ def within(edits: Sequence[Edit], num_steps: int) -> tuple[Edit, ...]:
     return tuple(left)
 
 
-# --- The file -------------------------------------------------------------------------------------
-
-EXAMPLE = '[{"steps": "all", "region": {"box": [0, 0, 8, 8]}, "do": {"force": "do nothing"}}]'
-
-_Step = Annotated[int, Meta(ge=1, le=LARGEST)]
-_Pixels = Annotated[int, Meta(ge=0, le=LARGEST)]
-_Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
-_Box = Annotated[
-    tuple[_Pixels, _Pixels, _Pixels, _Pixels],
-    Meta(description="[x0, y0, x1, y1], whole pixels, x1 and y1 exclusive"),
-]
-_Polygon = Annotated[
-    list[tuple[_Number, _Number]],
-    Meta(
-        min_length=3,
-        max_length=MOST_CORNERS,
-        description=f"3 to {MOST_CORNERS} corners [x, y] in pixels; draw finer outlines as a mask",
-    ),
-]
-_Picture = Annotated[
-    str, Meta(description="the path, from this file's folder, of a picture of the same size, white where to edit")
-]
-_Names = Annotated[list[str], Meta(min_length=1, description="a list of names of operations")]
-_Action = Annotated[
-    str | _Names | None, Meta(description="the name of an operation that agents would do, or a list of names")
-]
-_Range = Annotated[
-    tuple[_Number, _Number],
-    Meta(description="[low, high] in grey levels before the step, low no larger than high"),
-]
-_Steps = Annotated[
-    Literal["all"] | Annotated[list[_Step], Meta(min_length=1)],
-    Meta(description='"all" or a list of step numbers from 1'),
-]
-_Share = Annotated[
-    float, Meta(gt=0, le=1, description="of the region's pixels, evenly spread, above 0; 1 for all of them")
-]
-_Feather = Annotated[
-    int, Meta(ge=0, le=1000, description="whole pixels over which the region fades in from its edge; 0 for none")
-]
-_DO = '{"force": ACTION}, {"forbid": [ACTIONS]} or "stop"'
-
-
-class RegionEntry(Struct, forbid_unknown_fields=True):
-    """Where an edit applies, as JSON says it; the whole picture if all is left out."""
-
-    box: _Box | UnsetType = UNSET
-    polygon: _Polygon | UnsetType = UNSET
-    mask: _Picture | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        given = [name for name in self.__struct_fields__ if getattr(self, name) is not UNSET]
-        if len(given) > 1:
-            raise ValueError(f"region has {' and '.join(given)}; give one of box, polygon and mask, or no region")
-
-
-class WhereEntry(Struct, forbid_unknown_fields=True):
-    """Under which condition an edit applies, as JSON says it."""
-
-    action: _Action = None
-    brightness: _Range | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        if self.brightness is not UNSET and self.brightness[0] > self.brightness[1]:
-            raise ValueError(f"where.brightness = {list(self.brightness)} must be [low, high], low no larger than high")
-
-
-class DoEntry(Struct, forbid_unknown_fields=True):
-    """What is done instead, as JSON says it: one of the two."""
-
-    force: Annotated[str, Meta(description="the name of an operation")] | UnsetType = UNSET
-    forbid: _Names | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        if (self.force is UNSET) == (self.forbid is UNSET):
-            raise ValueError(f"do must be {_DO}")
-
-
-class EditEntry(Struct, forbid_unknown_fields=True):
-    """One edit as JSON says it; see docs/edits.md."""
-
-    do: Annotated[
-        Literal["stop"] | DoEntry, Meta(description=_DO, extra_json_schema={"minProperties": 1, "maxProperties": 1})
-    ]
-    steps: _Steps = "all"
-    region: Annotated[RegionEntry, Meta(extra_json_schema={"maxProperties": 1})] = field(default_factory=RegionEntry)
-    where: WhereEntry = field(default_factory=WhereEntry)
-    share: _Share = 1.0
-    feather: _Feather = 0
-    off: Annotated[bool, Meta(description="true for an edit that is kept and does nothing")] = False
-
-    def edit(self, folder: Path) -> Edit:
-        """As it is applied; masks are looked for in ``folder``."""
-        action, brightness, do = self.where.action, self.where.brightness, self.do
-        names = [action] if isinstance(action, str) else action
-        return Edit(
-            steps="all" if self.steps == "all" else tuple(dict.fromkeys(self.steps)),
-            actions=None if names is None else tuple(names),
-            brightness=None if brightness is UNSET else brightness,
-            force=None if do == "stop" or do.force is UNSET else do.force,
-            forbid=() if do == "stop" or do.forbid is UNSET else tuple(do.forbid),
-            stop=do == "stop",
-            share=self.share,
-            feather=self.feather,
-            off=self.off,
-            **_area(self.region, folder),
-        )
-
-
-class _Area(TypedDict):
-    box: tuple[int, int, int, int] | None
-    polygon: tuple[tuple[float, float], ...] | None
-    mask: Mask | None
-
-
-def _area(region: RegionEntry, folder: Path) -> _Area:
-    return {
-        "box": None if region.box is UNSET else region.box,
-        "polygon": None if region.polygon is UNSET else tuple(region.polygon),
-        "mask": None if region.mask is UNSET else _read_mask(region.mask, folder),
-    }
-
-
-def load_edits(path: str | Path) -> tuple[Edit, ...]:
-    """Read ``edits.json``; masks are pictures whose paths are relative to it.
-
-    Raises:
-        UsageError: no such file, not JSON, or an edit that is not valid: its place in the list (from 1), the field and
-            the valid values are named.
-    """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"edits {path} cannot be read: {error.strerror}") from error
-    except RecursionError:
-        raise UsageError(f"edits {path} is nested too deeply; edits are a list of objects") from None
-    except ValueError as error:
-        raise UsageError(f"edits {path} is not valid JSON: {error}") from error
-    return parse_edits(content, path.parent)
-
-
-def edits_of(edits: Sequence[Edit] | Edit | str | Path) -> tuple[Edit, ...]:
-    """Edits as callers give them: a list of `Edit`, one of them, or the path of an ``edits.json``.
-
-    Raises:
-        UsageError: it is something else, or a file that `load_edits` refuses.
-    """
-    if isinstance(edits, (str, Path)):
-        return load_edits(edits)
-    if isinstance(edits, Edit):
-        return (edits,)
-    if isinstance(edits, Sequence):
-        known = tuple(edit for edit in edits if isinstance(edit, Edit))
-        if len(known) == len(edits):
-            return known
-    raise UsageError(
-        f"edits = {str(edits)[:60]} are not edits; give a list of pixelrl.Edit, or the path of a file that holds them"
-    )
-
-
 def laid(edits: Sequence[Edit], size: tuple[int, int], orientation: int) -> tuple[Edit, ...]:
     """Edits whose masks lie on stored pixels, as those do that were painted on the picture as it is seen.
 
@@ -381,46 +205,3 @@ def laid(edits: Sequence[Edit], size: tuple[int, int], orientation: int) -> tupl
             edit = replace(edit, mask=turned) if tuple(turned.shape) == size else edit
         lying.append(edit)
     return tuple(lying)
-
-
-def parse_edits(content: object, folder: Path) -> tuple[Edit, ...]:
-    """Edits from the parsed JSON; ``folder`` is where masks are looked for. Raises as `load_edits` does."""
-    if not isinstance(content, list):
-        raise UsageError("edits are a list of objects, for instance " + EXAMPLE)
-    edits = []
-    for place, entry in enumerate(content, 1):
-        try:
-            edits.append(checked(entry, EditEntry, "an edit").edit(folder))
-        except UsageError as error:
-            raise UsageError(f"edit {place}: {error}") from error
-    return tuple(edits)
-
-
-def parse_region(content: object, folder: Path, height: int, width: int) -> Mask:
-    """The pixels of what an edit may have as its ``region``, bool ``(height, width)``; ``folder`` as in `parse_edits`.
-
-    Raises:
-        UsageError: it is not valid, or does not fit the picture.
-    """
-    return Edit(**_area(checked(content, RegionEntry, prefix="region"), folder)).region(height, width)
-
-
-def schema() -> dict[str, object]:
-    """The JSON schema of ``edits.json``, which docs/edits.schema.json holds."""
-    (entries,), definitions = schema_components([list[EditEntry]])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "pixelrl edits",
-        "description": "What a person changes in the choices of the agents; see docs/edits.md.",
-        **entries,
-        "$defs": definitions,
-    }
-
-
-def _read_mask(name: str, folder: Path) -> Mask:
-    from pixelrl.pictures.masks import read_mask  # the formats of pictures are slow to import, and few need them
-
-    try:
-        return torch.from_numpy(read_mask(folder / name).inside)
-    except InputError as error:
-        raise UsageError(f"region.mask = {name!r} cannot be read as a picture: {error}") from error
