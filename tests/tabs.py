@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from browser import browser_page
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 
@@ -46,6 +47,15 @@ def served(folder: Path, limits: Limits | None = None, policies: Sequence[Path] 
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+@contextmanager
+def studio_page(folder: Path, width: int = 1280, height: int = 720) -> Iterator[Any]:
+    """The studio, with its sessions in this folder, in a page as `browser_page` gives it."""
+    with served(folder) as (base, token), browser_page(width, height) as page:
+        page.set_default_timeout(60_000)
+        page.goto(f"{base}/?token={token}")
+        yield page
 
 
 def call(address: str, method: str, path: str, token: str | None = TOKEN, **options: Any):

@@ -6,7 +6,6 @@ import io
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -92,8 +91,7 @@ def test_what_cannot_be_is_refused(query: dict[str, str], words: str) -> None:
 
 
 def test_the_dialog(tab: Tab, base: str, tmp_path: Path) -> None:
-    with browser_page() as first:
-        page: Any = first.context.browser.new_page(viewport={"width": 1280, "height": 720})
+    with browser_page() as page:
         page.set_default_timeout(60_000)
         page.goto(f"{base}/?token=a-token")
         page.wait_for_selector("#timeline:visible")

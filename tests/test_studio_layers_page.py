@@ -13,27 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import browser_page
 from pixelrl.cli import main
-from tabs import served
+from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import ran
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Any]:
-    with browser_page() as first, served(tmp_path / "sessions") as (base, token):
-        page = first.context.browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.set_default_timeout(60_000)
-        page.goto(f"{base}/?token={token}")
+    with studio_page(tmp_path / "sessions", height=900) as page:
         y, x = np.mgrid[:48, :64]
         noisy = np.stack([2 * x + 60, 3 * y + 60, 180 - x], -1) + np.random.default_rng(0).normal(0, 20, (48, 64, 3))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(tmp_path / "photo.png")
         ran(page, tmp_path / "photo.png")
         yield page
-        assert not faults, faults
 
 
 def saved(page: Any, what: str, path: Path) -> Path:

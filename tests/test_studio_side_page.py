@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import browser_page
-from tabs import served
+from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import ran
 
@@ -29,18 +28,12 @@ def page(tmp_path: Path) -> Iterator[Any]:
     y, x = np.mgrid[:SIDE, :SIDE]
     noisy = np.stack([3 * x + 60, 3 * y + 60, 180 - x], -1) + np.random.default_rng(0).normal(0, 20, (SIDE, SIDE, 3))
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(tmp_path / "photo.png")
-    with browser_page() as first, served(tmp_path / "sessions") as (base, token):
-        page = first.context.browser.new_page(viewport={"width": 1280, "height": 720})
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.set_default_timeout(60_000)
-        page.goto(f"{base}/?token={token}")
+    with studio_page(tmp_path / "sessions") as page:
         ran(page, tmp_path / "photo.png")
         page.keyboard.press("h")
         page.click("[data-compare=side]")
         page.wait_for_selector("#left-name:visible")
         yield page
-        assert not faults, faults
 
 
 def story(page: Any, x: float, y: float) -> list[list[int]]:

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from browser import browser_page
 from pixelrl.studio import runs, work
 from pixelrl.studio.preview import Box
 from pixelrl.studio.screen import Screen
-from tabs import served
+from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import picture
 
@@ -65,9 +64,7 @@ def colours(page: Any, x: int, y: int) -> list[int]:
 @pytest.mark.parametrize("size", [(1280, 720), (390, 800)])
 def test_steps_are_shown_as_they_arrive(gate: Gate, tmp_path: Path, size: tuple[int, int]) -> None:
     file = picture(tmp_path / "photo.png", 240, 200)
-    with served(tmp_path / "sessions") as (base, token), browser_page(*size) as page:
-        page.set_default_timeout(60_000)
-        page.goto(f"{base}/?token={token}")
+    with studio_page(tmp_path / "sessions", *size) as page:
         page.set_input_files("#file", file)
         page.wait_for_selector("#run:visible")
         page.select_option("#policy", "denoise-gray")
@@ -97,9 +94,7 @@ def test_steps_are_shown_as_they_arrive(gate: Gate, tmp_path: Path, size: tuple[
 
 
 def test_a_run_that_is_cancelled_leaves_the_picture_as_it_was(gate: Gate, tmp_path: Path) -> None:
-    with served(tmp_path / "sessions") as (base, token), browser_page() as page:
-        page.set_default_timeout(60_000)
-        page.goto(f"{base}/?token={token}")
+    with studio_page(tmp_path / "sessions") as page:
         page.set_input_files("#file", picture(tmp_path / "photo.png", 80, 60))
         page.wait_for_selector("#run:visible")
         page.select_option("#policy", "denoise-gray")

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from browser import browser_page
 from pixelrl.agent import load
 from pixelrl.errors import UsageError
 from pixelrl.report.page import asked_again
 from pixelrl.studio.sure import probabilities
-from tabs import served
+from tabs import studio_page
 from test_studio_browser import at, until
 from test_studio_page import ran
 
@@ -28,16 +27,10 @@ def page(tmp_path: Path) -> Iterator[Any]:
     clean = np.stack([700 * x, 600 * y, 30000 - 200 * x], -1) + 1
     noisy = (clean + np.random.default_rng(0).normal(0, 3000, clean.shape)).clip(0, 65535).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "deep.png"), noisy[..., ::-1])
-    with browser_page() as first, served(tmp_path / "sessions") as (base, token):
-        page = first.context.browser.new_page(viewport={"width": 1280, "height": 720})
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.set_default_timeout(60_000)
-        page.goto(f"{base}/?token={token}")
+    with studio_page(tmp_path / "sessions") as page:
         ran(page, tmp_path / "deep.png")
         page.noisy = noisy
         yield page
-        assert not faults, faults
 
 
 def test_values_under_the_cursor_and_how_sure_the_policy_was(page: Any) -> None:
