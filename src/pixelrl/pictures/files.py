@@ -18,6 +18,7 @@ from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.optional import CONVERT, is_installed
 
 __all__ = [
+    "DEPTHS",
     "FORMATS",
     "PHOTO",
     "READABLE",
@@ -69,12 +70,14 @@ _NOT_READ = {
 FORMATS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp"}
 """The formats that can be written, and the suffix that each gets where none is given."""
 
-_DEPTHS = {
-    "PNG": ("uint8", "uint16"),
-    "JPEG": ("uint8",),
-    "TIFF": ("uint8", "uint16", "float32"),
-    "WebP": ("uint8",),
+DEPTHS = {
+    "png": ("uint8", "uint16"),
+    "jpeg": ("uint8",),
+    "tiff": ("uint8", "uint16", "float32"),
+    "webp": ("uint8",),
 }
+"""Which values each of `FORMATS` can hold, the coarsest first."""
+
 _LARGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 _ENCODERS = {
     "PNG": png.write_png,
@@ -208,7 +211,7 @@ def _check_kind(name: str, picture: Picture, kind: str, quality: int | None) -> 
         raise UsageError(f"quality {quality} is out of range; 1 to 100 is possible")
     height, width = picture.pixels.shape[:2]
     depth = str(picture.pixels.dtype)
-    able = {name for name, depths in _DEPTHS.items() if depth in depths}
+    able = {_FORMATS[FORMATS[name]] for name, depths in DEPTHS.items() if depth in depths}
     able -= {"JPEG"} if picture.alpha is not None else set()
     able -= {name for name, side in _LARGEST_SIDE.items() if max(height, width) > side}
     if kind not in able:

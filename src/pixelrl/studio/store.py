@@ -15,7 +15,7 @@ from typing import final
 import platformdirs
 
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures.files import format_of
+from pixelrl.pictures.files import FORMATS, format_of
 from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
 from pixelrl.pictures.heif import brand_of
 from pixelrl.pictures.jxl import is_jxl
@@ -233,7 +233,7 @@ def _suffix(data: bytes, max_pixels: int) -> str:
         return ".dng"
     kind = format_of(data) or brand_of(data)
     if kind is not None:
-        return {"heic": ".heic", "avif": ".avif", "png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}[kind]
+        return {**FORMATS, "heic": ".heic", "avif": ".avif"}[kind]
     if data.startswith(b"BM"):
         return ".bmp"
     if data.startswith((b"GIF87a", b"GIF89a")):

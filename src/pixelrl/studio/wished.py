@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple
 
 import cv2
 
 from pixelrl.errors import UsageError
-from pixelrl.pictures.files import FORMATS, encode
+from pixelrl.pictures.files import DEPTHS, FORMATS, encode
 from pixelrl.pictures.formats import Picture
 from pixelrl.studio.exports import KINDS, Export
 from pixelrl.studio.session import Session
 
-Depth = Literal["uint8", "uint16", "float32"]
-_DEPTHS: dict[str, tuple[Depth, ...]] = {
-    "png": ("uint8", "uint16"),
-    "tiff": ("uint8", "uint16", "float32"),
-    "jpeg": ("uint8",),
-    "webp": ("uint8",),
-}
 _LOSSY = ("jpeg", "webp")
 _LARGEST = 1_000_000
 
@@ -37,7 +30,7 @@ class Wish(NamedTuple):
 
     kind: str
     quality: int | None = None
-    depth: Depth | None = None
+    depth: str | None = None
     side: int | None = None
 
 
@@ -53,9 +46,9 @@ def wish(asked: Mapping[str, str]) -> Wish:
     quality = _number("quality", asked.get("quality"), 100)
     if quality is not None and kind not in _LOSSY:
         raise UsageError(f"quality = {quality} has no meaning for {kind}, which loses nothing; leave it out")
-    depth = next((each for each in _DEPTHS[kind] if each == asked.get("depth")), None)
-    if asked.get("depth") and depth is None:
-        raise UsageError(f"depth = {asked['depth']!r} is not one of {kind}; give one of {', '.join(_DEPTHS[kind])}")
+    depth = asked.get("depth") or None
+    if depth is not None and depth not in DEPTHS[kind]:
+        raise UsageError(f"depth = {depth!r} is not one of {kind}; give one of {', '.join(DEPTHS[kind])}")
     return Wish(kind, quality, depth, _number("side", asked.get("side"), _LARGEST))
 
 
@@ -75,8 +68,7 @@ def wished(session: Session, wanted: Wish) -> Export:
     """
     trace, pixels = session.result()
     whole, notes = session.picture.with_pixels(pixels), list[str]()
-    own = cast(Depth, str(pixels.dtype))
-    depths = _DEPTHS[wanted.kind]
+    own, depths = str(pixels.dtype), DEPTHS[wanted.kind]
     whole = whole.with_dtype(wanted.depth or (own if own in depths else depths[-1]), trace.scale)
     if wanted.kind == "jpeg" and whole.alpha is not None:
         whole, notes = replace(whole, alpha=None), ["JPEG has no place for transparency: left out"]
