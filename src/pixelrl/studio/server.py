@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Any, final
@@ -243,9 +243,7 @@ class _Served:
         arrived = self._shown(request).arrived
         if arrived is None:
             raise RefusedError(404, "the run is over, or nothing has come of it yet")
-        response = _raw(arrived.shown)
-        response.headers["x-box"] = ",".join(str(n) for n in arrived.box)
-        return response
+        return _raw(arrived.shown, arrived.box)
 
     def map(self, request: Request, body: bytes) -> Response:
         box, plain = parse_box(request.query_params.get("box")), "plain" in request.query_params
@@ -255,9 +253,7 @@ class _Served:
     def area(self, request: Request, body: bytes) -> Response:
         session = self._shown(request)
         box, inside = area(session.outlined(request.path_params["number"]), session.height, session.width)
-        response = _raw(inside[..., None])
-        response.headers["x-box"] = ",".join(str(n) for n in box)
-        return response
+        return _raw(inside[..., None], box)
 
     def thumb(self, request: Request, body: bytes) -> Response:
         session = self._shown(request)
@@ -315,9 +311,11 @@ async def _body(request: Request, limit: int, limits: Limits) -> bytes:
         raise RefusedError(408, "the request did not arrive in time; send it again") from None
 
 
-def _raw(array: Any) -> Response:
-    """``(h, w, c)`` bytes, and their shape in a header."""
+def _raw(array: Any, box: Sequence[int] | None = None) -> Response:
+    """``(h, w, c)`` bytes, and in headers their shape and, where it is told, their place in the picture."""
     headers = {"x-shape": ",".join(str(n) for n in array.shape)}
+    if box is not None:
+        headers["x-box"] = ",".join(str(n) for n in box)
     return Response(np.ascontiguousarray(array).tobytes(), media_type="application/octet-stream", headers=headers)
 
 

@@ -133,20 +133,18 @@ class Session(Screen):
         legibility = wanted["legibility"] if agent.legible else None
         wish, screen = Wish(level, mask, legibility=legibility), onto or self
         try:
-            part = 0.0
+            part, steps, whole = 0.0, agent.card.num_steps, Box(0, 0, self.width, self.height)
             if seen is not None and worthwhile(agent, self.picture, seen):
-                own, steps = seen.pixels, agent.card.num_steps
-                part = own / (own + self.pixels)
+                part = seen.pixels / (seen.pixels + whole.pixels)
                 first_look(
                     agent, self.picture, wish, seen,
                     lambda share, label: progress(part * share, f"in view first: {label}"),
                     lambda step, image: screen.arrives(step, steps, seen, image),
                 )  # fmt: skip
-            whole = Box(0, 0, self.width, self.height)
             recorded = play(
                 agent, self.picture, wish,
                 lambda share, label: progress(part + (1 - part) * share, label),
-                lambda step, image: screen.arrives(step, agent.card.num_steps, whole, image),
+                lambda step, image: screen.arrives(step, steps, whole, image),
                 self.folder.path,
             )  # fmt: skip
         finally:
@@ -167,9 +165,8 @@ class Session(Screen):
         trace = load_trace(self.folder.trace)
         if trace.pixels.shape != self.picture.pixels.shape:
             raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
-        recorded = replayed(
-            trace.of(self.picture), progress, self.folder.path
-        )  # traces of before do not say how the picture lies
+        trace = trace.of(self.picture)  # traces of before do not say how the picture lies
+        recorded = replayed(trace, progress, self.folder.path)
         _ = recorded.bits
         with self.lock:
             document = self._without_unfit(self.folder.document, trace.action_names)
@@ -315,7 +312,7 @@ class Session(Screen):
 
     def _unsettle(self) -> None:
         self._replay, self._stalled = None, False
-        self._exact = not self.edits and not self._pending()
+        self._exact = self._as_recorded()
 
     def _as_recorded(self) -> bool:
         return not self.edits and not self._pending()
@@ -417,6 +414,6 @@ class Session(Screen):
 
     def _pixels(self, trace: Trace, frames: Frames) -> Array:
         image = frames.images[-1]
-        return trace.packed(
-            image if trace.space == "srgb" else outcome_in_srgb(image, trace.space, trace.trajectory().initial)
-        )
+        if trace.space != "srgb":
+            image = outcome_in_srgb(image, trace.space, trace.trajectory().initial)
+        return trace.packed(image)

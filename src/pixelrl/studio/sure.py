@@ -67,9 +67,8 @@ def probabilities(
 
     found, n = [], len(trace.action_names)
     for answer in asked_again(part, agent, read, progress=progress):
-        here = answer[
-            :, :, y - window.rows.start, x - window.columns.start
-        ].cpu()  # of one look all agents, or of each channel its own
+        here = answer[:, :, y - window.rows.start, x - window.columns.start].cpu()
+        # Of one look all agents, or of each channel its own.
         agents = here.reshape(len(here), n, -1).movedim(1, 2).reshape(-1, n)
         found.append((agents / 2).tolist())
     return found
