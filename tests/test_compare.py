@@ -106,6 +106,21 @@ def test_the_scores_are_those_of_scikit_image(run: Run, folder: Path) -> None:
     assert words(None) == ""
 
 
+def test_the_scores_are_measured_once(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand on the sheet and are printed; SSIM takes a second for a megapixel."""
+    measured: list[str] = []
+
+    def scores(each: Compared, target: Compared | None) -> tuple[float, float]:
+        measured.append(each.label)
+        return 20.0, 0.5
+
+    monkeypatch.setattr(Compared, "scores", scores)
+    arguments = [folder / f"{name}.png" for name in ("near", "far")]
+    code, out, _ = run("compare", *arguments, "--target", folder / "clean.png", "-o", folder / "s.png")
+    assert (code, out.splitlines()[0]) == (0, "near: 20.00 dB, SSIM 0.500")
+    assert measured == ["near", "far"]
+
+
 def test_without_a_target_there_are_no_scores(run: Run, folder: Path) -> None:
     arguments = ("compare", folder / "near.png", folder / "far.png", "-o", folder / "s.jpg")
     assert run(*arguments) == (0, f"{folder / 's.jpg'}\n", "")

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import PATH, check_file
+from pixelrl.cli.common import PATH, Box, check_file
 from pixelrl.cli.outputs import check_place, make_folder
 from pixelrl.errors import UsageError
 
 if TYPE_CHECKING:
     from pixelrl.report.compare import Compared
 
-Window = tuple[int, int, int, int]
 
-
-def _windows(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[Window]:
+def _windows(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[Box]:
     """Callback: each ``x,y,w,h`` as ``(left, top, right, bottom)``."""
     windows = []
     for given in value:
@@ -50,7 +48,7 @@ def compare(
     pictures: tuple[Path, ...],
     output: Path,
     target: Path | None,
-    windows: list[Window],
+    windows: list[Box],
     labels: tuple[str, ...],
     overwrite: bool,
 ) -> None:
@@ -85,12 +83,13 @@ def compare(
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             given = f"{left},{top},{right - left},{bottom - top}"
             raise UsageError(f"--zoom {given} does not lie inside the pictures of {width}x{height}")
-    drawn = sheet(found, clean, windows or None)
+    scores = [each.scores(clean) for each in found]
+    drawn = sheet(found, clean, windows or None, scores)
     make_folder(output.parent)
     write_picture(output, Picture(np.asarray(drawn)), overwrite=overwrite)
     if clean is not None:
-        for each in found:
-            click.echo(f"{each.label}: {words(each.scores(clean))}")
+        for each, score in zip(found, scores, strict=True):
+            click.echo(f"{each.label}: {words(score)}")
     click.echo(str(output))
 
 

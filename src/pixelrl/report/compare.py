@@ -28,6 +28,8 @@ from pixelrl.report.strip import enlarged, photo
 from pixelrl.types import Image
 
 Box = tuple[int, int, int, int]
+Scores = tuple[float, float]
+"""PSNR in dB and SSIM."""
 
 WINDOWS, ZOOM = 2, 4
 """How many details are shown if nobody names them, and how many times they are enlarged."""
@@ -49,7 +51,7 @@ class Compared:
     image: Image
     icc_profile: bytes | None = None
 
-    def scores(self, target: Compared | None) -> tuple[float, float] | None:
+    def scores(self, target: Compared | None) -> Scores | None:
         """PSNR in dB and SSIM (`pixelrl.imaging.metrics`) to a target, in 8 bits; None without one."""
         if target is None:
             return None
@@ -63,7 +65,7 @@ def in_common(*images: Image) -> tuple[Image, ...]:
     return tuple(image.expand(-1, 3, -1, -1) if color else image for image in images)
 
 
-def words(scores: tuple[float, float] | None) -> str:
+def words(scores: Scores | None) -> str:
     """Scores as they stand under a picture: ``31.22 dB, SSIM 0.912``; "the same" for what is equal in 8 bits."""
     if scores is None:
         return ""
@@ -105,7 +107,12 @@ def where_they_differ(images: Sequence[Image], side: int, count: int) -> list[Bo
     return boxes
 
 
-def sheet(pictures: Sequence[Compared], target: Compared | None, boxes: Sequence[Box] | None) -> Picture:
+def sheet(
+    pictures: Sequence[Compared],
+    target: Compared | None,
+    boxes: Sequence[Box] | None,
+    scores: Sequence[Scores | None] | None = None,
+) -> Picture:
     """Draw pictures side by side, with their scores, and below each row the same details of all of them, enlarged.
 
     Large pictures are shrunk by a whole factor, small ones enlarged. Frames say where the details lie.
@@ -115,8 +122,12 @@ def sheet(pictures: Sequence[Compared], target: Compared | None, boxes: Sequence
         target: the clean picture, likewise; it stands at the end.
         boxes: the details, ``(left, top, right, bottom)``; None for where the pictures differ most, if they are not
             shown enlarged already.
+        scores: of the pictures (`Compared.scores`), where they are known already; they take seconds of a large one.
     """
+    if scores is None:
+        scores = [each.scores(target) for each in pictures]
     shown = [*pictures, *([target] if target is not None else [])]
+    seconds = [*map(words, scores), *([""] if target is not None else [])]
     columns = min(len(shown), _PER_ROW)
     height, width = shown[0].image.shape[-2:]
     column = min(PANEL, (SHEET - 2 * MARGIN) // columns - GAP)
@@ -130,18 +141,16 @@ def sheet(pictures: Sequence[Compared], target: Compared | None, boxes: Sequence
     parts = []
     for first in range(0, len(shown), columns):
         group = shown[first : first + columns]
-        parts.append(row([_whole(each, target, shrink, grow, tuple(frames), room) for each in group], room))
+        said = zip(group, seconds[first : first + columns], strict=True)
+        parts.append(row([_whole(each, second, shrink, grow, tuple(frames), room) for each, second in said], room))
         for box, (_, color) in zip(boxes, frames, strict=True):
             parts.append(row([_detail(each, box, color, column) for each in group], room))
     return stack(parts)
 
 
-def _whole(
-    each: Compared, target: Compared | None, shrink: int, grow: int, frames: tuple[Frame, ...], room: int
-) -> Panel:
-    label = shortened(each.label, room)
-    second = "" if each is target else words(each.scores(target))
-    return Panel(enlarged(photo(each.image, each.icc_profile, shrink), grow), label, second, frames)
+def _whole(each: Compared, second: str, shrink: int, grow: int, frames: tuple[Frame, ...], room: int) -> Panel:
+    picture = enlarged(photo(each.image, each.icc_profile, shrink), grow)
+    return Panel(picture, shortened(each.label, room), second, frames)
 
 
 def _detail(each: Compared, box: Box, color: str, column: int) -> Panel:
