@@ -11,6 +11,7 @@ import torch
 
 from pixelrl.actions import PAPER_NINE
 from pixelrl.errors import UsageError
+from pixelrl.imaging.local import dilate
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.tasks.real_text import covered, soft_text, under
 from pixelrl.tasks.text_masks import find_fonts, text_mask
@@ -99,8 +100,7 @@ class TextRemoval(Task):
             if compress < self.jpeg_share:
                 low, high = self.jpeg_quality
                 image = jpeg(image, round(low + (high - low) * between))
-            around = np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)
-            near = torch.from_numpy(cv2.dilate((text > 0).byte().numpy(), around)).to(clean.device) > 0
+            near = dilate(text[None, None], 2 * AROUND + 1)[0, 0].to(clean.device) > 0
             images.append(image)
             targets.append(torch.where(near, target, image))
         image = torch.cat(images)
