@@ -21,7 +21,7 @@ from pixelrl.agent import Agent, choose_device
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
 from pixelrl.policies import Policy
-from pixelrl.policy_files import about_policies, shipped_policies
+from pixelrl.policy_files import Measured, about_policies, shipped_policies
 
 try:
     from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin, hf_hub_download
@@ -165,7 +165,7 @@ def _text(card: PolicyCard, shipped: bool) -> str:
         parts.append(f"What it is told beside the image, or estimates itself: {about.told}.")
     parts += ["## Operations", ", ".join(card.action_names)]
     if about is not None:
-        parts += ["## Measured", *(_table(each.what, each.lines(), each.table) for each in about.measured)]
+        parts += ["## Measured", *(_table(each) for each in about.measured)]
         parts.append(
             "Means over pictures that it was not trained with. The tables of the documentation say more: beside what, "
             "by which protocol, and with which version of the weights. What it is not good at is in docs/limits.md."
@@ -174,10 +174,9 @@ def _text(card: PolicyCard, shipped: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(what: str, lines: list[str], table: str) -> str:
-    rows = [f"| {what} | |", "|---|---|"]
-    rows += [f"| {at} | {numbers} |" for at, numbers in (line.rsplit(": ", 1) for line in lines)]
-    return "\n".join([*rows, "", f"From {table}."])
+def _table(measured: Measured) -> str:
+    rows = [f"| {at} | {numbers} |" for at, numbers in measured.rows()]
+    return "\n".join([f"| {measured.what} | |", "|---|---|", *rows, "", f"From {measured.table}."])
 
 
 def _training(training: Mapping[str, object]) -> list[str]:

@@ -63,10 +63,14 @@ class Measured:
     after: tuple[float, ...]
     table: str
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Each level and its numbers: ``("sigma 15", "24.80 -> 31.53")``."""
+        came = [""] * len(self.at) if self.before is None else [f"{number:.2f} -> " for number in self.before]
+        return [(at, f"{one}{result:.2f}") for at, one, result in zip(self.at, came, self.after, strict=True)]
+
     def lines(self) -> list[str]:
         """A line for each level: ``sigma 15: 24.80 -> 31.53``."""
-        came = [""] * len(self.at) if self.before is None else [f"{number:.2f} -> " for number in self.before]
-        return [f"{at}: {one}{result:.2f}" for at, one, result in zip(self.at, came, self.after, strict=True)]
+        return [f"{at}: {numbers}" for at, numbers in self.rows()]
 
 
 @dataclass(frozen=True)
