@@ -16,18 +16,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from skimage import data
 
 import pixelrl
 from pixelrl.actions import find_action
+from pixelrl.imaging.metrics import psnr
+from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.report.sheet import INK, QUIET, font
 from pixelrl.report.strip import action_map_image, majority
 
 Pixels = npt.NDArray[np.uint8]
 
-SIDE, GAP, LINE, WIDTH = 300, 12, 28, 1248
-"""Pixels: the longest side of a map, between things, of a line of text, of a picture."""
-INK, QUIET = "#1a1a1a", "#6b6b6b"
+GAP, LINE, WIDTH = 12, 28, 1248
+"""Pixels: between things, of a line of text, of a picture."""
 LEAST_SHARE = 0.01
 """An operation stands in the legend if it has at least this share of some step's choices."""
 
@@ -75,7 +77,7 @@ def lettered(clean: Pixels) -> Pixels:
     picture = Image.fromarray(clean)
     draw = ImageDraw.Draw(picture)
     for i, words in enumerate(("Every pixel is an agent", "that picks an operation,", "step by step.")):
-        draw.text((16, 20 + 90 * i), words, font=ImageFont.load_default(26), fill="white" if i % 2 else "black")
+        draw.text((16, 20 + 90 * i), words, font=font(26), fill="white" if i % 2 else "black")
     return np.asarray(picture)
 
 
@@ -148,10 +150,6 @@ def cup(coffee: Pixels) -> npt.NDArray[np.bool_]:
     return ((columns - 178) / 132) ** 2 + ((rows - 100) / 115) ** 2 < 1
 
 
-def lettering(size: int) -> Any:
-    return ImageFont.load_default(size)
-
-
 def before_and_after(pictures: list[tuple[str, Pixels]]) -> Image.Image:
     """Side by side, each under its caption."""
     shown = [Image.fromarray(pixels).convert("RGB") for _, pixels in pictures]
@@ -159,7 +157,7 @@ def before_and_after(pictures: list[tuple[str, Pixels]]) -> Image.Image:
     sheet = Image.new("RGB", (width, LINE + shown[0].height), "white")
     draw, left = ImageDraw.Draw(sheet), 0
     for (caption, _), picture in zip(pictures, shown, strict=True):
-        draw.text((left, 2), caption, font=lettering(18), fill=INK)
+        draw.text((left, 2), caption, font=font(18), fill=INK)
         sheet.paste(picture, (left, LINE))
         left += picture.width + GAP
     return sheet
@@ -183,17 +181,13 @@ def map_sheet(result: pixelrl.Result) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for i, panel in enumerate(panels):
         left, down = pitch * (i % columns), (LINE + panel.height + GAP) * (i // columns)
-        draw.text((left, down + 4), f"step {i + 1}", font=lettering(16), fill=INK)
+        draw.text((left, down + 4), f"step {i + 1}", font=font(16), fill=INK)
         sheet.paste(panel, (left, down + LINE))
     for i, action in enumerate(legend):
         left, down = 230 * (i % in_row), top + LINE * (i // in_row)
         draw.rectangle((left, down + 4, left + 20, down + 20), fill=find_action(names[action]).color, outline=QUIET)
-        draw.text((left + 28, down + 4), names[action], font=lettering(15), fill=INK)
+        draw.text((left + 28, down + 4), names[action], font=font(15), fill=INK)
     return sheet.quantize(64, dither=Image.Dither.NONE)
-
-
-def psnr(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    return float(-10 * np.log10(np.mean((a / 255.0 - b / 255.0) ** 2)))
 
 
 def entry(case: Case, folder: Path) -> str:
@@ -205,7 +199,9 @@ def entry(case: Case, folder: Path) -> str:
     pictures, said = [("before", damaged), ("after", after)], ""
     if damaged is not case.clean and (damaged != case.clean).any():
         pictures.append(("as it was", case.clean))
-        said = f"{psnr(damaged, case.clean):.2f} dB before, {psnr(after, case.clean):.2f} dB after; "
+        clean = array_to_tensor(case.clean)
+        levels = [psnr(array_to_tensor(pixels), clean).item() for pixels in (damaged, after)]
+        said = "{:.2f} dB before, {:.2f} dB after; ".format(*levels)
     before_and_after(pictures).save(folder / f"{case.name}.jpg", quality=90)
     map_sheet(result).save(folder / f"{case.name}-maps.png", optimize=True)
     said += f"{sum(result.bits_per_pixel):.1f} bits per pixel in the maps."
