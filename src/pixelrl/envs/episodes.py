@@ -17,6 +17,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.envs.pictures import Pictures, photos_for
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import from_space
+from pixelrl.noise.model import NAMES
 from pixelrl.rollout import Decision, Step, episode
 from pixelrl.tasks import Episode, Task, build_task
 from pixelrl.tasks.conditioning import Nothing
@@ -30,8 +31,6 @@ RewardMap = Float[Tensor, "b h w"]
 LEAST_SIDE = 16
 """Noise of cameras, text and objects need so many pixels; of smaller pictures the episode begins on as many, and its
 middle is played."""
-
-COLORS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
 class Outcome(NamedTuple):
@@ -99,7 +98,7 @@ class Episodes:
             names = (told.name,)
         else:
             names = tuple(f"{told.name} {i}" for i in range(told.num_planes))
-        return (*COLORS[self.channels], *names, "time")
+        return (*NAMES[self.channels], *names, "time")
 
     def seed(self, seed: int) -> None:
         """Begin anew to draw random numbers; what follows depends on the seed alone."""

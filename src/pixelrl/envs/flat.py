@@ -10,7 +10,7 @@ from gymnasium.spaces.utils import flatten_space
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from pixelrl.envs.pixel import Floats, PixelEnv
+from pixelrl.envs.pixel import Floats, pixels_of
 from pixelrl.errors import UsageError
 
 
@@ -25,13 +25,12 @@ class FlatPixels(gymnasium.Wrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
-        if not isinstance(env.unwrapped, PixelEnv):
-            raise UsageError(f"{env} is no environment of pixels; give a pixelrl.envs.PixelEnv")
+        inner = pixels_of(env)
         RecordConstructorArgs.__init__(self)
         gymnasium.Wrapper.__init__(self, env)
-        self._shape = env.unwrapped.action_space.shape
-        self.observation_space = flatten_space(env.unwrapped.observation_space)
-        self.action_space = gymnasium.spaces.MultiDiscrete(env.unwrapped.action_space.nvec.ravel())
+        self._shape = inner.action_space.shape
+        self.observation_space = flatten_space(inner.observation_space)
+        self.action_space = gymnasium.spaces.MultiDiscrete(inner.action_space.nvec.ravel())
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Begin an episode."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pixelrl.envs.pixel import Floats, PixelEnv
+from pixelrl.envs.pixel import Floats, pixels_of
 from pixelrl.errors import UsageError
 
 try:
@@ -43,9 +43,7 @@ class PixelParallelEnv(ParallelEnv):
     }
 
     def __init__(self, env: gymnasium.Env, radius: int = RADIUS) -> None:
-        inner = env.unwrapped
-        if not isinstance(inner, PixelEnv):
-            raise UsageError(f"{env} is no environment of pixels; give a pixelrl.envs.PixelEnv")
+        inner = pixels_of(env)
         if type(radius) is not int or radius < 0:
             raise UsageError(f"radius = {radius} is not a radius; give a whole number of pixels, at least 0")
         self.env, self.radius, self.render_mode = inner, radius, inner.render_mode

@@ -92,6 +92,18 @@ class PixelEnv(gymnasium.Env):
         return (255 * shown.clamp(0, 1)).round().byte().movedim(0, -1).cpu().numpy()
 
 
+def pixels_of(env: gymnasium.Env) -> PixelEnv:
+    """The environment of pixels in an environment, wrapped or not.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    inner = env.unwrapped
+    if not isinstance(inner, PixelEnv):
+        raise UsageError(f"{env} is no environment of pixels; give a pixelrl.envs.PixelEnv")
+    return inner
+
+
 def spaces_of(episodes: Episodes) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.MultiDiscrete]:
     """The spaces of one picture's observations and actions. Values have no bounds, for operations may leave [0, 1]."""
     size, planes = episodes.size, len(episodes.planes)
