@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import UsageError
@@ -17,7 +17,8 @@ from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.display import upright
 from pixelrl.pictures.files import Picture, write_picture
-from pixelrl.report.strip import action_map_image, caption, clean_target, majority, photo, shares, strip
+from pixelrl.report.sheet import INK, QUIET, RULE, font
+from pixelrl.report.strip import action_map_image, caption, clean_target, enlarged, majority, photo, shares, strip
 from pixelrl.trace import Trace
 
 Frame = PillowImage.Image
@@ -27,7 +28,7 @@ ANIMATED = (".gif", ".webp")
 
 _PANEL = 520  # longest side of a panel, at most
 _MARGIN, _GAP, _HEAD, _LINE, _LEGEND = 20, 16, 34, 24, 250
-_INK, _QUIET, _RULE, _PAPER = "#1a1a1a", "#6b6b6b", "#d8d8d8", "#f4f2ec"
+_PAPER = "#f4f2ec"
 _MILLISECONDS, _LAST = 1400, 3500
 
 
@@ -87,9 +88,7 @@ def frames(trace: Trace, reference: Array | None = None) -> list[Frame]:
                 maps = trace.actions[t - 1, g]
                 shown = majority(maps, shrink, len(names)) if shrink > 1 else maps
                 panels.append((title, action_map_image(shown, names)))
-        large = [
-            (title, picture.resize((picture.width * enlarge, picture.height * enlarge), 0)) for title, picture in panels
-        ]
+        large = [(title, enlarged(picture, enlarge)) for title, picture in panels]
         result.append(_frame(large, names, share[t - 1] if t else None))
     return result
 
@@ -119,11 +118,11 @@ def _frame(panels: list[tuple[str, Frame]], names: tuple[str, ...], share: npt.N
     height = 2 * _MARGIN + _HEAD + max(high, len(names) * _LINE)
     sheet = PillowImage.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)
-    title, text = ImageFont.load_default(18), ImageFont.load_default(15)
+    title, text = font(18), font(15)
     for i, (words, picture) in enumerate(panels):
         x, y = _MARGIN + i * (column + _GAP), _MARGIN + _HEAD
-        pen.text((x, y - 12), words, _INK, title, anchor="ls")
-        pen.rectangle((x - 1, y - 1, x + wide, y + high), outline=_RULE)
+        pen.text((x, y - 12), words, INK, title, anchor="ls")
+        pen.rectangle((x - 1, y - 1, x + wide, y + high), outline=RULE)
         sheet.paste(picture, (x, y))
     order = in_table_order(names)
     left = width - _MARGIN - _LEGEND + 6
@@ -131,10 +130,10 @@ def _frame(panels: list[tuple[str, Frame]], names: tuple[str, ...], share: npt.N
         y = _MARGIN + _HEAD + line * _LINE
         chosen = share is None or share[i] > 0
         pen.rectangle((left, y + 3, left + 24, y + _LINE - 5), find_action(names[i]).color)
-        pen.text((left + 34, y + 17), names[i], _INK if chosen else _QUIET, text, anchor="ls")
+        pen.text((left + 34, y + 17), names[i], INK if chosen else QUIET, text, anchor="ls")
         if share is not None:
             words = f"{100 * share[i]:.1f} %" if share[i] else "-"
-            pen.text((width - _MARGIN, y + 17), words, _INK if chosen else _QUIET, text, anchor="rs")
+            pen.text((width - _MARGIN, y + 17), words, INK if chosen else QUIET, text, anchor="rs")
     return sheet
 
 
