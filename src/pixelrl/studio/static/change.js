@@ -1,10 +1,11 @@
 // The panel for changing: what would be done, where, and at which steps; and what is drawn for it.
 
 import { post, Refused } from "./api.js";
-import { $, element, radio, radios } from "./dom.js";
+import { $, element, operations, radio, radios } from "./dom.js";
 import { look } from "./look.js";
 import { attempt, say } from "./messages.js";
 import { view } from "./stage.js";
+import { allSteps, showSteps, stepButtons, toggled } from "./steps.js";
 import { phase, store } from "./store.js";
 import { change } from "./sync.js";
 import { hints, runs, Tools } from "./tools.js";
@@ -30,8 +31,6 @@ export function chooseDeed(deed) {
 
 export const setSize = (size) => store.update({ size: Math.max(1, Math.min(200, size)) });
 
-const allSteps = ({ steps }) => Array.from({ length: steps }, (_, i) => i + 1);
-
 // At which steps it would be done. Unless others were picked, an operation is forced at the step that is looked at, and
 // forbidden at all of them; who stops, stops from a step on.
 function stepsOf({ session, deed, steps, step }) {
@@ -42,8 +41,7 @@ function stepsOf({ session, deed, steps, step }) {
 }
 
 function pickStep(n) {
-  const { session, deed, steps } = store.state, chosen = new Set(n ? stepsOf(store.state) : allSteps(session));
-  if (n) chosen[chosen.has(n) && chosen.size > 1 ? "delete" : "add"](n);
+  const { session, deed, steps } = store.state, chosen = n ? toggled(stepsOf(store.state), n) : new Set(allSteps(session));
   letGo();
   store.update({ steps: { ...steps, [deed]: deed === "stop" ? n : chosen } });
 }
@@ -119,28 +117,18 @@ store.subscribe(["session"], ({ session }) => {
   if (!session?.ran) return;
   const names = session.actions.map(({ name }) => name).join();
   if ($("#operation").dataset.names !== names) {
-    const options = () => session.actions.map(({ name, explanation }) => element("option", { value: name, title: explanation }, name));
     $("#operation").dataset.names = names;
-    $("#operation").replaceChildren(...options());
-    $("#where-action").replaceChildren(element("option", { value: "" }, "anything"), ...options());
+    $("#operation").replaceChildren(...operations(session));
+    $("#where-action").replaceChildren(element("option", { value: "" }, "anything"), ...operations(session));
   }
   $("[data-deed=stop]").hidden = session.steps === 1; // it would be Protect
-  if ($("#steps").children.length !== session.steps + 1)
-    $("#steps").replaceChildren(...allSteps(session).map((n) => element("button", { type: "button", "data-n": n, onclick: () => pickStep(n) }, String(n))),
-      element("button", { type: "button", class: "all", onclick: () => pickStep(0) }, "All"));
+  if ($("#steps").children.length !== session.steps + 1) $("#steps").replaceChildren(...stepButtons(session, pickStep));
 });
 store.subscribe(["session", "steps", "step", "deed"], (state) => {
   const { session, deed } = state, stop = deed === "stop";
   if (!session?.ran) return;
-  const chosen = new Set(stepsOf(state));
-  $("#steps-name").textContent = stop ? "From step" : "Steps";
-  $("#steps .all").hidden = stop;
-  for (const button of $("#steps").querySelectorAll("[data-n]")) {
-    const n = Number(button.dataset.n);
-    button.hidden = stop && n === 1;
-    button.setAttribute("aria-pressed", stop ? n === state.steps.stop : chosen.has(n));
-    button.classList.toggle("also", stop && n > state.steps.stop);
-  }
+  showSteps($("#steps"), $("#steps-name"), stepsOf(state), stop);
+  $("#steps [data-n='1']").hidden = stop; // it would be Protect
 });
 store.subscribe(["session", "operation", "where"], ({ session, operation, where }) => {
   $("#operation").value = operation;

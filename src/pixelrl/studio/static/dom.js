@@ -25,6 +25,13 @@ export function chip(action, gone = false) {
   return element("i", { class: `chip${gone ? " gone" : ""}`, title: [action.name, action.explanation].filter(Boolean).join(": "), style: { background: action.color, color: inkOn(action.color) } }, action.symbol);
 }
 
+// The operations of a session, for a person to choose from.
+export const operations = ({ actions }) => actions.map(({ name, explanation }) => element("option", { value: name, title: explanation }, name));
+
+export function swatch([r, g = r, b = r]) {
+  return element("i", { class: "swatch", style: { background: `rgb(${r},${g},${b})` } });
+}
+
 export function radio(group, value) {
   for (const button of group.querySelectorAll('[role="radio"]')) {
     const on = Object.values(button.dataset)[0] === value;

@@ -5,7 +5,7 @@ import { $, element, spaced } from "./dom.js";
 import { store } from "./store.js";
 import { change } from "./sync.js";
 
-export function said(edit) {
+function said(edit) {
   if (edit.do === "stop") return "Stop";
   if (edit.do.force === "do nothing" && edit.steps === "all" && !edit.where) return "Protect";
   return edit.do.force ? `Force ${edit.do.force}` : `Forbid ${edit.do.forbid.join(", ")}`;

@@ -1,14 +1,14 @@
 // The edit that was chosen in the list, as a layer: what it does, when, how strongly, and how softly it begins.
 
 import { letGo } from "./change.js";
-import { $, element } from "./dom.js";
+import { $, operations } from "./dom.js";
+import { allSteps, showSteps, stepButtons, toggled } from "./steps.js";
 import { store } from "./store.js";
 import { change } from "./sync.js";
 
 const nothing = "do nothing";
 const chosenOf = ({ session, chosen }) => session?.edits?.find(({ number }) => number === chosen);
-const everyStep = ({ steps }) => Array.from({ length: steps }, (_, i) => i + 1);
-const stepsOf = (edit, session) => (edit.steps && edit.steps !== "all" ? edit.steps : everyStep(session));
+const stepsOf = (edit, session) => (edit.steps && edit.steps !== "all" ? edit.steps : allSteps(session));
 
 function deedOf({ do: what, steps }) {
   if (what === "stop") return "stop";
@@ -36,15 +36,14 @@ function redone(edit, session, deed) {
     return { ...plain({ ...edit, where }), do: { forbid: [[forbid?.[0], force, usual].find((name) => name && name !== nothing) ?? other] } };
   if (deed === "force") return { ...edit, do: { force: [force, forbid?.[0], usual].find((name) => name && name !== nothing) ?? other } };
   const first = Math.max(2, Math.min(...stepsOf(edit, session)));
-  return { ...edit, do: "stop", steps: everyStep(session).filter((n) => n >= first) };
+  return { ...edit, do: "stop", steps: allSteps(session).filter((n) => n >= first) };
 }
 
 function stepped(edit, session, n) {
-  const all = everyStep(session), now = new Set(stepsOf(edit, session));
+  const all = allSteps(session);
   if (edit.do === "stop") return { ...edit, steps: all.filter((each) => each >= n) };
   if (!n) return { ...edit, steps: "all" };
-  now[now.has(n) && now.size > 1 ? "delete" : "add"](n);
-  const steps = all.filter((each) => now.has(each));
+  const picked = toggled(stepsOf(edit, session), n), steps = all.filter((each) => picked.has(each));
   return { ...edit, steps: steps.length === all.length ? "all" : steps };
 }
 
@@ -68,23 +67,15 @@ store.subscribe(["session", "chosen"], (state) => {
   const { edit } = item, deed = deedOf(edit), names = session.actions.map(({ name }) => name).join();
   if (listed !== `${names} ${session.steps}`) {
     listed = `${names} ${session.steps}`;
-    $("#layer-operation").replaceChildren(...session.actions.map(({ name, explanation }) => element("option", { value: name, title: explanation }, name)));
-    $("#layer-steps").replaceChildren(...everyStep(session).map((n) => element("button", { type: "button", "data-n": n, onclick: () => put((now, of) => stepped(now, of, n)) }, String(n))),
-      element("button", { type: "button", class: "all", onclick: () => put((now, of) => stepped(now, of, 0)) }, "All"));
+    $("#layer-operation").replaceChildren(...operations(session));
+    $("#layer-steps").replaceChildren(...stepButtons(session, (n) => put((now, of) => stepped(now, of, n))));
     $("#layer-deed [value=stop]").hidden = session.steps === 1; // it would be to protect
   }
   $("#layer-deed").value = deed;
   $("#layer-operation-field").hidden = deed === "protect" || deed === "stop";
   $("#layer-operation").value = edit.do.force ?? edit.do.forbid?.[0] ?? "";
   $("#layer-steps-field").hidden = deed === "protect";
-  $("#layer-steps-name").textContent = deed === "stop" ? "From step" : "Steps";
-  $("#layer-steps .all").hidden = deed === "stop";
-  const steps = stepsOf(edit, session), first = Math.min(...steps);
-  for (const button of $("#layer-steps").querySelectorAll("[data-n]")) {
-    const n = Number(button.dataset.n);
-    button.setAttribute("aria-pressed", deed === "stop" ? n === first : steps.includes(n));
-    button.classList.toggle("also", deed === "stop" && n > first);
-  }
+  showSteps($("#layer-steps"), $("#layer-steps-name"), stepsOf(edit, session), deed === "stop");
   $("#layer-share").value = 100 * (edit.share ?? 1);
   $("#layer-feather").value = edit.feather ?? 0;
   $("#layer-feather-field").hidden = !edit.region; // the whole picture has no edge

@@ -1,7 +1,7 @@
 // The panel for looking: the story of a pixel, and the operations that led to a step.
 
 import { get } from "./api.js";
-import { $, chip, element, percent } from "./dom.js";
+import { $, chip, element, percent, swatch } from "./dom.js";
 import { attempt } from "./messages.js";
 import { goTo, setOverlay, view } from "./stage.js";
 import { phase, store } from "./store.js";
@@ -39,7 +39,7 @@ for (const id of ["#pixel-x", "#pixel-y"]) $(id).onchange = () => attempt(() => 
 
 store.subscribe(["frames"], ({ aim }) => { if (aim) attempt(() => look({ ...aim })); });
 
-const letters = ["R", "G", "B"];
+export const letters = ["R", "G", "B"];
 const number = (value) => (Math.abs(value - Math.round(value)) < 0.005 ? String(Math.round(value)) : value.toFixed(1));
 
 store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
@@ -55,7 +55,6 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
     ...(agents === 1 ? [element("th", { scope: "col", class: "operation" }, "Operation")] : []));
   const rows = pixel.values.map((values, t) => {
     const byte = values.map((v) => Math.round(Math.max(0, Math.min(255, v))));
-    const swatch = element("i", { class: "swatch", style: { background: `rgb(${colours === 3 ? byte.join() : [byte[0], byte[0], byte[0]].join()})` } });
     const done = (g) => {
       if (!t) return "";
       const now = session.actions[pixel.actions[t - 1][g]], was = session.actions[pixel.recorded[t - 1][g]];
@@ -63,7 +62,7 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
       return now === was ? element("span", {}, chip(now), name) : element("span", { title: `edited: ${now.name} instead of ${was.name}` }, chip(was, true), chip(now), name);
     };
     return element("tr", { class: t === step ? "now" : "", onclick: () => goTo(t) },
-      element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch),
+      element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch(byte)),
       ...values.map((v, g) => element("td", {}, element("b", {}, number(v)), ...(agents > 1 ? [done(g)] : []))),
       ...(agents === 1 ? [element("td", { class: "operation" }, done(0))] : []));
   });

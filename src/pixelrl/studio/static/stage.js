@@ -1,7 +1,7 @@
 // The picture in the middle: which step of it, compared with what, and with the operations over it.
 
 import { bytes } from "./api.js";
-import { $, radio, radios } from "./dom.js";
+import { $, element, radio, radios } from "./dom.js";
 import { paint } from "./film.js";
 import { attempt } from "./messages.js";
 import { phase, store } from "./store.js";
@@ -40,11 +40,11 @@ async function arrives(session) {
     arrived = null;
     return show(store.state);
   }
-  if (!arriving || (arrived?.session === id && arrived.number >= arriving.number)) return;
-  const canvas = arrived?.session === id ? arrived.canvas : document.createElement("canvas");
-  if (arrived?.session !== id) Object.assign(canvas, { width: session.width, height: session.height });
-  const under = arrived?.session === id ? null : await film.frame("shown", session.ran ? session.steps : 0);
-  arrived = { session: id, number: arriving.number, step: arriving.step, canvas };
+  const former = arrived?.session === id ? arrived : null;
+  if (!arriving || former?.number >= arriving.number) return;
+  const canvas = former?.canvas ?? element("canvas", { width: session.width, height: session.height });
+  const under = former ? null : await film.frame("shown", session.ran ? session.steps : 0);
+  arrived = { session: id, number: arriving.number, canvas };
   if (under) canvas.getContext("2d").drawImage(under, 0, 0);
   try {
     const part = await bytes("/api/arrived");
@@ -57,13 +57,15 @@ async function arrives(session) {
 }
 store.subscribe(["session"], ({ session }) => arrives(session));
 
+// It is to be seen before the first run, and where the result is looked at.
+const coming = ({ session, step }) => (session && arrived?.session === session.id && (!session.ran || step === session.steps) ? arrived : null);
+
 let turn = 0;
 async function show({ session, step, compare, against, peeking, overlay }) {
   const mine = ++turn, late = () => mine !== turn, ran = session?.ran;
   if (!session) return;
   await attempt(async () => {
-    const latest = arrived?.session === session.id && (!ran || step === session.steps) ? arrived.canvas : null;
-    const base = latest ?? await film.frame("shown", ran ? step : 0);
+    const base = coming({ session, step })?.canvas ?? await film.frame("shown", ran ? step : 0);
     if (late() || !base) return;
     let other = null, item = null;
     if (ran && (compare !== "off" || peeking))
@@ -115,16 +117,16 @@ const againstNames = { input: "Input", plain: "No edits", before: "Step before" 
 
 function badge() {
   const { session, step, compare, against, peeking, policies, policy, job } = store.state, ran = session?.ran;
-  const coming = session?.arriving && arrived?.session === session.id && (!ran || step === session.steps) ? session.arriving : null;
-  const part = coming && (coming.box[2] - coming.box[0] < session.width || coming.box[3] - coming.box[1] < session.height);
-  const still = coming && `After step ${coming.step} of ${coming.steps}${part ? ", here first" : ""}`;
+  const latest = coming(store.state) && session.arriving;
+  const part = latest && (latest.box[2] - latest.box[0] < session.width || latest.box[3] - latest.box[1] < session.height);
+  const still = latest && `After step ${latest.step} of ${latest.steps}${part ? ", here first" : ""}`;
   const here = still ?? (!ran || step === 0 ? "Input" : step === session.steps ? "Result" : `After step ${step}`);
   const blinked = view.compare === "blink" && view.blinkOn && view.other;
   const task = job || (ran && policy === session.policy) ? null : policies.find((p) => p.name === policy); // still to be run
   $("#task-said").hidden = !session || !task?.about;
   $("#task-said").textContent = task?.about ?? "";
   const beside = ran && compare === "side" && !peeking;
-  $("#badge").hidden = (!ran && !coming) || beside || (compare === "split" && !peeking) || Boolean(task?.about);
+  $("#badge").hidden = (!ran && !latest) || beside || (compare === "split" && !peeking) || Boolean(task?.about);
   $("#badge").textContent = blinked ? againstNames[against] : here + (view.overlay && step ? " · operations" : "");
   $("#divider").hidden = (compare !== "split" && !beside) || peeking || !ran;
   $("#divider").classList.toggle("fixed", beside);

@@ -213,12 +213,17 @@ export const resume = (id) => attempt(async () => {
   await follow((await post("/api/resume", { id })).job);
 });
 
-// Have the report written, and take it along; its name, or null if that was called off.
+// Ask for what takes a while and changes nothing; whether it was done, and not called off.
+async function done(path, content) {
+  const { job } = await inTurn(() => post(path, content));
+  begun(job);
+  return Boolean(await outcome(job));
+}
+
+// Have the report written, and take it along, as `download` says; null if that was called off.
 export const report = () => attempt(async () => {
   const { id } = store.state.session;
-  const { job } = await inTurn(() => post("/api/report", { session: id }));
-  begun(job);
-  if (await outcome(job)) return download("/api/report", id);
+  if (await done("/api/report", { session: id })) return download("/api/report", id);
   if (store.state.message?.kind === "note") say(null);
   return null;
 });
@@ -226,9 +231,7 @@ export const report = () => attempt(async () => {
 // Ask the policy again how sure it was of a pixel; null if that was called off.
 export const howSure = (x, y) => attempt(async () => {
   const { id } = store.state.session;
-  const { job } = await inTurn(() => post("/api/sure", { session: id, x, y }));
-  begun(job);
-  return (await outcome(job)) ? get("/api/sure", id) : null;
+  return (await done("/api/sure", { session: id, x, y })) ? get("/api/sure", id) : null;
 });
 
 export const listSessions = () => attempt(async () => store.update({ sessions: await get("/api/sessions") }));

@@ -1,7 +1,7 @@
 // What the pixel under the cursor holds: where it lies, and its values in the input and now.
 
 import { get } from "./api.js";
-import { $, element } from "./dom.js";
+import { $, element, swatch } from "./dom.js";
 import { view } from "./stage.js";
 import { store } from "./store.js";
 
@@ -9,11 +9,6 @@ let wanted = null, asking = false; // {x, y}; one answer is waited for at a time
 
 const digits = (value) => (Number.isInteger(value) ? String(value) : Math.abs(value) < 1 ? value.toFixed(4) : value.toPrecision(6));
 const numbers = (values) => values.map(digits).join(" ");
-
-function swatch(bytes) {
-  const [r, g = r, b = r] = bytes;
-  return element("i", { class: "swatch", style: { background: `rgb(${r},${g},${b})` } });
-}
 
 function show(found) {
   const { session, step } = store.state, own = session.depth !== "8 bit";
