@@ -16,7 +16,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import fmean
@@ -42,6 +42,8 @@ ROOT = Path(__file__).parents[1]
 SEED = 0
 ENSEMBLE = " x8"
 """After a policy's name: the mean over the eight symmetries of the image."""
+CHANNELWISE = " on each channel"
+"""After the name of a policy for grey pictures that was given colour ones."""
 Row = dict[str, Any]
 Results = dict[str, dict[str, dict[str, Row]]]
 """Task, method and level to what was measured."""
@@ -77,6 +79,9 @@ def methods_of(comparison: Comparison, files: dict[str, Path]) -> list[Method]:
     for name, file in files.items():
         if name == comparison.policy or name.startswith(comparison.policy + "-"):
             found += policy_methods(name, file, comparison.task)
+    if comparison.channelwise in files:
+        one, _ = policy_methods(comparison.channelwise, files[comparison.channelwise], comparison.task)
+        found.append(replace(one, name=one.name + CHANNELWISE))
     for baseline in comparison.baselines:
         found.append(Method(baseline.name, baseline.made_by, _without_condition(baseline)))
     return found
@@ -130,7 +135,9 @@ def render(results: Results) -> str:
     """The document, from what was measured and the published rows alone."""
     rows = [row for task in results.values() for method in task.values() for row in method.values()]
     places = sorted({_place(row) for row in rows})
-    counts = " or ".join(str(count) for count in sorted({row["images"] for row in rows}))
+    whole = [task for key, task in results.items() if COMPARISONS[key].first is None]
+    images = {row["images"] for task in whole for method in task.values() for row in method.values()}
+    counts = " or ".join(str(count) for count in sorted(images))
     lines = [
         "# Results",
         "",
@@ -170,6 +177,7 @@ def _table(measured: dict[str, dict[str, Row]], comparison: Comparison, places: 
     lines = [f"| method | {heads} | s / image |", "|---|" + "---|" * (len(levels) + 1)]
     known = [baseline.name for baseline in comparison.baselines]
     policies = sorted(name for name in measured if name.startswith(comparison.policy))
+    policies += [name for name in measured if comparison.channelwise and name == comparison.channelwise + CHANNELWISE]
     chosen = {name: measured[name] for name in (*policies, *known) if name in measured}
     for name, row_of in _best_median(chosen).items():
         cells = [f"{row_of[x]['psnr']:.2f} / {row_of[x]['ssim']:.4f}" if x in row_of else "-" for x in levels]
@@ -239,7 +247,7 @@ def run(
         listing = list_pictures([data / comparison.folder])
         if listing.problems or not listing.files:
             raise UsageError(f"{data / comparison.folder} holds no pictures")
-        pictures = [path for path, _ in listing.files[:limit]]
+        pictures = [path for path, _ in listing.files[: comparison.first][:limit]]
         shared = {
             "images": len(pictures),
             "data": fingerprint(pictures),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -56,7 +57,10 @@ def test_the_document_is_what_the_measurements_say(results: ModuleType) -> None:
     assert results.render(json.loads(store.read_text())) == (ROOT / "docs" / "results.md").read_text()
 
 
-@pytest.mark.parametrize("key", ["gaussian-gray", "gaussian-color", "poisson-gray", "saltpepper-gray"])
+@pytest.mark.parametrize(
+    "key",
+    ["gaussian-gray", "gaussian-color", "poisson-gray", "poisson-color", "saltpepper-gray", "saltpepper-color"],
+)
 def test_baselines_bring_a_noisy_image_nearer_to_the_clean_one(
     baselines: ModuleType, key: str, generator: torch.Generator
 ) -> None:
@@ -120,6 +124,32 @@ def test_policies_are_measured_as_evaluate_measures_them(results: ModuleType, da
         )
         assert row["psnr"] == pytest.approx(sum(score.after for score in scores) / 2, abs=1e-4)
         assert row["ssim"] == pytest.approx(sum(score.ssim for score in scores) / 2, abs=1e-4)
+
+
+def test_a_policy_for_grey_pictures_runs_on_each_channel(
+    results: ModuleType, baselines: ModuleType, data: Path, tmp_path: Path
+) -> None:
+    """On the first of two photographs, as the comparison says."""
+    colour = tmp_path / "color" / "test"
+    colour.mkdir(parents=True)
+    for file in sorted((data / "gray" / "test").iterdir()):
+        with PillowImage.open(file) as photo:
+            PillowImage.merge("RGB", [photo, photo.transpose(PillowImage.Transpose.ROTATE_180), photo]).save(
+                colour / file.name
+            )
+    comparison = dataclasses.replace(baselines.COMPARISONS["poisson-color"], first=1)
+    files = {"poisson-gray": pixelrl.shipped_policies()["poisson-gray"]}
+    results.COMPARISONS["poisson-color"] = comparison
+    (method,) = (each for each in results.methods_of(comparison, files) if "poisson" in each.name)
+    assert method.name == "poisson-gray on each channel"
+    noisy = torch.rand(1, 3, 16, 24)
+    told = comparison.task.conditioning.condition(noisy, {"peak": 30.0})
+    alone = [method.run(noisy[:, c : c + 1], 30.0, told) for c in range(3)]
+    assert torch.equal(method.run(noisy, 30.0, told), torch.cat(alone, 1))
+    results.run(tmp_path, tmp_path, files, ["poisson-color"], [method.name], [], 1, None)
+    measured = results.stored(tmp_path)["poisson-color"][method.name]
+    assert {row["images"] for row in measured.values()} == {1}
+    assert f"| {method.name} | {measured['120']['psnr']:.2f} / " in (tmp_path / "results.md").read_text()
 
 
 def test_only_what_is_missing_or_stale_is_measured(

@@ -15,6 +15,7 @@ from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel
 from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
+from pixelrl.policy_files import for_channels
 from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.types import Image
 
@@ -94,5 +95,5 @@ def choose_by_peak(
     peak = estimate_peak(seen) if peak is None else peak
     clipped = bool(seen.max() == 1) and (seen == 1).float().mean().item() > CLIPPED
     if peak < MANY_PHOTONS and not clipped:
-        return "poisson-gray", {"peak": peak}, peak
+        return for_channels("poisson")[seen.shape[1] == 3], {"peak": peak}, peak
     return "poisson-gaussian-gray", {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}, peak

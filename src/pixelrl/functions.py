@@ -21,7 +21,7 @@ from pixelrl.agent import Agent, load
 from pixelrl.auto import choose, choose_by_peak
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, given_white
-from pixelrl.policy_files import find_look, shipped_policies
+from pixelrl.policy_files import find_look, for_channels, shipped_policies
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating[Any]]
@@ -31,13 +31,13 @@ GREY_LEVELS = 255
 """From black to white, in the unit that policies are told sigma in."""
 
 _POLICIES = {
-    "gaussian": ("denoise-gray", "denoise-color"),
-    "camera": ("denoise-photo", "denoise-photo"),
-    "poisson": ("poisson-gray", "poisson-gray"),
-    "poisson-gaussian": ("poisson-gaussian-gray", "poisson-gaussian-gray"),
-    "saltpepper": ("saltpepper-gray", "saltpepper-gray"),
+    "gaussian": "denoise",
+    "camera": "denoise-photo",
+    "poisson": "poisson",
+    "poisson-gaussian": "poisson-gaussian",
+    "saltpepper": "saltpepper",
 }
-"""For each kind of noise, the policies for one channel and for three."""
+"""What the names of the policies for a kind of noise begin with."""
 _SAYS = {"sigma": "gaussian", "strength": "camera", "peak": "poisson", "gain": "poisson-gaussian"}
 _SAYS |= dict.fromkeys(("read", "offset"), "poisson-gaussian")
 """The kind of noise that a number speaks of, where nobody names the kind."""
@@ -102,7 +102,7 @@ def denoise(
         if kind == "poisson" and set(given) <= {"peak"}:
             policy, told, _ = choose_by_peak(floats, scale, given.get("peak"))
             return _acted(_agent(policy, device), floats, scale, told)
-        agent = _agent(_POLICIES[kind][floats.ndim == 3], device)
+        agent = _agent(for_channels(_POLICIES[kind])[floats.ndim == 3], device)
         shares = {name: value / unit if name in ("gain", "read", "offset") else value for name, value in given.items()}
         told = {name: float(value) for name, value in agent.conditioning.in_shares(shares, scale).items()}
         if "sigma" in given:

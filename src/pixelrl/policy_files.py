@@ -45,6 +45,19 @@ def shipped_policies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
+def for_channels(stem: str) -> tuple[str, str]:
+    """The shipped policies for grey and for colour pictures whose names begin with ``stem``.
+
+    Where there is none for colour, the grey one works on each channel by itself. A stem that is a policy's whole name
+    stands for both.
+    """
+    shipped = shipped_policies()
+    if stem in shipped:
+        return stem, stem
+    grey, color = f"{stem}-gray", f"{stem}-color"
+    return grey, color if color in shipped else grey
+
+
 @dataclass(frozen=True)
 class Measured:
     """One measurement of a policy, as a table of the documentation has it.

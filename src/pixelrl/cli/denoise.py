@@ -121,6 +121,8 @@ def denoise(
     levels: dict[str, Level] = {"sigma": sigma, "peak": peak, **sensor, **conditions}
     if policy is None and any(value != "auto" for value in sensor.values()):
         noise = noise or "poisson-gaussian"
+    if policy is None and peak != "auto":
+        noise = noise or "poisson"
     if strength is not None:
         levels["strength"] = strength
         policy = policy or (PHOTO if noise is None else None)

@@ -25,6 +25,7 @@ from pixelrl.cli.common import (
     shard,
 )
 from pixelrl.engines import Shard
+from pixelrl.policy_files import for_channels
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
@@ -173,9 +174,4 @@ class Settings:
 
 def policies_for(policy: str | None, stem: str) -> tuple[str, str]:
     """The policies for grey and colour pictures: the one given, or the shipped ones whose names begin with ``stem``."""
-    from pixelrl.policy_files import shipped_policies
-
-    if policy is not None:
-        return policy, policy
-    grey, color = f"{stem}-gray", f"{stem}-color"
-    return grey, color if color in shipped_policies() else grey
+    return for_channels(stem) if policy is None else (policy, policy)
