@@ -25,16 +25,19 @@ def packaged(
     tmp_path: Path, randomise: Randomise, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """The package with small policies for colour in place of its own, or, as ``request`` says, with none."""
-    shipped = {name: file for name, file in pixelrl.shipped_policies().items() if name[:-6] not in KINDS}
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name, file in pixelrl.shipped_policies().items():
+        if name not in [f"{kind}-color" for kind in KINDS]:
+            (folder / file.name).symlink_to(file)
     for kind, (condition, estimator) in KINDS.items() if request.param else ():
         small = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
         arguments = {**small, "num_channels": 3, "estimator": estimator}
         card = PolicyCard(f"{kind}-color", "lookahead", arguments, PAPER_NINE, 1, condition, {})
         network = card.build()
         randomise(network)
-        shipped[card.name] = tmp_path / f"{card.name}.safetensors"
-        save_policy(shipped[card.name], network, card)
-    monkeypatch.setattr(policy_files, "shipped_policies", lambda: shipped)
+        save_policy(folder / f"{card.name}.safetensors", network, card)
+    monkeypatch.setattr(policy_files, "_weights", lambda: folder)
 
 
 @pytest.fixture
@@ -44,23 +47,29 @@ def photons() -> npt.NDArray[np.uint8]:
     return (255 * np.random.default_rng(0).poisson(40 * clean) / 40).clip(0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("packaged", "colour"), [(True, "color"), (False, "gray")], indirect=["packaged"])
+@pytest.mark.parametrize(
+    ("packaged", "photons_to", "specks_to"),
+    [(True, "poisson-color", "saltpepper-color"), (False, "poisson-gaussian-color", "saltpepper-gray")],
+    indirect=["packaged"],
+)
 @pytest.mark.usefixtures("packaged")
 def test_what_takes_a_picture_depends_on_its_channels(
-    photons: npt.NDArray[np.uint8], colour: str, run: Run, tmp_path: Path
+    photons: npt.NDArray[np.uint8], photons_to: str, specks_to: str, run: Run, tmp_path: Path
 ) -> None:
     assert choose_by_peak(photons[..., 0])[0] == "poisson-gray"
     policy, told, peak = choose_by_peak(photons)
-    assert (policy, told) == (f"poisson-{colour}", {"peak": peak})
+    assert policy == photons_to
+    assert told == ({"peak": peak} if policy == "poisson-color" else {"gain": 1 / peak, "read": 0.0, "offset": 0.0})
     assert peak == pytest.approx(40, rel=0.3)
-    assert choose_by_peak(photons, peak=1e5)[0] == "poisson-gaussian-gray"
+    assert choose_by_peak(photons, peak=1e5)[0] == "poisson-gaussian-color"
+    assert choose_by_peak(photons[..., 0], peak=1e5)[0] == "poisson-gaussian-gray"
     assert policy_files.for_channels("denoise-photo") == ("denoise-photo", "denoise-photo")
     Image.fromarray(photons).save(tmp_path / "in.png")
     for options, name in (
-        (["--noise", "poisson"], policy),
-        (["--peak", "40"], policy),  # says what kind of noise it is
-        (["--noise", "poisson", "--peak", "40"], policy),
-        (["--noise", "saltpepper"], f"saltpepper-{colour}"),
+        (["--noise", "poisson"], photons_to),
+        (["--peak", "40"], photons_to),  # says what kind of noise it is
+        (["--noise", "saltpepper"], specks_to),
+        (["--gain", "6.4"], "poisson-gaussian-color"),
         (["--policy", "poisson-gray"], "poisson-gray"),
     ):
         code, out, err = run(

@@ -65,7 +65,7 @@ def noisy(tmp_path: Path) -> Path:
     ("noise", "level", "policies"),
     [
         ("gaussian", "sigma", ["denoise-color", "denoise-gray"]),
-        ("poisson", "peak", ["poisson-gaussian-gray", "poisson-gaussian-gray"]),  # much is clipped
+        ("poisson", "peak", ["poisson-gaussian-color", "poisson-gaussian-gray"]),  # much is clipped
         ("saltpepper", None, ["saltpepper-gray", "saltpepper-gray"]),
     ],
 )

@@ -133,5 +133,5 @@ def test_the_shipped_saliency_policy_attenuates_as_it_learned_to() -> None:
 
 
 def test_the_list_of_shipped_policies_is_complete() -> None:
-    others = ("saliency-edit", "poisson-gaussian-gray", "denoise-photo", "readable-code")
+    others = ("saliency-edit", "poisson-gaussian-gray", "poisson-gaussian-color", "denoise-photo", "readable-code")
     assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in CLEANERS), *LOOKS, *others])

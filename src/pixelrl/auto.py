@@ -94,6 +94,9 @@ def choose_by_peak(
     seen = covered(unpacked.tensor, unpacked.opacity)[:1]
     peak = estimate_peak(seen) if peak is None else peak
     clipped = bool(seen.max() == 1) and (seen == 1).float().mean().item() > CLIPPED
-    if peak < MANY_PHOTONS and not clipped:
-        return for_channels("poisson")[seen.shape[1] == 3], {"peak": peak}, peak
-    return "poisson-gaussian-gray", {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}, peak
+    colour = seen.shape[1] == 3
+    name = "poisson-color" if colour else "poisson-gray"
+    if peak < MANY_PHOTONS and not clipped and name in for_channels("poisson"):
+        return name, {"peak": peak}, peak
+    told = {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}
+    return for_channels("poisson-gaussian")[colour], told, peak

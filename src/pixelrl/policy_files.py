@@ -41,8 +41,11 @@ def upgraded(kind: str, arguments: Info) -> Info:
 
 def shipped_policies() -> dict[str, Path]:
     """Name and file of every policy in the package."""
-    folder = Path(str(resources.files("pixelrl"))) / "weights"
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    return {path.stem: path for path in sorted(_weights().glob("*.safetensors"))}
+
+
+def _weights() -> Path:
+    return Path(str(resources.files("pixelrl"))) / "weights"
 
 
 def for_channels(stem: str) -> tuple[str, str]:
@@ -103,8 +106,7 @@ class About:
 
 def about_policies() -> Mapping[str, About]:
     """What each shipped policy is for, by name, from ``weights/about.toml``."""
-    folder = Path(str(resources.files("pixelrl"))) / "weights"
-    tables = tomllib.loads((folder / "about.toml").read_text(encoding="utf-8"))
+    tables = tomllib.loads((_weights() / "about.toml").read_text(encoding="utf-8"))
 
     def measured(row: Mapping[str, Any]) -> Measured:
         before = tuple(row["before"]) if "before" in row else None
