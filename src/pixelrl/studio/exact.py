@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor
+from pixelrl.imaging.color import outcome_in_srgb
 from pixelrl.memory import trim
+from pixelrl.pictures.arrays import Array
 from pixelrl.rollout import Decision, sparing_episode
 from pixelrl.studio.kept import Kept
 from pixelrl.studio.preview import Frames
+from pixelrl.studio.screen import Recorded
+from pixelrl.trace import Trace
 from pixelrl.types import Image
 
 
@@ -51,3 +56,34 @@ class ExactReplay:
         self.frames.let_go()
         trim()
         return True
+
+
+@final
+@dataclass(frozen=True)
+class Known:
+    """What is known of a result at some moment, from which it can be computed whatever a person does meanwhile.
+
+    Attributes:
+        recorded: the run.
+        edits: to be carried out in its replay.
+        frames: the last image with the edits, and all actions, if that is known already.
+    """
+
+    recorded: Recorded
+    edits: Sequence[Edit]
+    frames: Frames | None
+
+    def result(self, after_step: Callable[[], object] = lambda: None) -> tuple[Trace, Array]:
+        """What happened, and the pixels that came of it; ``after_step`` is called after every step that is computed."""
+        trace, frames = self.recorded.trace, self.frames or self.recorded.frames
+        if self.edits:
+            if self.frames is None:
+                replay = ExactReplay(self.recorded.frames, trace.action_names, self.edits)
+                while replay.step():
+                    after_step()
+                frames = replay.frames
+            trace = replace(trace, actions=frames.actions[:, 0].numpy())
+        image = frames.images[-1]
+        if trace.space != "srgb":
+            image = outcome_in_srgb(image, trace.space, trace.trajectory().initial)
+        return trace, trace.packed(image)

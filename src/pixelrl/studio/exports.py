@@ -17,8 +17,10 @@ from pixelrl.errors import UsageError
 from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
+from pixelrl.studio.folder import Folder
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Session
+from pixelrl.studio.stages import lossless, original
 from pixelrl.trace import Trace, save_trace
 
 KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
@@ -36,7 +38,8 @@ class Export(NamedTuple):
 
 def picture(session: Session) -> Export:
     """The result in the input's format (PNG for those that are only read), depth and metadata."""
-    return _picture(session, session.folder.document.suffix)
+    document = session.folder.document
+    return _picture(session, document.kept_as or document.suffix)
 
 
 def png(session: Session) -> Export:
@@ -44,10 +47,17 @@ def png(session: Session) -> Export:
     return _picture(session, ".png")
 
 
+def stage(session: Session) -> Export:
+    """The result as the next stage takes it: without loss, in the input's depth."""
+    suffix, data = lossless(session.basis().picture)
+    name = f"{session.folder.stem}-stage{session.folder.document.number}{suffix}"
+    return Export(name, KINDS[suffix], data)
+
+
 def _picture(session: Session, suffix: str) -> Export:
     _, pixels = session.result()
     suffix = suffix if suffix in KINDS else ".png"  # of a format that is only read
-    whole = session.picture.with_pixels(pixels)
+    whole = original(session.folder, session.picture).with_pixels(pixels)
     data = _through_file(suffix, lambda path: write_picture(path, whole))
     return Export(f"{session.folder.stem}-result{suffix}", KINDS[suffix], data)
 
@@ -59,7 +69,7 @@ def trace(session: Session) -> Export:
     assert recorded is not None
     kept = happened if session.mode == "live" else recorded.trace
     data = _through_file(".npz", lambda path: save_trace(path, kept))
-    return Export(f"{session.folder.stem}.npz", "application/octet-stream", data)
+    return Export(f"{session.folder.staged}.npz", "application/octet-stream", data)
 
 
 def object_mask(session: Session) -> Export:
@@ -68,7 +78,7 @@ def object_mask(session: Session) -> Export:
     turn = orientation_exif(orientation_of(session.picture.exif))  # so that it lies as the picture does
     mask = Picture(session.recorded_object() * np.uint8(255), exif=turn)
     data = _through_file(".png", lambda path: write_picture(path, mask))
-    return Export(f"{session.folder.stem}-object.png", "image/png", data)
+    return Export(f"{session.folder.staged}-object.png", "image/png", data)
 
 
 HOW_TO = """These edits were made in pixelrl studio. To apply them again, unpack this file beside the trace and run
@@ -78,6 +88,10 @@ HOW_TO = """These edits were made in pixelrl studio. To apply them again, unpack
 (replay: everything that the edits do not touch stays as recorded), or let the policy react to them (live):
 
     {live}
+"""
+
+LATER = """
+This was stage {stage} of the picture. {taken} is the result of stage {before}: go to that stage, and save its picture.
 """
 
 
@@ -90,6 +104,17 @@ def _command(trace: Trace, picture: str, mask: str) -> str:
     words += [] if trace.mask is None else ["--mask", mask]
     words += [] if trace.legibility is None else ["--legibility", repr(trace.legibility)]
     return shlex.join([*words, "-o", "result.png", "--edits", "edits.json"])
+
+
+def _how_to(folder: Folder, recorded: Trace) -> str:
+    """What to do with the edits, in words."""
+    stem, number = folder.staged, folder.document.number
+    if number == 1:
+        taken, more = folder.document.name, ""
+    else:
+        taken = f"{folder.stem}-stage{number - 1}{folder.input.suffix}"  # as `stage` calls it
+        more = LATER.format(stage=number, taken=taken, before=number - 1)
+    return HOW_TO.format(trace=f"{stem}.npz", live=_command(recorded, taken, f"{stem}-object.png")) + more
 
 
 def edits(session: Session) -> Export:
@@ -106,14 +131,12 @@ def edits(session: Session) -> Export:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("edits.json", json.dumps(content, indent=2) + "\n")
-        stem = session.folder.stem
-        live = _command(recorded, session.folder.document.name, f"{stem}-object.png")
-        archive.writestr("how-to.txt", HOW_TO.format(trace=f"{stem}.npz", live=live))
+        archive.writestr("how-to.txt", _how_to(session.folder, recorded))
         if inside is not None:
             archive.writestr(inside.name, inside.data)
         for name in sorted(masks):
             archive.write(session.folder.path / name, name)
-    return Export(f"{session.folder.stem}-edits.zip", "application/zip", file.getvalue())
+    return Export(f"{session.folder.staged}-edits.zip", "application/zip", file.getvalue())
 
 
 def report(session: Session, progress: Progress) -> Export:
@@ -125,12 +148,13 @@ def report(session: Session, progress: Progress) -> Export:
     progress(0.0, "computing the exact result")
     happened, _ = session.result(lambda: progress(0.0, "computing the exact result"))
     page = report_html(happened, progress=lambda share: progress(share, "writing the report"))
-    return Export(f"{session.folder.stem}-report.html", "text/html; charset=utf-8", page.encode())
+    return Export(f"{session.folder.staged}-report.html", "text/html; charset=utf-8", page.encode())
 
 
 EXPORTS: dict[str, Callable[[Session], Export]] = {
     "picture": picture,
     "png": png,
+    "stage": stage,
     "trace": trace,
     "edits": edits,
     "object": object_mask,

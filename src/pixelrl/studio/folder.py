@@ -1,7 +1,8 @@
 """One session's folder: what lets a crash or a reload lose no edit. All names in it are made or checked here.
 
 It holds the picture as it came (``input.*``), a small one for lists (``thumb.png``), the recorded run (``trace.npz``),
-the masks of the edits and of the object (``masks/*.png``) and, written anew after every change, ``session.json``.
+the masks of the edits and of the object (``masks/*.png``) and, written anew after every change, ``session.json``; and
+of a picture on which more than one task was done, the folders of the later `stages`.
 While a studio has it open, that studio holds the lock of the file ``lock``.
 """
 
@@ -28,6 +29,7 @@ from pixelrl.pictures.scale import Scale
 from pixelrl.studio.document import Document, decoded, encoded
 from pixelrl.studio.lock import Lock, held
 
+HELD = "this session is open in another studio; go on there, or end that one first"
 _MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
 _MOST_MASKS = 5000
 _THUMB = 168
@@ -74,13 +76,28 @@ class Folder:
         return self.path / f"input{self.document.suffix}"
 
     @property
+    def root(self) -> Path:
+        """The folder of the picture's first stage, which holds those of the others."""
+        return self.path if self.document.number == 1 else self.path.parents[1]
+
+    @property
     def stem(self) -> str:
         """The picture's name without its suffix, fit for a file name."""
         return re.sub(r"[^\w.-]+", "-", Path(self.document.name).stem).strip("-.") or "picture"
 
+    @property
+    def staged(self) -> str:
+        """`stem`, with the number of the stage if it is not the first."""
+        return self.stem if self.document.number == 1 else f"{self.stem}-stage{self.document.number}"
+
     def picture(self, max_pixels: int) -> Picture:
         """Read the picture again."""
         return read_picture(self.input, max_pixels=max_pixels)
+
+    def write_input(self, data: bytes) -> None:
+        """Have this as the picture from now on; raises UsageError if it cannot be written."""
+        self._write(self.input.name, data)
+        (self.path / "thumb.png").unlink(missing_ok=True)  # of the picture before
 
     def save(self, document: Document) -> None:
         """Make this the document, once it is on the disk, whole.
@@ -114,8 +131,7 @@ class Folder:
         try:
             self._lock = Lock(self.path / "lock")
         except BlockingIOError:
-            other = "this session is open in another studio; go on there, or end that one first"
-            raise UsageError(other) from None
+            raise UsageError(HELD) from None
         except OSError as error:
             raise UsageError(f"the session folder {self.path} cannot be written: {error.strerror}") from error
         if (self.path / "session.json").is_file():

@@ -69,6 +69,22 @@ class RunIt(OfSession, frozen=True, kw_only=True):
     seen: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
 
 
+class GoOn(OfSession, frozen=True, kw_only=True):
+    """Let a policy work on the result of the picture's last stage.
+
+    Attributes:
+        after: the id of that stage.
+        policy: its name.
+        level: what it is told.
+        seen: x0, y0, x1, y1 of the part of the picture that the tab shows, which is done first.
+    """
+
+    after: Id
+    policy: Annotated[str, Meta(max_length=200)]
+    level: Level = "auto"
+    seen: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
+
+
 class MaskIt(OfSession, frozen=True, kw_only=True):
     """Keep a painted region: inside ``box``, row by row, ``runs`` of pixels that are out, in, out, ..."""
 

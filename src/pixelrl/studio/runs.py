@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from pixelrl.agent import Agent
 from pixelrl.edits import Edit
 from pixelrl.imaging.color import from_space, to_space
-from pixelrl.pictures.formats import Picture
+from pixelrl.pictures.formats import Picture, channels
 from pixelrl.pictures.scale import Scale
 from pixelrl.rollout import Move, Trajectory
 from pixelrl.studio.kept import Kept
@@ -135,9 +135,9 @@ def play(
         PixelRLError: the picture, the level or the mask do not suit the policy.
     """
     height, width = picture.pixels.shape[:2]
-    channels = 1 if picture.pixels.ndim == 2 else picture.pixels.shape[2]
+    planes = 1 if picture.pixels.ndim == 2 else picture.pixels.shape[2]
     steps, told = agent.card.num_steps, Told(progress)
-    film, space = _Film(channels, height, width, steps, folder), "srgb"
+    film, space = _Film(planes, height, width, steps, folder), "srgb"
 
     def begun(name: str) -> None:
         nonlocal space
@@ -159,7 +159,7 @@ def play(
         condition = {quantities[0].name: condition}  # the one that has a control
     with threads(worthwhile_threads(height * width)), Interruptible(told.check), checked(told.check):
         result = agent(
-            picture.pixels,
+            channels(picture),  # noise where a picture is transparent does not count
             edits=wish.edits,
             watch=watch,
             mask=wish.mask,
@@ -202,10 +202,52 @@ def first_look(agent: Agent, picture: Picture, wish: Wish, box: Box, progress: P
     """
     height, width = picture.pixels.shape[:2]
     seen = box.grown(MARGIN, width, height)
-    part = Picture(np.ascontiguousarray(picture.pixels[seen.y0 : seen.y1, seen.x0 : seen.x1]))
+    rows, columns = slice(seen.y0, seen.y1), slice(seen.x0, seen.x1)
+    alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha[rows, columns])
+    part = Picture(np.ascontiguousarray(picture.pixels[rows, columns]), alpha)
     scale = wish.scale or Scale.of(picture.pixels)
     inner = box.within(seen)
     play(agent, part, replace(wish, scale=scale), progress, lambda step, image: arrive(step, inner.crop(image)))
+
+
+def shown_as_it_comes(
+    agent: Agent,
+    picture: Picture,
+    wish: Wish,
+    seen: Box | None,
+    progress: Progress,
+    arrive: Callable[[int, int, Box, Image], object],
+    folder: Path | None,
+) -> Recorded:
+    """Let a policy work on a picture, first on what is looked at, if that is worthwhile.
+
+    Args:
+        agent: the policy.
+        picture: in the file's depth.
+        wish: what it is to do.
+        seen: the region that is looked at.
+        progress: as for `play`.
+        arrive: given a step, how many there will be, a box, and the image inside it after that step.
+        folder: as for `play`.
+
+    Raises:
+        PixelRLError: as `play` does.
+    """
+    height, width = picture.pixels.shape[:2]
+    part, steps, whole = 0.0, agent.card.num_steps, Box(0, 0, width, height)
+    if seen is not None and worthwhile(agent, picture, seen):
+        part = seen.pixels / (seen.pixels + whole.pixels)
+        first_look(
+            agent, picture, wish, seen,
+            lambda share, label: progress(part * share, f"in view first: {label}"),
+            lambda step, image: arrive(step, steps, seen, image),
+        )  # fmt: skip
+    return play(
+        agent, picture, wish,
+        lambda share, label: progress(part + (1 - part) * share, label),
+        lambda step, image: arrive(step, steps, whole, image),
+        folder,
+    )  # fmt: skip
 
 
 def _recorded(trace: Trace, images: Sequence[Kept]) -> Recorded:

@@ -79,8 +79,8 @@ def serve(
         click.echo(f"PixelRL studio: {address(tickets.current)}")
         click.echo(f"Sessions are kept in {studio.store.root}; Ctrl-C ends the studio.")
         if earlier is not None:
-            edits = f"{earlier['edits']} edit{'' if earlier['edits'] == 1 else 's'}"
-            click.echo(f"There is an earlier session of this picture with {edits}; the page offers it.")
+            edits = f" with {earlier['edits']} edit{'' if earlier['edits'] == 1 else 's'}" if earlier["edits"] else ""
+            click.echo(f"There is an earlier session of this picture{edits}; the page offers it.")
         if browser:
             threading.Timer(0.5, webbrowser.open, [address(tickets.current)]).start()
         uvicorn.Server(config).run(sockets=[listener])

@@ -97,14 +97,16 @@ class _Served:
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
             "/api/value": self.value,
-            "/api/sure": lambda request, _: JSONResponse(self.studio.sure(self._shown(request).folder.id)),
-            "/api/report": lambda request, _: _file(self.studio.report(self._shown(request).folder.id)),
+            "/api/sure": lambda request, _: JSONResponse(self.studio.asked.sure(self._shown(request).folder.id)),
+            "/api/report": lambda request, _: _file(self.studio.asked.report(self._shown(request).folder.id)),
             "/api/export/{what}": self.export,
         }
         post: dict[str, Answer] = {
             "/api/open": self.open,
             "/api/change": self._doing(requests.ChangeIt, self.change),
             "/api/run": self._doing(requests.RunIt, self.run),
+            "/api/go-on": self._doing(requests.GoOn, self.go_on),
+            "/api/renew": self._doing(requests.OfSession, self.renew),
             "/api/cancel": self._doing(requests.OfSession, lambda asked: self.studio.cancel(asked.session)),
             "/api/mask": self._doing(requests.MaskIt, lambda asked: self._used(asked).add_mask(asked.box, asked.runs)),
             "/api/same": self._doing(
@@ -211,11 +213,18 @@ class _Served:
         seen = None if asked.seen is None else Box(*asked.seen)
         return {"job": self.studio.run(asked.session, asked.policy, asked.level, asked.keep, seen).number}
 
+    def go_on(self, asked: requests.GoOn) -> object:
+        seen = None if asked.seen is None else Box(*asked.seen)
+        return {"job": self.studio.going.go_on(asked.session, asked.after, asked.policy, asked.level, seen).number}
+
+    def renew(self, asked: requests.OfSession) -> object:
+        return {"job": self.studio.going.renew(asked.session).number}
+
     def make_report(self, asked: requests.OfSession) -> object:
-        return {"job": self.studio.make_report(asked.session).number}
+        return {"job": self.studio.asked.make_report(asked.session).number}
 
     def ask_how_sure(self, asked: requests.SureOf) -> object:
-        return {"job": self.studio.ask_how_sure(asked.session, asked.x, asked.y).number}
+        return {"job": self.studio.asked.ask_how_sure(asked.session, asked.x, asked.y).number}
 
     def resume(self, asked: requests.Named) -> object:
         return {"job": self.studio.resume(asked.id, asked.session).number}

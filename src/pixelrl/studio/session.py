@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from enum import Enum
 
 import msgspec
@@ -20,19 +19,19 @@ import numpy.typing as npt
 from pixelrl.agent import Agent, object_mask
 from pixelrl.edits import Edit, within
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import outcome_in_srgb
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
 from pixelrl.studio.changes import Change, Redo, Switch, Tell, Undo, changed
 from pixelrl.studio.document import Document, StaleError
-from pixelrl.studio.exact import ExactReplay
+from pixelrl.studio.exact import ExactReplay, Known
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.parsing import EditParser
 from pixelrl.studio.preview import Box, Frames, Preview, difference
 from pixelrl.studio.regions import chosen
-from pixelrl.studio.runs import Progress, Wish, first_look, play, replayed, worthwhile
+from pixelrl.studio.runs import Progress, Wish, play, replayed, shown_as_it_comes
 from pixelrl.studio.screen import Recorded, Screen
+from pixelrl.studio.stages import Basis, digest, lossless, result_key
 from pixelrl.tasks.conditioning import Given
 from pixelrl.trace import Trace, load_trace, save_trace
 
@@ -108,7 +107,13 @@ class Session(Screen):
     # --- Runs -------------------------------------------------------------------------------------
 
     def run(
-        self, agent: Agent, level: Given, progress: Progress, seen: Box | None = None, onto: Screen | None = None
+        self,
+        agent: Agent,
+        level: Given,
+        progress: Progress,
+        seen: Box | None = None,
+        onto: Screen | None = None,
+        basis: Basis | None = None,
     ) -> None:
         """Let a policy work on the picture, with the object and the legibility that are wanted, if it takes them.
 
@@ -120,6 +125,7 @@ class Session(Screen):
             progress: told how far it is; what it raises ends the run.
             seen: the region that is looked at, which is done first.
             onto: the screen on which steps are shown as they arrive; this one, if it is left out.
+            basis: of a later stage, the newer result of the stage before that it is to take as its picture.
 
         Raises:
             PixelRLError: the picture, the level, the object or an edit does not suit the policy.
@@ -132,28 +138,20 @@ class Session(Screen):
         mask = chosen(self.folder, region, self.height, self.width) if agent.takes_mask and region is not None else None
         legibility = wanted["legibility"] if agent.legible else None
         wish, screen = Wish(level, mask, legibility=legibility), onto or self
+        picture = self.picture if basis is None else basis.picture
         try:
-            part, steps, whole = 0.0, agent.card.num_steps, Box(0, 0, self.width, self.height)
-            if seen is not None and worthwhile(agent, self.picture, seen):
-                part = seen.pixels / (seen.pixels + whole.pixels)
-                first_look(
-                    agent, self.picture, wish, seen,
-                    lambda share, label: progress(part * share, f"in view first: {label}"),
-                    lambda step, image: screen.arrives(step, steps, seen, image),
-                )  # fmt: skip
-            recorded = play(
-                agent, self.picture, wish,
-                lambda share, label: progress(part + (1 - part) * share, label),
-                lambda step, image: screen.arrives(step, steps, whole, image),
-                self.folder.path,
-            )  # fmt: skip
+            recorded = shown_as_it_comes(agent, picture, wish, seen, progress, screen.arrives, self.folder.path)
         finally:
             screen.arrived = None
-        _ = recorded.bits  # measured now, and not while the page waits for its state
+        _, ran = recorded.bits, digest(recorded.trace)  # measured now, and not while the page waits for its state
         with self.lock:
             edits = self.parser.edits(self.folder.document.edits, names)
+            if basis is not None:  # before the trace, which says itself of which picture it is
+                self.folder.write_input(lossless(picture)[1])
+                self.picture = picture
             save_trace(self.folder.trace, recorded.trace)
-            self._save(self.folder.document.run(agent.name, level, wanted))
+            source = None if basis is None else basis.source
+            self._save(self.folder.document.run(agent.name, level, wanted, ran, source))
             self._take(recorded, edits)
 
     def resume(self, progress: Progress) -> None:
@@ -165,13 +163,18 @@ class Session(Screen):
         trace = load_trace(self.folder.trace)
         if trace.pixels.shape != self.picture.pixels.shape:
             raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
+        if self.folder.document.number > 1:  # a newer picture may have come before a studio was killed
+            self.picture = self.picture.with_pixels(trace.pixels)
         trace = trace.of(self.picture)  # traces of before do not say how the picture lies
         recorded = replayed(trace, progress, self.folder.path)
-        _ = recorded.bits
+        _, ran = recorded.bits, digest(trace)
         with self.lock:
             document = self._without_unfit(self.folder.document, trace.action_names)
             if document is not self.folder.document:
                 self.folder.keep_former()
+                self._save(document)
+            if document.ran not in ("", ran):  # killed between the trace and the document
+                document = document.identified(trace.policy, ran)
                 self._save(document)
             self._take(recorded, self.parser.edits(document.edits, trace.action_names))
 
@@ -390,30 +393,26 @@ class Session(Screen):
             UsageError: nothing was run yet, or the policy is still at work.
         """
         with self.lock:
-            self.require_result()
-            recorded, reaction, edits, exact = self.recorded, self.reaction, self.edits, self._exact
-            live = self.mode == "live"
-            frames = self.preview.frames if self.preview is not None else None
-            if exact and frames is not None and edits:
-                # A copy: the next edit writes into the shown ones.
-                frames = Frames([frames.images[-1].clone()], frames.actions.clone())
-        assert recorded is not None
-        assert frames is not None
-        if live:
-            assert reaction is not None
-            return reaction.trace, self._pixels(reaction.trace, reaction.frames)
-        if not edits:
-            return recorded.trace, self._pixels(recorded.trace, recorded.frames)
-        if not exact:
-            replay = ExactReplay(recorded.frames, recorded.trace.action_names, edits)
-            while replay.step():
-                after_step()
-            frames = replay.frames
-        trace = replace(recorded.trace, actions=frames.actions[:, 0].numpy())
-        return trace, self._pixels(trace, frames)
+            known = self._known()
+        return known.result(after_step)
 
-    def _pixels(self, trace: Trace, frames: Frames) -> Array:
-        image = frames.images[-1]
-        if trace.space != "srgb":
-            image = outcome_in_srgb(image, trace.space, trace.trajectory().initial)
-        return trace.packed(image)
+    def basis(self, after_step: Callable[[], object] = lambda: None) -> Basis:
+        """The result as the next stage takes it; arguments and errors as those of `result`."""
+        with self.lock:
+            known = self._known()
+            if not self.folder.document.ran:  # of a session from before there were stages
+                recorded = known.recorded.trace
+                self._save(self.folder.document.identified(recorded.policy, digest(recorded)))
+            source = result_key(self.folder.document)
+        return Basis(self.picture.with_pixels(known.result(after_step)[1]), source)
+
+    def _known(self) -> Known:
+        self.require_result()
+        assert self.recorded is not None
+        assert self.preview is not None
+        if self.mode == "live":
+            return Known(self.reaction or self.recorded, (), None)
+        if not self._exact or not self.edits:
+            return Known(self.recorded, self.edits, None)
+        shown = self.preview.frames  # a copy: the next edit writes into the shown ones
+        return Known(self.recorded, self.edits, Frames([shown.images[-1].clone()], shown.actions.clone()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from pixelrl.actions import find_action
 from pixelrl.agent import Agent
@@ -25,7 +26,7 @@ def session_state(session: Session) -> Json:
         known: Json = {
             "id": session.folder.id,
             "name": document.name,
-            "format": document.suffix[1:],
+            "format": (document.kept_as or document.suffix)[1:],
             "width": session.width,
             "height": session.height,
             "orientation": orientation_of(session.picture.exif),
@@ -87,16 +88,18 @@ def policy_state(agent: Agent) -> Json:
     return {"name": agent.name, **words(agent.name)._asdict(), "steps": agent.card.num_steps, **takes}
 
 
-def offer(folder: Folder) -> Json:
-    """A session on the disk."""
-    document = folder.document
+def offer(stages: Sequence[Folder]) -> Json:
+    """A session on the disk: the stages of a picture, of which the last is gone on with."""
+    documents = [stage.document for stage in stages]
+    edits = sum(len(document.order) for document in documents)
     return {
-        "id": folder.id,
-        "name": document.name,
-        "policy": document.policy,
-        "edits": len(document.order),
-        "undone": document.edited and not document.order,
-        "changed": document.changed,
+        "id": stages[-1].id,
+        "picture": stages[0].id,
+        "name": documents[0].name,
+        "policies": [document.policy for document in documents],
+        "edits": edits,
+        "undone": not edits and any(document.edited for document in documents),
+        "changed": max(document.changed for document in documents),
     }
 
 

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
@@ -22,6 +22,7 @@ from pixelrl.pictures.jxl import is_jxl
 from pixelrl.pictures.raw import is_raw
 from pixelrl.studio.document import Document
 from pixelrl.studio.folder import Folder
+from pixelrl.studio.stages import STAGES, chain, new_place, unfinished
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _FORGOTTEN = ".forgotten"
@@ -86,19 +87,32 @@ class Store:
         return folder, picture
 
     def branch(self, folder: Folder, kept: Iterable[int] = ()) -> Folder:
-        """A new session on the same picture, with the same object, and with the edits of these numbers."""
+        """A new session on the same picture, with the same object, and with the edits of these numbers.
+
+        Of a later stage, copies of the stages before it come with it.
+        """
         document = folder.document
         entries = {number: document.entries[number] for number in kept}
-        new = self._new(
-            Document(
-                name=document.name,
-                suffix=document.suffix,
-                region=document.settings()["region"],
-                entries=entries,
-                order=tuple(entries),
-                count=document.count,
-            )
+        own = Document(
+            name=document.name,
+            suffix=document.suffix,
+            region=document.settings()["region"],
+            entries=entries,
+            order=tuple(entries),
+            count=document.count,
+            number=document.number,
+            source=document.source,
+            kept_as=document.kept_as,
         )
+        if document.number == 1:
+            new = self._new(own)
+        else:
+            before = chain(folder)[: document.number - 1]
+            root = self.root / secrets.token_hex(8)
+            _copy(before[0].path, root)
+            for stage in before[1:]:
+                _copy(stage.path, new_place(root))
+            new = Folder(new_place(root), own)
         shutil.copyfile(folder.input, new.input)
         if (folder.path / "masks").is_dir():
             shutil.copytree(folder.path / "masks", new.path / "masks")
@@ -132,13 +146,14 @@ class Store:
     def offered(self) -> list[Folder]:
         """The sessions that have a run: first those with edits, the latest before the others; the damaged are left out.
 
-        So a session with edits is never pushed out of sight by those without.
+        So a session with edits is never pushed out of sight by those without. Of a picture with later stages, which
+        counts as one with edits, it is the first.
         """
-        found = [folder for folder in self._folders() if folder.trace.is_file()]
-        return sorted(found, key=lambda folder: (not folder.document.edited, -folder.document.changed))
+        found = [chain(folder) for folder in self._folders() if folder.trace.is_file()]
+        return [stages[0] for stages in sorted(found, key=lambda stages: (not _worked_on(stages), -_changed(stages)))]
 
     def earlier(self, data: bytes) -> Folder | None:
-        """The latest session with edits of a picture file with these bytes, or None."""
+        """The latest session of a picture file with these bytes in which there are edits or later stages, or None."""
 
         def same(folder: Folder) -> bool:
             try:
@@ -146,7 +161,10 @@ class Store:
             except OSError:
                 return False
 
-        edited = (folder for folder in self.offered() if folder.document.order)
+        found = ((folder, chain(folder)) for folder in self.offered())
+        edited = (
+            folder for folder, stages in found if len(stages) > 1 or any(stage.document.order for stage in stages)
+        )
         return next((folder for folder in edited if same(folder)), None)
 
     def _folders(self) -> Iterator[Folder]:
@@ -157,24 +175,29 @@ class Store:
                 except UsageError:
                     continue
 
-    def _path(self, identity: str) -> Path:
+    def _path(self, identity: str, ending: str = "") -> Path:
+        """Where a session of this id is: a picture's first stage, or a later one."""
         if not isinstance(identity, str) or not _ID.fullmatch(identity):
             raise UsageError("a session's id is 16 hexadecimal digits; give one of those that are offered")
-        return self.root / identity
+        name = identity + ending
+        later = (path for path in self.root.glob(f"*/{STAGES}/{name}") if _ID.fullmatch(path.parents[1].name))
+        return self.root / name if (self.root / name).is_dir() else next(later, self.root / name)
 
     # --- Forgetting -------------------------------------------------------------------------------
 
     def forget(self, identity: str) -> None:
-        """Take a session out of the list. `restore` brings it back, until `purge`.
+        """Take a session out of the list: a picture with all its stages, or its last stage. `restore` brings it back.
 
         Raises:
-            UsageError: there is none, or a studio has it open.
+            UsageError: there is none, or a studio has it open, or it is a stage that others follow.
         """
         path = self._path(identity)
         if not path.is_dir():
             raise UsageError("there is no such session; give one of those that are offered")
-        if Folder(path, _NOBODY).held:
+        if any(Folder(each, _NOBODY).held for each in (path, *(path / STAGES).glob("*"))):
             raise UsageError("this session is open; close it first")
+        if path.parent != self.root and chain(self.open(identity))[-1].id != identity:
+            raise UsageError("other stages follow this one; remove the last one first")
         gone = path.with_name(identity + _FORGOTTEN)
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
@@ -184,39 +207,63 @@ class Store:
         """Bring a forgotten session back.
 
         Raises:
-            UsageError: it is gone for good.
+            UsageError: it is gone for good, or another stage has taken its place.
         """
-        path = self._path(identity)
+        gone = self._path(identity, _FORGOTTEN)
+        if gone.parent != self.root and gone.is_dir():
+            stage = Folder.read(gone)
+            if len(chain(Folder.read(stage.root))) >= stage.document.number:
+                raise UsageError("another stage has taken this one's place; remove that one first")
         try:
-            path.with_name(identity + _FORGOTTEN).rename(path)
+            gone.rename(gone.with_name(identity))
         except OSError:
             raise UsageError("this session cannot be brought back any more") from None
 
     def purge(self, older_than: float = KEPT_FORGOTTEN) -> None:
         """Remove from the disk what was forgotten at least so many seconds ago."""
-        for path in self.root.glob(f"*{_FORGOTTEN}"):
+        for path in (*self.root.glob(f"*{_FORGOTTEN}"), *self.root.glob(f"*/{STAGES}/*{_FORGOTTEN}")):
             if time.time() - path.stat().st_mtime >= older_than:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def discard(self, folder: Folder) -> None:
-        """Remove a session for good that holds nothing of a person's."""
+    def discard(self, folder: Folder, whole: bool = False) -> None:
+        """Remove a session for good that holds nothing of a person's; ``whole``: with all stages of its picture."""
         folder.release()
-        self._remove(folder.path)
+        self._remove(folder.root if whole else folder.path)
 
     def tidy(self) -> None:
-        """Remove sessions without edits, but for the latest few. One with edits, or an open one, is never removed."""
+        """Remove sessions without edits, but for the latest few, and stages that were never finished.
+
+        One with edits or with later stages, or an open one, is never removed.
+        """
         spare = KEPT_WITHOUT_EDITS
-        for folder in sorted(self._folders(), key=lambda folder: -folder.document.changed):
-            if folder.document.edited or folder.held:
+        for stages in sorted(map(chain, self._folders()), key=lambda stages: -_changed(stages)):
+            for path in unfinished(stages[0]):
+                self._remove(path)
+            if _worked_on(stages) or any(stage.held for stage in stages):
                 continue
             spare -= 1
             if spare < 0:
-                self._remove(folder.path)
+                self._remove(stages[0].path)
         self.purge()
 
     @staticmethod
     def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _worked_on(stages: Sequence[Folder]) -> bool:
+    """Whether there is more in a picture's stages than the run of a policy."""
+    return len(stages) > 1 or any(stage.document.edited for stage in stages)
+
+
+def _changed(stages: Sequence[Folder]) -> float:
+    return max(stage.document.changed for stage in stages)
+
+
+def _copy(path: Path, to: Path) -> None:
+    """A session's folder, without its later stages and without what a running studio holds there."""
+    left_out = shutil.ignore_patterns(STAGES, "lock", ".pixelrl-*", "frames-*")
+    shutil.copytree(path, to, ignore=left_out, dirs_exist_ok=True)
 
 
 _NOBODY = Document(name="", suffix="")

@@ -16,14 +16,16 @@ import psutil
 from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.errors import InputError, PixelRLError, UsageError
+from pixelrl.studio.asked import Asked
 from pixelrl.studio.document import StaleError
-from pixelrl.studio.exports import Export, report
+from pixelrl.studio.folder import HELD
+from pixelrl.studio.going import Going
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
+from pixelrl.studio.stages import chain
 from pixelrl.studio.state import Json, job_state, offer, policy_state, session_state
 from pixelrl.studio.store import Store
-from pixelrl.studio.sure import probabilities
 from pixelrl.studio.words import place
 from pixelrl.studio.work import CancelledError, Job, Worker
 from pixelrl.tasks.conditioning import Given
@@ -73,12 +75,11 @@ class Studio:
 
     def __init__(self, store: Store, limits: Limits, device: str = "auto", policies: Sequence[Path] = ()) -> None:
         self.store, self.limits, self.device = store, limits, device
-        self.worker = Worker(self.sessions, self._react)
+        self.worker = Worker(self.sessions, self.react)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.RLock()
         self._agents: dict[str, Agent] = {}
-        self._reports: dict[str, Export] = {}
-        self._sure: dict[str, Json] = {}
+        self.asked, self.going = Asked(self), Going(self)
         for file in policies:
             agent = self._load(file)
             if agent.name in (*shipped_policies(), *self._agents):  # the name is what a session remembers
@@ -122,7 +123,7 @@ class Studio:
         earlier = self.store.earlier(data)
         folder, picture = self.store.create(data, name, self.limits.pixels)
         session = Session(folder, picture)
-        session.earlier = None if earlier is None else offer(earlier)
+        session.earlier = None if earlier is None else offer(chain(earlier))
         try:
             folder.claim()
             if mask is not None:
@@ -130,7 +131,7 @@ class Studio:
         except PixelRLError:
             self.store.discard(folder)
             raise
-        self._add(session)
+        self.add(session)
         self.store.tidy()
         return session
 
@@ -146,31 +147,47 @@ class Studio:
             BusyError: something else is being done.
         """
         self.store.open(identity)
+        return self.worker.submit(
+            "opening a session", asker, lambda progress: self.opened(identity, progress).folder.id
+        )
 
-        def do(progress: Progress) -> str:
-            if identity not in self._sessions:
-                folder = self.store.open(identity)
-                folder.claim()
-                try:
-                    session = Session(folder, folder.picture(self.limits.pixels))
-                    if folder.trace.is_file():
-                        session.resume(progress)
-                except BaseException:
-                    folder.release()
-                    raise
-                self._add(session)
-            return identity
+    def opened(self, identity: str, progress: Progress) -> Session:
+        """A session, which is read from the disk if it is not open; errors are those of `Session.resume`."""
+        if identity in self._sessions:
+            return self._sessions[identity]
+        folder = self.store.open(identity)
+        # Each stage has a lock of its own; but a picture is one, and whoever has a stage of it open has it.
+        if any(stage.held for stage in chain(folder) if stage.id not in self._sessions):
+            raise UsageError(HELD)
+        folder.claim()
+        try:
+            session = Session(folder, folder.picture(self.limits.pixels))
+            if folder.trace.is_file():
+                session.resume(progress)
+        except BaseException:
+            folder.release()
+            raise
+        self.add(session)
+        return session
 
-        return self.worker.submit("opening a session", asker, do)
+    def is_open(self, identity: str) -> bool:
+        """Whether a session is open."""
+        return identity in self._sessions
 
     def forget(self, identity: str, asker: str | None = None) -> None:
-        """Take a session out of the list; `Store.restore` brings it back."""
-        if identity == asker:
-            raise UsageError("this session is open; open another picture first")
+        """Take a picture with all its stages out of the list, or its last stage; `Store.restore` brings it back."""
         with self._lock:
-            if identity in self._sessions:
-                self._close(identity)
+            gone = [session for session in self._sessions.values() if identity in self._names(session)]
+            if asker in [session.folder.id for session in gone]:
+                raise UsageError("this session is open; open another picture first")
+            for session in gone:
+                self._close(session.folder.id)
         self.store.forget(identity)
+
+    @staticmethod
+    def _names(session: Session) -> tuple[str, str]:
+        """By which a session can be forgotten: its own id, and that of its picture."""
+        return session.folder.id, session.folder.root.name
 
     def close(self) -> None:
         """End the work and close all sessions; what was forgotten is removed from the disk."""
@@ -183,7 +200,7 @@ class Studio:
             self._sessions.clear()
         self.store.purge(0.0)
 
-    def _add(self, session: Session) -> None:
+    def add(self, session: Session) -> None:
         """Open a session, and close those that there is no room for any more; all is on the disk."""
         with self._lock:
             self._sessions[session.folder.id] = session
@@ -197,8 +214,7 @@ class Studio:
     def _close(self, identity: str) -> None:
         if self.worker.works_on(identity):
             raise UsageError("the studio is at work on this session; wait until it is done, or cancel it")
-        self._reports.pop(identity, None)
-        self._sure.pop(identity, None)
+        self.asked.forget(identity)
         self._sessions.pop(identity).close()
 
     # --- Work -------------------------------------------------------------------------------------
@@ -218,13 +234,11 @@ class Studio:
             BusyError: something else is being done.
         """
         session = self.session(identity, use=True)
-        if policy not in self.known:
-            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(self.known)}")
+        self.require_known(policy)
 
         def do(progress: Progress) -> str:
             progress(0.0, "loading the policy")
-            agent = self.agent(policy)
-            _check_memory(agent, session)
+            agent = self.fitting_agent(policy, session)
             region = None if seen is None else seen.grown(0, session.width, session.height)
             if session.folder.document.policy in (None, policy):
                 session.run(agent, level, progress, region)
@@ -233,9 +247,9 @@ class Studio:
             try:
                 branch.run(agent, level, progress, region, session)
             except BaseException:
-                self.store.discard(branch.folder)
+                self.store.discard(branch.folder, whole=True)
                 raise
-            self._add(branch)
+            self.add(branch)
             return branch.folder.id
 
         return self.worker.submit("running a policy", identity, do)
@@ -250,66 +264,9 @@ class Studio:
         if len(kept) < len(edits):
             left = f"{len(edits) - len(kept)} of {len(edits)} edits were not kept: {agent.name} has no such operation"
             branch.notices.append(f"{left} or step; the session before is in the list, with all of them")
+        if chain(session.folder)[-1].id != session.folder.id:
+            branch.notices.append("the stages that followed are in the session before, which is in the list")
         return branch
-
-    def make_report(self, identity: str) -> Job:
-        """Write the report on a session; `report` gives it when the job is done.
-
-        Raises:
-            UsageError: nothing was run yet, or the policy is still at work.
-            BusyError: something else is being done.
-        """
-        session = self.session(identity, use=True)
-        session.require_result()
-
-        def do(progress: Progress) -> str:
-            self._reports[identity] = report(session, progress)
-            return identity
-
-        return self.worker.submit("writing the report", identity, do)
-
-    def report(self, identity: str) -> Export:
-        """The report that was made last of a session; it is given once.
-
-        Raises:
-            UsageError: there is none.
-        """
-        made = self._reports.pop(identity, None)
-        if made is None:
-            raise UsageError("the report has not been made yet")
-        return made
-
-    def ask_how_sure(self, identity: str, x: int, y: int) -> Job:
-        """Ask the policy again what it thought of a pixel; `sure` gives it when the job is done.
-
-        Raises:
-            UsageError: nothing was run yet, or the policy is still at work, or there is no such pixel.
-            BusyError: something else is being done.
-        """
-        session = self.session(identity, use=True)
-        session.require_result()
-        session.require_pixel(x, y)
-
-        def do(progress: Progress) -> str:
-            trace = session.shown_run().trace
-            progress(0.0, "asking the policy again")
-            found = probabilities(
-                self.agent(trace.policy), trace, x, y, lambda share: progress(share, "asking the policy again")
-            )
-            self._sure[identity] = {"x": x, "y": y, "percent": found}
-            return identity
-
-        return self.worker.submit("asking the policy", identity, do)
-
-    def sure(self, identity: str) -> Json:
-        """What was asked last of a session by `ask_how_sure`: percents by step, agent and action, of a pixel.
-
-        Raises:
-            UsageError: nothing was.
-        """
-        if identity not in self._sure:
-            raise UsageError("the policy has not been asked how sure it was yet")
-        return self._sure[identity]
 
     def cancel(self, identity: str) -> None:
         """What is being done for this session is no longer wanted."""
@@ -318,7 +275,8 @@ class Studio:
             session.give_up()
         self.worker.cancel()
 
-    def _react(self, session: Session, progress: Progress) -> None:
+    def react(self, session: Session, progress: Progress) -> None:
+        """Let the policy do what a session still wants of it; ends when something else is wanted meanwhile."""
         edits, requested = session.edits, session.folder.document.requested
 
         def watched(share: float, label: str) -> None:
@@ -348,6 +306,17 @@ class Studio:
             if name not in self._agents:
                 self._agents[name] = self._load(name)
             return self._agents[name]
+
+    def require_known(self, policy: str) -> None:
+        """Raise UsageError where there is no such policy."""
+        if policy not in self.known:
+            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(self.known)}")
+
+    def fitting_agent(self, policy: str, session: Session) -> Agent:
+        """As `agent`; raises InputError where there is not enough memory for it to work on a session's picture."""
+        agent = self.agent(policy)
+        _check_memory(agent, session)
+        return agent
 
     def _load(self, policy: str | Path) -> Agent:
         agent = load(policy, self.device)
@@ -382,7 +351,7 @@ class Studio:
         now = self.worker.job  # before the outcomes: where there is no job any more, its outcome is there
         outcome = None if job is None else self.worker.outcomes.get(job)
         return {
-            "session": None if session is None else session_state(session),
+            "session": None if session is None else {**session_state(session), **self.going.state(session)},
             "changed": [] if session is None or since is None else [list(box) for box in session.changed_since(since)],
             "job": job_state(now),
             "outcome": None if outcome is None else {"session": outcome.session, "error": outcome.error},
@@ -391,7 +360,7 @@ class Studio:
 
     def offered(self) -> list[Json]:
         """Sessions on the disk, those with edits first."""
-        return [offer(folder) for folder in self.store.offered()]
+        return [offer(chain(folder)) for folder in self.store.offered()]
 
 
 def _check_memory(agent: Agent, session: Session) -> None:

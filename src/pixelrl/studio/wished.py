@@ -13,6 +13,7 @@ from pixelrl.pictures.files import DEPTHS, FORMATS, encode
 from pixelrl.pictures.formats import Picture
 from pixelrl.studio.exports import KINDS, Export
 from pixelrl.studio.session import Session
+from pixelrl.studio.stages import original
 
 _LOSSY = ("jpeg", "webp")
 _LARGEST = 1_000_000
@@ -67,7 +68,7 @@ def wished(session: Session, wanted: Wish) -> Export:
         UsageError: as `Session.result`, or the format cannot hold a picture of this size.
     """
     trace, pixels = session.result()
-    whole, notes = session.picture.with_pixels(pixels), list[str]()
+    whole, notes = original(session.folder, session.picture).with_pixels(pixels), list[str]()
     own, depths = str(pixels.dtype), DEPTHS[wanted.kind]
     whole = whole.with_dtype(wanted.depth or (own if own in depths else depths[-1]), trace.scale)
     if wanted.kind == "jpeg" and whole.alpha is not None:

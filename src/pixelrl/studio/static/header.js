@@ -13,7 +13,7 @@ import { change, levelOf, run as runPolicy, send } from "./sync.js";
 const levelInPanel = ({ session, policy }) => Boolean(session?.object) && policy === session.policy;
 
 // The tasks for pictures of so many channels. Of two policies for one task, the one for other pictures is named apart.
-function tasks(policies, channels) {
+export function tasks(policies, channels) {
   const unfit = (p) => p.channels > 1 && p.channels !== channels;
   const twin = (p) => policies.some((other) => other !== p && other.title === p.title && !unfit(other));
   return policies.filter((p) => !(unfit(p) && twin(p))).map((p) => {
@@ -79,7 +79,7 @@ store.subscribe(["session", "policy", "job"], ({ session, policy, job }) => {
   document.body.classList.toggle("loaded", Boolean(session));
   $("#run-form").hidden = !session;
   $("#session-tools").hidden = !ran;
-  $("#run").textContent = ran ? "Run again" : "Run";
+  $("#run").textContent = !ran ? "Run" : policy === session.policy ? "Run again" : "Run instead";
   $("#run").classList.toggle("primary", !ran || policy !== session.policy);
   $("#run").disabled = Boolean(job && job.kind !== "live");
   if (!session) return;

@@ -22,29 +22,29 @@ async function thumb(image, id) {
   }
 }
 
-function said({ policy, edits, changed }, policies) {
-  const task = policies.find((p) => p.name === policy)?.title ?? policy;
+function said({ policies: names, edits, changed }, policies) {
+  const task = names.map((name) => policies.find((p) => p.name === name)?.title ?? name).join(", then ");
   const when = new Date(1000 * changed).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   return [task, edits ? `${edits} edit${edits > 1 ? "s" : ""}` : "no edits", when].join(" · ");
 }
 
 function row(s, policies, shown) {
-  if (s.forgotten) return element("li", { class: "forgotten" }, element("span", {}, `${s.name} was forgotten.`), element("button", { class: "quiet small", onclick: () => restore(s.id) }, "Undo"));
+  if (s.forgotten) return element("li", { class: "forgotten" }, element("span", {}, `${s.name} was forgotten.`), element("button", { class: "quiet small", onclick: () => restore(s.picture) }, "Undo"));
   const image = element("img", { alt: "", draggable: "false" });
   thumb(image, s.id);
   return element("li", {},
-    element("button", { class: "resume", disabled: s.id === shown, onclick: () => { $("#sessions").close(); resume(s.id); } },
-      image, element("span", {}, element("b", {}, s.name), element("small", {}, said(s, policies) + (s.id === shown ? " · open here" : "")))),
-    element("button", { class: "icon small", "aria-label": `Forget ${s.name}`, title: "Forget this session", disabled: s.id === shown, onclick: () => forget(s.id) }, "✕"));
+    element("button", { class: "resume", disabled: s.picture === shown, onclick: () => { $("#sessions").close(); resume(s.id); } },
+      image, element("span", {}, element("b", {}, s.name), element("small", {}, said(s, policies) + (s.picture === shown ? " · open here" : "")))),
+    element("button", { class: "icon small", "aria-label": `Forget ${s.name}`, title: "Forget this session", disabled: s.picture === shown, onclick: () => forget(s.picture) }, "✕"));
 }
 
 store.subscribe(["sessions", "policies", "session"], ({ sessions, policies, session }, before) => {
   $("#sessions-open").hidden = !sessions.length && !session?.ran;
-  if (sessions === before.sessions && policies === before.policies && session?.id === before.session?.id) return;
+  if (sessions === before.sessions && policies === before.policies && session?.picture === before.session?.picture) return;
   $("#recent").hidden = !sessions.length;
   $("#recent-all").hidden = sessions.length <= few;
   $("#recent ul").replaceChildren(...sessions.slice(0, few).map((s) => row(s, policies)));
-  $("#sessions ul").replaceChildren(...sessions.map((s) => row(s, policies, session?.id)));
+  $("#sessions ul").replaceChildren(...sessions.map((s) => row(s, policies, session?.picture)));
 });
 store.subscribe(["session"], ({ session }) => { $("#empty").hidden = Boolean(session); });
 

@@ -4,21 +4,29 @@ import { download } from "./api.js";
 import { $, element } from "./dom.js";
 import { attempt, say } from "./messages.js";
 import { phase, store } from "./store.js";
-import { report } from "./sync.js";
+import { atHand, renew, report } from "./sync.js";
 
-export async function save(what, asked = "") {
+export async function save(what, asked = "", asItIs = false) {
   menu(false);
   if (what === "as") return $("#export").showModal();
   if (phase(store.state) !== "ran") return;
+  const { session } = store.state, last = session.stages.at(-1), ofLast = what === "picture" || what === "png";
+  if (ofLast && last.older && !asItIs)
+    return say(`Stage ${session.stages.length} is of an older result.`, "note", {
+      "Bring it up to date and save": async () => { if (await renew()) save(what, asked); }, "Save it as it is": () => save(what, asked, true) });
   say(what === "report" ? "Writing the report…" : "Computing the exact result…", "note");
-  const file = await (what === "report" ? report() : attempt(() => download(`/api/export/${what}${asked}`)));
+  const stage = ofLast ? last : session;
+  if (ofLast && !last.open && !(await atHand(last.id))) return;
+  const file = await (what === "report" ? report() : attempt(() => download(`/api/export/${what}${asked}`, stage.id)));
   if (file) say([`Saved ${file.name}.`, ...(file.notes ? [`${file.notes}.`] : [])].join(" "), "note");
 }
 
 function items(session) {
-  const found = [["picture", "Picture", `${session.format.toUpperCase()}, ${session.depth}, as the input`]];
+  const last = session.stages.length, at = session.stages.findIndex(({ id }) => id === session.id) + 1;
+  const found = [["picture", "Picture", `${session.format.toUpperCase()}, ${session.depth}, ${at < last ? `the result of stage\u00a0${last}` : "as the input"}`]];
   if (session.format === "jpg") found.push(["png", "Picture, lossless", "PNG"]);
   found.push(["as", "Picture as…", "format, quality, depth, size"]);
+  if (at < last) found.push(["stage", "Picture of this stage", `without loss, of stage ${at}`]);
   found.push(["trace", "Trace", "every operation of every pixel"], ["edits", "Edits", "for pixelrl edit TRACE EDITS"]);
   if (session.object) found.push(["object", "Object", "for pixelrl saliency --mask"]);
   return [...found, ["report", "Report", "one page that explains it all"]];

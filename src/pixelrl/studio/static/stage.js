@@ -27,7 +27,8 @@ export const peek = (on) => phase(store.state) === "ran" && store.update({ peeki
 store.subscribe(["session"], ({ session }, before) => {
   for (const id of ["#canvas", "#view-tools"]) $(id).hidden = !session;
   if (!session || session.id === before.session?.id) return;
-  view.take(session.width, session.height, session.orientation);
+  if (session.picture === before.session?.picture) Object.assign(view, { other: null, map: null, pin: null }); // seen from the same place
+  else view.take(session.width, session.height, session.orientation);
 });
 
 // --- Frames ---------------------------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ function badge() {
   const blinked = view.compare === "blink" && view.blinkOn && view.other;
   const task = job || (ran && policy === session.policy) ? null : policies.find((p) => p.name === policy); // still to be run
   $("#task-said").hidden = !session || !task?.about;
-  $("#task-said").textContent = task?.about ?? "";
+  $("#task-said").textContent = [task?.about ?? "", ...(ran ? ["It begins anew; to work on this result, use “Go on”."] : [])].join(" ");
   const beside = ran && compare === "side" && !peeking;
   $("#badge").hidden = (!ran && !latest) || beside || (compare === "split" && !peeking) || Boolean(task?.about);
   $("#badge").textContent = blinked ? againstNames[against] : here + (view.overlay && step ? " · operations" : "");

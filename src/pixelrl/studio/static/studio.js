@@ -14,6 +14,7 @@ import { TheObject } from "./object.js";
 import { chooseFile } from "./opening.js";
 import "./plainer.js";
 import { menu, save } from "./saving.js";
+import "./stages.js";
 import { fitOrWhole, goTo, peek, setCompare, setOverlay, view } from "./stage.js";
 import { phase, store } from "./store.js";
 import { start } from "./sync.js";

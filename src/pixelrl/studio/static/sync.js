@@ -35,7 +35,7 @@ async function receive(next, fresh = false) {
     const ranAgain = session.ran && !ranAnew && before.runs !== session.runs;
     const boxes = ranAnew || ranAgain ? [] : (next.changed ?? []);
     const moved = !other && (ranAnew || before.shown !== session.shown);
-    if (other) Object.assign(changes, opened(session, state));
+    if (other) Object.assign(changes, opened(session, state, before?.picture === session.picture));
     if (ranAnew) Object.assign(changes, ran(session, state));
     if (boxes.length && !other) film.changed(boxes);
     else if (moved || other) film.clear();
@@ -46,10 +46,10 @@ async function receive(next, fresh = false) {
   if (latest === next) poll(); // or else something newer came meanwhile
 }
 
-// A picture has been opened: nothing of the one before stays.
-function opened(session, { policies }) {
+// A picture has been opened, or another stage of the same: nothing of the one before stays.
+function opened(session, { policies }, same) {
   const { earlier, notes, name } = session;
-  const note = notes.length ? { sentence: `${name}: ${notes.join("; ")}.`, kind: "note" } : null;
+  const note = notes.length && !same ? { sentence: `${name}: ${notes.join("; ")}.`, kind: "note" } : null;
   const message = earlier ? offered(earlier, policies) : note;
   const policy = session.policy ?? suited(session, policies);
   return { step: 0, aim: null, pixel: null, pointed: null, chosen: null, brushed: null, policy, level: levelOf(session, policy), message };
@@ -59,9 +59,9 @@ function opened(session, { policies }) {
 export const levelOf = (session, policy) => (typeof session.level === "number" && session.policy === policy ? String(session.level) : "");
 
 // There is a session of the same picture, with work in it.
-function offered({ id, edits, policy }, policies) {
-  const task = policies.find((p) => p.name === policy)?.title ?? policy;
-  const sentence = `There is an earlier session of this picture with ${edits} edit${edits > 1 ? "s" : ""} (${task}).`;
+function offered({ id, edits, policies: names }, policies) {
+  const tasks = names.map((name) => policies.find((p) => p.name === name)?.title ?? name).join(", then ");
+  const sentence = `There is an earlier session of this picture${edits ? ` with ${edits} edit${edits > 1 ? "s" : ""}` : ""} (${tasks}).`;
   return { sentence, kind: "note", actions: { Continue: () => resume(id), "Start anew": () => {} } };
 }
 
@@ -213,6 +213,36 @@ export const resume = (id) => attempt(async () => {
   await follow((await post("/api/resume", { id })).job);
 });
 
+// Show another stage of the picture, when all changes have been made; null if that was refused.
+export const visit = (id) => attempt(() => inTurn(async () => {
+  sent++;
+  try {
+    await receive(await get("/api/state", id), true);
+  } catch (error) {
+    if (error.reason !== "closed") throw error;
+    await follow((await post("/api/resume", { id })).job);
+  }
+  return store.state.session?.id === id || null;
+}));
+
+// Have a stage ready, as one that is saved, without showing it.
+export const atHand = (id) => attempt(() => inTurn(async () => outcome((await post("/api/resume", { id })).job)));
+
+// Let a policy work on the result of the last stage, as the next one.
+export const goOn = (policy, level, seen) => attempt(async () => {
+  const { id, stages } = store.state.session, after = stages.at(-1).id;
+  const { job } = await inTurn(() => post("/api/go-on", { session: id, after, policy, level, seen }));
+  await follow(job);
+});
+
+// Do those stages again that are of an older result; null if that was called off.
+export const renew = () => attempt(async () => {
+  const { id } = store.state.session;
+  const { job } = await inTurn(() => post("/api/renew", { session: id }));
+  await follow(job);
+  return store.state.session.stages.some(({ older }) => older) ? null : id;
+});
+
 // Ask for what takes a while and changes nothing; whether it was done, and not called off.
 async function done(path, content) {
   const { job } = await inTurn(() => post(path, content));
@@ -240,12 +270,14 @@ export const listSessions = () => attempt(async () => store.update({ sessions: a
 export const forget = (id) => attempt(async () => {
   await post("/api/forget", { id });
   mark(id, true);
+  return id;
 });
 export const restore = (id) => attempt(async () => {
   await post("/api/restore", { id });
   mark(id, false);
+  return id;
 });
-const mark = (id, forgotten) => store.update({ sessions: store.state.sessions.map((s) => (s.id === id ? { ...s, forgotten } : s)) });
+const mark = (id, forgotten) => store.update({ sessions: store.state.sessions.map((s) => (s.picture === id ? { ...s, forgotten } : s)) });
 
 // What this tab showed before it was loaded again, or else what was used last.
 async function first() {

@@ -1,0 +1,134 @@
+"""Tasks that follow one another on one picture: each stage is a session of its own, on the result of the one before.
+
+The first stage's folder holds those of the later ones, in ``stages/``, so that a picture is one thing on the disk. A
+stage's document says from which result it was made, as the `result_key` of the stage before: if that has another one by
+now, the stage is of an older result. This module knows folders and documents only; `going` lets policies work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pixelrl.pictures.files import DEPTHS, FORMATS, encode
+from pixelrl.pictures.formats import Picture
+from pixelrl.studio.document import Document
+from pixelrl.studio.folder import Folder
+from pixelrl.trace import Trace
+
+STAGES = "stages"
+"""The folder, in that of a picture, which holds the folders of its later stages."""
+_ID = "[0-9a-f]" * 16
+_STARTING = 60.0
+"""Seconds after which somebody who began a stage certainly holds its lock."""
+
+
+class Basis(NamedTuple):
+    """What a later stage is made from.
+
+    Attributes:
+        picture: the result of the stage before.
+        source: the `result_key` of that result.
+    """
+
+    picture: Picture
+    source: str
+
+
+def digest(trace: Trace) -> str:
+    """A short text that no other run has: what the policy was told, what it saw and what it did."""
+    told = [trace.policy, dict(trace.condition), trace.legibility, trace.precision, trace.space, trace.action_names]
+    scale = None if trace.scale is None else [trace.scale.black, trace.scale.white]
+    known = hashlib.blake2b(json.dumps([*told, scale]).encode(), digest_size=16)
+    for array in (trace.pixels, trace.actions, trace.mask):
+        if array is not None:
+            known.update(f"{array.dtype}{array.shape}".encode())
+            known.update(np.ascontiguousarray(array).data)
+    return known.hexdigest()
+
+
+def result_key(document: Document) -> str:
+    """A short text that is another one whenever the result is: of the run and of the edits that are switched on."""
+    edits = [entry for entry in document.edits if not entry.get("off")]
+    content = [document.ran, *([document.mode, edits] if edits else [])]
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def chain(folder: Folder) -> list[Folder]:
+    """The stages of a picture in their order, given one of them; those that were never finished are left out."""
+    first = folder if folder.document.number == 1 else Folder.read(folder.root)
+    later = []
+    for path in sorted((first.path / STAGES).glob(_ID)):
+        try:
+            stage = folder if path.name == folder.id else Folder.read(path)
+        except (OSError, ValueError):  # begun by a studio that was killed
+            continue
+        if stage.trace.is_file():
+            later.append(stage)
+    return [first, *sorted(later, key=lambda stage: stage.document.number)]
+
+
+def unfinished(first: Folder) -> list[Path]:
+    """The folders of later stages whose run never ended, as when a studio was killed, and that nobody works on."""
+    places = [path for path in (first.path / STAGES).glob(_ID) if time.time() - path.stat().st_mtime > _STARTING]
+    stages = [Folder(path, first.document) for path in places]
+    return [stage.path for stage in stages if not stage.trace.is_file() and not stage.held]
+
+
+def older(stages: Sequence[Folder]) -> list[bool]:
+    """Of each stage, whether it is of an older result of those before it than they have now."""
+    found = [False]
+    for before, stage in itertools.pairwise(stages):
+        found.append(found[-1] or stage.document.source != result_key(before.document))
+    return found
+
+
+def lossless(picture: Picture) -> tuple[str, bytes]:
+    """Suffix and bytes of a file from which the very pixels can be read again: PNG, or TIFF of floats."""
+    kind = "png" if str(picture.pixels.dtype) in DEPTHS["png"] else "tiff"
+    return FORMATS[kind], encode(picture, kind)[0]
+
+
+def follow(last: Folder, basis: Basis) -> Folder:
+    """A new stage after the last one, in which nothing has been run yet.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    suffix, data = lossless(basis.picture)
+    before = last.document
+    document = Document(
+        name=before.name,
+        suffix=suffix,
+        kept_as=before.kept_as or before.suffix,
+        number=before.number + 1,
+        source=basis.source,
+    )
+    stage = Folder(new_place(last.root), document)
+    stage.write_input(data)
+    stage.save(document)
+    return stage
+
+
+def new_place(root: Path) -> Path:
+    """An empty folder for one more stage of the picture whose folder this is."""
+    (root / STAGES).mkdir(mode=0o700, exist_ok=True)
+    path = root / STAGES / secrets.token_hex(8)
+    path.mkdir(mode=0o700)
+    return path
+
+
+def original(folder: Folder, picture: Picture) -> Picture:
+    """The picture as it came, with all that its file says, given one of its stages and the picture of that."""
+    if folder.document.number == 1:
+        return picture
+    height, width = picture.pixels.shape[:2]
+    return Folder.read(folder.root).picture(height * width)
