@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,8 @@ import tomllib
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from environments import ROOT, install, program, run
+
 TOOLS = {"dev", "docs"}
 
 PICTURES = """
@@ -159,7 +159,7 @@ def main() -> None:
         folder = Path(name)
         base = folder / "base"
         venv.create(base, with_pip=True)
-        install(base, ".")
+        install(base, str(ROOT))
         for extra in chosen:
             try_extra(extra, base, folder)
 
@@ -170,8 +170,8 @@ def try_extra(extra: str, base: Path, folder: Path) -> None:
     work = folder / f"{extra}-work"
     work.mkdir()
     (work / "use.py").write_text(USES[extra], encoding="utf-8")
-    run([python(base), "-c", PICTURES], work)
-    without = run([python(base), "use.py"], work, may_fail=True)
+    run([program(base), "-c", PICTURES], work)
+    without = run([program(base), "use.py"], work, may_fail=True)
     assert without.returncode, f"without {extra} its use did not fail"
     assert f"pixelrl[{NAMED.get(extra, extra)}]" in without.stderr, (
         f"the fault does not name the extra {extra}:\n{without.stderr}"
@@ -179,26 +179,10 @@ def try_extra(extra: str, base: Path, folder: Path) -> None:
     place = folder / extra
     # Hard links: packages are replaced when they are upgraded, never written into.
     shutil.copytree(base, place, symlinks=True, copy_function=os.link)
-    install(place, f".[{extra}]")
-    run([python(place), "use.py"], work)
+    install(place, f"{ROOT}[{extra}]")
+    run([program(place), "use.py"], work)
     shutil.rmtree(place)
     print(f"{extra}: works, and without it the fault names it; {time.monotonic() - began:.0f} s", flush=True)
-
-
-def install(place: Path, what: str) -> None:
-    words = [python(place), "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", "constraints.txt", what]
-    run(words, ROOT)
-
-
-def python(place: Path) -> str:
-    return str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
-
-
-def run(command: list[str], folder: Path, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert may_fail or done.returncode == 0, f"{' '.join(command[:4])}: exit {done.returncode}\n{done.stderr}"
-    return done
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ results must be those of pixelrl.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import venv
 from pathlib import Path
 
 import numpy as np
-from check_wheel import ROOT, call
+from environments import ROOT, call, install, program
 from PIL import Image
 from skimage import data
 
@@ -40,12 +39,10 @@ def main() -> None:
         (wheel,) = folder.glob("pixelrl_onnx-*.whl")
         place = folder / "environment"
         venv.create(place, with_pip=True)
-        bin_folder = place / ("Scripts" if os.name == "nt" else "bin")
-        python, runner = str(bin_folder / "python"), str(bin_folder / "pixelrl-onnx")
+        python, runner = program(place), program(place, "pixelrl-onnx")
         packages = Path(call([python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]).strip())
         before = size(packages)
-        constraints = str(ROOT / "constraints.txt")
-        call([python, "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", constraints, str(wheel)])
+        install(place, str(wheel))
         call([python, "-c", EMPTY], folder)
         for policy, clean in (("denoise-gray", data.camera()[128:384, 128:384]), ("denoise-color", data.astronaut())):
             compare(policy, clean, runner, folder)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import email
-import os
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -20,7 +18,7 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-ROOT = Path(__file__).parents[1]
+from environments import ROOT, call, install, program, run
 
 CLEAN = """
 import sys
@@ -93,10 +91,8 @@ def clean_a_picture(wheel: Path, folder: Path) -> None:
     place, work = folder / "environment", folder / "work"
     work.mkdir()
     venv.create(place, with_pip=True)
-    bin_folder = place / ("Scripts" if os.name == "nt" else "bin")
-    python, pixelrl = str(bin_folder / "python"), str(bin_folder / "pixelrl")
-    constraints = str(ROOT / "constraints.txt")
-    call([python, "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", constraints, str(wheel)])
+    python, pixelrl = program(place), program(place, "pixelrl")
+    install(place, str(wheel))
     print(f"installed in {time.monotonic() - began:.0f} s")
     call([python, "-c", CLEAN, str(ROOT)], work)
     call([pixelrl, "denoise", "noisy.png", "-o", "result.png", "--sigma", "25", "--trace", "trace.npz"], work)
@@ -105,17 +101,9 @@ def clean_a_picture(wheel: Path, folder: Path) -> None:
     assert "denoise-color" in call([pixelrl, "policies"], work)
     for recipe in ("denoise-gray", "paper/gaussian-25-plain"):
         training = ["train", recipe, "-o", "run", "--set", "data.folder=nowhere"]
-        refused = subprocess.run([pixelrl, *training], cwd=work, capture_output=True, text=True)
+        refused = run([pixelrl, *training], work, may_fail=True)
         assert refused.returncode == 2, refused
         assert "nowhere" in refused.stderr, refused.stderr  # the recipe was found; only the photographs are missing
-
-
-def call(command: list[str], folder: Path | None = None) -> str:
-    """What a command prints; it runs without the variables that could lead it back to the checkout."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command[:4])}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 if __name__ == "__main__":
