@@ -15,10 +15,18 @@ from PIL import Image
 from skimage import data
 
 import pixelrl
+import pixelrl.agent
 import pixelrl_onnx
+import pixelrl_onnx.agent
 from pixelrl.actions import ACTIONS
+from pixelrl.exporting import export as exporting
 from pixelrl.exporting.export import export
 from pixelrl.imaging import noise
+from pixelrl.imaging.anscombe import Anscombe
+from pixelrl.noise.poisson_gaussian import clipped_space
+from pixelrl.pictures import atomic
+from pixelrl.tasks import conditioning
+from pixelrl_onnx import spaces, trace
 from pixelrl_onnx.noise import estimate_sigma
 from pixelrl_onnx.operations import OPERATIONS
 
@@ -80,6 +88,53 @@ def test_text_goes_as_with_the_package_and_what_is_far_from_it_stays(tmp_path: P
     assert (result != wanted).mean() < 0.002
     assert (wanted != stamped)[20:44].mean() > 0.05
     assert np.array_equal(result[100:], stamped[100:])
+
+
+@pytest.mark.parametrize("bounds", [(), (0.0,), (0.0, 1.0)])
+@pytest.mark.parametrize("numbers", [(1 / 3, 1e-7, -0.25, 0.5, 17.25), (0.01, 0.02, 0.05, 3.0, 21.0)])
+def test_values_of_another_space_have_the_bits_of_those_of_the_package(
+    numbers: tuple[float, ...], bounds: tuple[float, ...]
+) -> None:
+    there, here = Anscombe(*numbers, *bounds), spaces.Anscombe(*numbers, *bounds)
+    assert str(there) == str(here)
+    assert spaces.find_space(str(there)) == here
+    values = np.random.default_rng(2).uniform(-0.5, 1.5, (3, 40, 51)).astype(np.float32)
+    np.testing.assert_array_equal(here.to(values), there.to(torch.from_numpy(values)).numpy())
+    np.testing.assert_array_equal(here.back(values), there.back(torch.from_numpy(values)).numpy())
+
+
+@pytest.mark.parametrize("sigma", [1.0, 25.0, 50.0])
+def test_the_space_for_clipped_noise_is_that_of_the_package(sigma: float) -> None:
+    assert str(spaces.clipped_space(sigma / 255)) == str(clipped_space(sigma / 255))
+
+
+@pytest.mark.parametrize("text", ["anscombe", "anscombe(gain=1.0)", "anscombe(gain=0,read=0,offset=0,low=0,high=1)"])
+def test_a_space_that_is_none_is_refused_here_and_there(text: str) -> None:
+    for parse, error in ((Anscombe.parse, pixelrl.UsageError), (spaces.find_space, pixelrl_onnx.UsageError)):
+        with pytest.raises(error, match="space"):
+            parse(text)
+
+
+def test_the_numbers_that_the_runner_repeats_are_those_of_the_package() -> None:
+    here = pixelrl_onnx.agent
+    assert (here.FAR, here.CLIPPED, here.SEEN) == (pixelrl.agent.FAR, conditioning.CLIPPED, conditioning.SEEN)
+    assert (here.CARD, here.ENCODER, here.FORMAT) == (exporting.CARD, exporting.ENCODER, exporting.FORMAT)
+
+
+@pytest.mark.parametrize("written_whole", [atomic.written_whole, trace.written_whole])
+def test_files_are_there_whole_or_not_at_all(written_whole: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with written_whole(path) as temporary:
+        temporary.write_text("first")
+
+    def interrupted() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half of the sec")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "first")]
 
 
 @pytest.mark.parametrize("policy", ["denoise-gray", "denoise-color"])
