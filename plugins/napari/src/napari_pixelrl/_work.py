@@ -102,8 +102,9 @@ class Run:
         Raises:
             ValueError: labels of another number or shape.
         """
-        if len(labels) != self.num_steps or any(one.shape != self.labels(0).shape for one in labels):
-            raise ValueError(f"{self.num_steps} arrays of labels of shape {self.labels(0).shape} are needed")
+        shape = self.labels(0).shape
+        if len(labels) != self.num_steps or any(one.shape != shape for one in labels):
+            raise ValueError(f"{self.num_steps} arrays of labels of shape {shape} are needed")
         wanted = np.stack([np.reshape(one, (self.agents, *self.shape, *one.shape[-2:])) for one in labels])
         image, painted = self.image.copy(), dict(self.painted)
         for number, (index, trace) in enumerate(self.traces.items()):
