@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pixelrl
+from pixelrl.pictures.channels import join_alpha
 
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.uint8]
@@ -113,7 +114,7 @@ class Run:
             actions = np.where(known, plane.astype(np.int64) - 1, trace.actions).astype(np.uint8)
             if not np.array_equal(actions, painted.get(index, trace.actions)):
                 painted[index] = actions
-                image[index] = _whole(replace(trace, actions=actions).replay(), trace.alpha)
+                image[index] = join_alpha(replace(trace, actions=actions).replay(), trace.alpha)
             progress((number + 1) / len(self.traces))
         return replace(self, image=image, painted=painted)
 
@@ -169,10 +170,6 @@ def _estimated(agent: pixelrl.Agent, values: Array, indices: list[Index], told: 
         return told
     chosen = [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, SAMPLES).round().astype(int))]
     return agent.estimate([np.asarray(values[index]) for index in chosen], condition=told)
-
-
-def _whole(pixels: Array, alpha: Array | None) -> Array:
-    return pixels if alpha is None else np.dstack([pixels, alpha])
 
 
 def parse_numbers(text: str) -> dict[str, float]:
