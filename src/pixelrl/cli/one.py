@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
-from pixelrl.cli.outputs import make_folder, write_standard_output
+from pixelrl.cli.outputs import make_folder, prepare, write_to
 from pixelrl.cli.places import Job
 from pixelrl.cli.raw import sensor_of, work_on_sensor
 from pixelrl.cli.stack import stack_of, work_on_stack
@@ -40,7 +40,6 @@ def work_on(
         InputError: the picture cannot be read, or the policy cannot take it.
         UsageError: the result cannot be written, or an option does not fit this picture.
     """
-    from pixelrl.pictures.files import check_writable, encode, write_picture
     from pixelrl.pictures.scale import Scale
 
     data = standard_input(job)
@@ -58,9 +57,7 @@ def work_on(
         )
     own_depth = str(picture.pixels.dtype)
     depth = own_depth if work.depth is None else DEPTHS[work.depth]
-    if job.target != STANDARD:  # before the work, not after it
-        make_folder(job.target.parent)
-        check_writable(job.target, picture.with_dtype(depth), overwrite=work.overwrite, quality=work.quality)
+    prepare(job.target, picture.with_dtype(depth), work.quality, overwrite=work.overwrite)
     order, own_scale = list(DEPTHS.values()), Scale.of(picture.pixels, work.white)
     scale = own_scale
     units: tuple[str, ...] = ()
@@ -75,11 +72,7 @@ def work_on(
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
     result = picture.with_pixels(image).with_dtype(depth, scale)
-    if job.target == STANDARD:
-        data, lost = encode(result, work.kind or kind or "png", quality=work.quality, name="-o -")
-        write_standard_output(data)
-    else:
-        lost = write_picture(job.target, result, overwrite=work.overwrite, quality=work.quality)
+    lost = write_to(job.target, result, work.kind or kind or "png", work.quality, overwrite=work.overwrite)
     _write_beside(work, settings, picture, trace, mask)
     if mask is not None:
         report["object"] = _object(mask, picture, found=settings.mask is None)

@@ -31,6 +31,40 @@ def write_standard_output(data: bytes) -> None:
         raise UsageError(f"-o -: standard output cannot be written ({error.strerror})") from error
 
 
+def prepare(output: Path, picture: Picture, quality: int | None, *, overwrite: bool) -> None:
+    """Before the work: make the folder of a result, and refuse what `write_to` could not write there.
+
+    Args:
+        output: the file; ``-`` is standard output.
+        picture: of the size and depth of the result, with alpha if that has it.
+        quality: of JPEG and WebP.
+        overwrite: whether the file may be there.
+
+    Raises:
+        UsageError: as `write_to`.
+    """
+    from pixelrl.pictures.files import check_writable
+
+    if output != STANDARD:
+        make_folder(output.parent)
+        check_writable(output, picture, overwrite=overwrite, quality=quality)
+
+
+def write_to(output: Path, picture: Picture, kind: str, quality: int | None, *, overwrite: bool) -> tuple[str, ...]:
+    """Write a picture to a file, or in the format ``kind`` to standard output (``-``): what had to be left out of it.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    from pixelrl.pictures.files import encode, write_picture
+
+    if output == STANDARD:
+        data, lost = encode(picture, kind, quality=quality, name="-o -")
+        write_standard_output(data)
+        return lost
+    return write_picture(output, picture, overwrite=overwrite, quality=quality)
+
+
 def check_kind(output: Path, kind: str | None) -> None:
     """Refuse a format that is not the one which the name of a picture asks for.
 
@@ -49,17 +83,15 @@ def write_result(output: Path, picture: Picture, kind: str | None, quality: int 
     Raises:
         UsageError: it cannot be written there.
     """
-    from pixelrl.pictures.files import encode, format_by_suffix, write_picture
+    from pixelrl.pictures.files import format_by_suffix
 
     check_kind(output, kind)
     if quality is not None and (kind or format_by_suffix(output) or "png") not in ("jpeg", "webp"):
         raise UsageError("--quality is for JPEG and WebP; leave it out, or give --format jpeg or webp")
-    if output == STANDARD:
-        data, lost = encode(picture, kind or "png", quality=quality, name="-o -")
-        write_standard_output(data)
-    else:
+    if output != STANDARD:
         make_folder(output.parent)
-        lost = write_picture(output, picture, overwrite=overwrite, quality=quality)
+    lost = write_to(output, picture, kind or "png", quality, overwrite=overwrite)
+    if output != STANDARD:
         click.echo(str(output))
     for note in lost:
         complain(note)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pixelrl.cli.common import LEFT_ALONE, STANDARD
+from pixelrl.cli.common import LEFT_ALONE
 from pixelrl.cli.options import DEPTHS, Settings, Work
-from pixelrl.cli.outputs import make_folder, write_standard_output
+from pixelrl.cli.outputs import prepare, write_to
 from pixelrl.cli.places import Job
 from pixelrl.errors import InputError, UsageError
 
@@ -64,7 +64,7 @@ def work_on_sensor(
 
     import numpy as np
 
-    from pixelrl.pictures.files import FORMATS, Picture, check_writable, encode, write_picture
+    from pixelrl.pictures.formats import Picture
     from pixelrl.pictures.scale import Scale
     from pixelrl.sensor import PHOTO, PLANES, clean_raw
     from pixelrl.threads import threads, worthwhile_threads
@@ -78,10 +78,8 @@ def work_on_sensor(
     if work.white is not None:
         raise UsageError("--white cannot be used: raw data say themselves which value is white; leave it out")
     depth = "uint16" if work.depth is None else DEPTHS[work.depth]
-    if job.target != STANDARD:  # before the work, not after it
-        make_folder(job.target.parent)
-        blank = Picture(np.broadcast_to(np.zeros((), depth), (*sensor.mosaic.shape, 3)))
-        check_writable(job.target, blank, overwrite=work.overwrite, quality=work.quality)
+    blank = Picture(np.broadcast_to(np.zeros((), depth), (*sensor.mosaic.shape, 3)))
+    prepare(job.target, blank, work.quality, overwrite=work.overwrite)
     began, black = time.perf_counter(), float(sensor.black.mean())
     units = Scale(black, sensor.white)
     planes = settings.agent(PLANES, work)
@@ -95,11 +93,7 @@ def work_on_sensor(
         except InputError as error:
             raise InputError(f"{job.name}: {error}") from error
     result = done.picture.with_dtype(depth)
-    if job.target == STANDARD:
-        data, lost = encode(result, work.kind or next(iter(FORMATS)), quality=work.quality, name="-o -")
-        write_standard_output(data)
-    else:
-        lost = write_picture(job.target, result, overwrite=work.overwrite, quality=work.quality)
+    lost = write_to(job.target, result, work.kind or "png", work.quality, overwrite=work.overwrite)
     told = planes.conditioning.in_units(asdict(done.noise), units)
     told |= {} if done.sigma is None else {"sigma": done.sigma}
     how = "raw data, cleaned before they were developed" + (" and after, and the mean" if photo else "")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
-from pixelrl.cli.outputs import make_folder, write_standard_output
+from pixelrl.cli.outputs import prepare, write_standard_output
 from pixelrl.cli.places import Job
 from pixelrl.errors import InputError, UsageError
 
@@ -110,7 +110,6 @@ def work_on_stack(
         UsageError: the result cannot be written, or an option does not fit a stack.
     """
     from pixelrl.pictures.atomic import written_whole
-    from pixelrl.pictures.files import check_writable
 
     kind = _kind(job, work, stack)
     beside = {"--trace": work.trace, "--mask": settings.mask or settings.within, "--region": settings.region}
@@ -121,9 +120,7 @@ def work_on_stack(
             )
     first = _picture(job, stack, 0)
     depth = str(first.pixels.dtype) if work.depth is None else DEPTHS[work.depth]
-    if job.target != STANDARD:
-        make_folder(job.target.parent)
-        check_writable(job.target, first.with_dtype(depth), overwrite=work.overwrite, quality=work.quality)
+    prepare(job.target, first.with_dtype(depth), work.quality, overwrite=work.overwrite)
     if kind not in stack.formats:
         from pixelrl.pictures.files import FORMATS, either
 
