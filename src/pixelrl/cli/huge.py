@@ -175,7 +175,7 @@ def _plan(work: Work, settings: Settings, policy: str, held: Held) -> Plan:
     from pixelrl.agent import load
 
     agent = load(policy, work.device, work.precision)
-    given = {name: value for name, value in settings.levels.items() if value != "auto"}
+    given = settings.given
     legibility = work.legibility if work.legibility is not None else (0.0 if agent.legible else None)
     white: Given = "auto" if work.white is None else work.white
     return agent.plan_blocks(held.array, held.axes, given or "auto", work.steps, white, legibility, SIDE)

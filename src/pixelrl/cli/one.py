@@ -141,7 +141,7 @@ def _run(
 
     height, width = picture.pixels.shape[:2]
     edits = laid(edits, (height, width), orientation_of(picture.exif))
-    given = {name: value for name, value in settings.levels.items() if value != "auto"}
+    given = settings.given
     trace, began, choice, peak = None, time.perf_counter(), None, None
     pixels = picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
     with threads(work.threads or worthwhile_threads(height * width)):

@@ -155,6 +155,11 @@ class Settings:
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 
     @property
+    def given(self) -> dict[str, float]:
+        """Those of the levels that are numbers; the others are to be estimated."""
+        return {name: value for name, value in self.levels.items() if value != "auto"}
+
+    @property
     def limited(self) -> bool:
         """Whether text is sought in a part of the picture alone."""
         return self.within is not None or self.region is not None

@@ -84,7 +84,7 @@ def work_on_sensor(
     units = Scale(black, sensor.white)
     planes = settings.agent(PLANES, work)
     photo = settings.agent(PHOTO, work) if settings.by_noise else None
-    given: dict[str, float] = {name: value for name, value in settings.levels.items() if value != "auto"}
+    given = settings.given
     with threads(work.threads or worthwhile_threads(sensor.mosaic.size)):
         try:
             done = clean_raw(

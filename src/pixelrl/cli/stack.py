@@ -202,7 +202,7 @@ def _channel(
     job: Job, stack: Stack, work: Work, settings: Settings, pictures: Sequence[Pixels], scale: Scale
 ) -> Channel:
     """What the pictures of a channel have in common, told by these."""
-    given = {quantity: value for quantity, value in settings.levels.items() if value != "auto"}
+    given = settings.given
     seen: Report = {}
     peak = None
     if settings.by_noise:
