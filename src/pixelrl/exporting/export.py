@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 from pixelrl import __version__
 from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
@@ -82,7 +80,7 @@ def card_of(agent: Agent, policy: Estimating, precision: str) -> dict[str, objec
         {"name": action.name, "reach": action.reach, "color": action.color, "explanation": action.explanation}
         for action in ActionSet(card.action_names).actions
     ]
-    limits = {name: card.trained(name) for name in ABLE if name == card.condition}
+    trained = card.trained(card.condition) if card.condition else None
     return {
         "format": FORMAT,
         "name": card.name,
@@ -91,10 +89,10 @@ def card_of(agent: Agent, policy: Estimating, precision: str) -> dict[str, objec
         "num_steps": card.num_steps,
         "condition": card.condition,
         "condition_planes": policy.condition_planes,
-        "trained": {name: between for name, between in limits.items() if between is not None},
+        "trained": {} if trained is None else {card.condition: trained},
         "legibility": 0.0,
         "precision": precision,
-        "reach": int(np.ceil(policy.reaches(0.0)[0] / policy.alignment)) * policy.alignment,
+        "reach": -(-policy.reaches(0.0)[0] // policy.alignment) * policy.alignment,
         "alignment": policy.alignment,
         "operations": operations,
     }
