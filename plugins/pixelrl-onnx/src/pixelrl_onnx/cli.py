@@ -86,7 +86,7 @@ def denoise(
 @_OVERWRITE
 def replay(trace: Path, output: Path, overwrite: bool) -> None:
     """Rebuild a result from its trace: the same bits, with no network."""
-    from pixelrl_onnx.pictures import Picture, check_writable, orientation_exif, write_picture
+    from pixelrl_onnx.pictures import Picture, orientation_exif, write_picture
 
     recorded = pixelrl_onnx.load_trace(trace)
     pixels = recorded.replay()
@@ -95,7 +95,6 @@ def replay(trace: Path, output: Path, overwrite: bool) -> None:
     if pixels.dtype.kind == "f":
         pixels = pixels.astype("float32")
     picture = Picture(pixels, recorded.alpha, recorded.icc_profile, orientation_exif(recorded.orientation))
-    check_writable(output, picture, overwrite=overwrite)
     write_picture(output, picture, overwrite=overwrite)
     click.echo(str(output))
 
