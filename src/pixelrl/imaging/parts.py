@@ -42,10 +42,20 @@ class Strip(NamedTuple):
         """The part itself, in what is seen."""
         return slice(self.start - self.halo_start, self.stop - self.halo_start)
 
+    def coarser(self, stride: int) -> Strip:
+        """The same at a stride; the starts are multiples of it."""
+        return Strip(
+            self.start // stride, -(-self.stop // stride), self.halo_start // stride, -(-self.halo_stop // stride)
+        )
 
-def widened(start: int, stop: int, reach: int, length: int) -> Strip:
-    """A part of an axis of some length, with so many pixels around it, up to the next multiples of `GRID`."""
-    low, high = (start - reach) // GRID * GRID, -(-(stop + reach) // GRID) * GRID
+    def finer(self, scale: int) -> Strip:
+        """The same at so many times the resolution."""
+        return Strip(*(scale * place for place in self))
+
+
+def widened(start: int, stop: int, reach: int, length: int, grid: int = GRID) -> Strip:
+    """A part of an axis of some length, with so many pixels around it, up to the next multiples of ``grid``."""
+    low, high = (start - reach) // grid * grid, -(-(stop + reach) // grid) * grid
     return Strip(start, stop, max(0, low), min(length, high))
 
 

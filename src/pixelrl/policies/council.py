@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pixelrl.imaging.parts import Strip, widened
 from pixelrl.policies.judge import FEATURES, Weights, cells, look_around, measures
-from pixelrl.policies.tiling import Tile, tiles
+from pixelrl.policies.tiling import tiles
 from pixelrl.policies.votes import OF_CELLS, OF_PIXELS, PIXEL_ROUNDS, ROUNDS, votes_for
 from pixelrl.rl.choice import take_higher
 from pixelrl.threads import Team
@@ -37,25 +38,20 @@ class Piece(NamedTuple):
     """A part of one of several planes, with its surroundings."""
 
     plane: int
-    rows: Tile
-    columns: Tile
+    rows: Strip
+    columns: Strip
 
     def own(self, scale: int = 1) -> tuple[slice, slice]:
         """The part itself, in a plane of so many times the resolution of what was cut."""
-        rows, columns = (slice(scale * tile.start, scale * tile.stop) for tile in (self.rows, self.columns))
-        return rows, columns
+        return self.rows.finer(scale).own, self.columns.finer(scale).own
 
     def seen(self, scale: int = 1) -> tuple[slice, slice]:
         """The part with its surroundings."""
-        rows, columns = (slice(scale * tile.halo_start, scale * tile.halo_stop) for tile in (self.rows, self.columns))
-        return rows, columns
+        return self.rows.finer(scale).seen, self.columns.finer(scale).seen
 
     def inner(self, scale: int = 1) -> tuple[slice, slice]:
         """The part itself, in what is seen."""
-        starts = (scale * (tile.start - tile.halo_start) for tile in (self.rows, self.columns))
-        lengths = (scale * (tile.stop - tile.start) for tile in (self.rows, self.columns))
-        rows, columns = (slice(start, start + length) for start, length in zip(starts, lengths, strict=True))
-        return rows, columns
+        return self.rows.finer(scale).inner, self.columns.finer(scale).inner
 
 
 def cut(planes: int, size: Sequence[int], around: int) -> list[Piece]:
@@ -197,15 +193,11 @@ class Council:
             np.multiply(np.abs(miss, out=miss), self.own_factor, out=miss)
             np.subtract(_doubled(self.of_pixels[(piece.plane, action, *piece.seen())], score), miss, out=score)
         # Neighbours of cells that are seen lie farther out.
-        wider = [
-            slice(max(0, tile.halo_start - _radius(OF_CELLS)), tile.halo_stop + _radius(OF_CELLS))
-            for tile in (piece.rows, piece.columns)
-        ]
-        inside = tuple(
-            slice(tile.halo_start - outer.start, tile.halo_stop - outer.start)
-            for tile, outer in zip((piece.rows, piece.columns), wider, strict=True)
+        down, right = (
+            widened(tile.halo_start, tile.halo_stop, _radius(OF_CELLS), length, 1)
+            for tile, length in zip((piece.rows, piece.columns), self.size, strict=True)
         )
-        neighbours = groups[piece.plane][wider[0], wider[1]]
+        inside, neighbours = (down.inner, right.inner), groups[piece.plane][down.seen, right.seen]
         votes = {action: votes_for(neighbours, action, *OF_CELLS) for action in range(len(alone))}
         choice = _choice(
             (action, alone[action], None if of_cells is None else _doubled(of_cells[inside], alone[action]))

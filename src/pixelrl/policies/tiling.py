@@ -18,26 +18,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
+from pixelrl.imaging.parts import Strip, widened
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.types import ActionMap, Condition, Image, Logits, Outcomes
 
 
-class Tile(NamedTuple):
-    """Start and stop in pixels of a tile's core and of the core with its halo, along one axis."""
-
-    start: int
-    stop: int
-    halo_start: int
-    halo_stop: int
-
-
-def tiles(length: int, side: int, reach: int, alignment: int) -> Iterator[Tile]:
+def tiles(length: int, side: int, reach: int, alignment: int) -> Iterator[Strip]:
     """Cut one axis into tiles whose starts, halos included, are multiples of ``alignment``."""
     side = max(alignment, side // alignment * alignment)
-    halo = -(-reach // alignment) * alignment
     for start in range(0, length, side):
-        stop = min(length, start + side)
-        yield Tile(start, stop, max(0, start - halo), min(length, start + side + halo))
+        yield widened(start, min(length, start + side), reach, length, alignment)
 
 
 _LEAST_PIXELS = 2560
@@ -48,7 +38,7 @@ The layer with the fewest values that this changes has 128 channels at a quarter
 """
 
 
-def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Tile, Tile]]:
+def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Strip, Strip]]:
     height, width = image.shape[-2:]
     down, right = (max(policy.reach, -(-_LEAST_PIXELS // max(1, across))) for across in (width, height))
     for rows in tiles(height, side, down, policy.alignment):
@@ -74,20 +64,6 @@ def number_of_tiles(policy: Policy, image: Image, side: int) -> int:
     return sum(1 for _ in _windows(policy, image, side))
 
 
-def _outer(tile: Tile, stride: int) -> slice:
-    return slice(tile.halo_start // stride, -(-tile.halo_stop // stride))
-
-
-def _inner(tile: Tile, stride: int) -> slice:
-    """Where the core lies inside the tile's own result."""
-    offset = tile.halo_start // stride
-    return slice(tile.start // stride - offset, -(-tile.stop // stride) - offset)
-
-
-def _core(tile: Tile, stride: int) -> slice:
-    return slice(tile.start // stride, -(-tile.stop // stride))
-
-
 def tiled_perceive(
     policy: Policy, image: Image, condition: Condition, side: int, after_tile: Callable[[], object] = lambda: None
 ) -> Memory:
@@ -96,13 +72,13 @@ def tiled_perceive(
     planes = condition.expand(-1, -1, *image.shape[-2:])
     memory: Memory | None = None
     for rows, columns in _windows(policy, image, side):
-        window = (..., _outer(rows, 1), _outer(columns, 1))
+        window = (..., rows.seen, columns.seen)
         part = policy.perceive(image[window], planes[window])
         if memory is None:
             height, width = (-(-n // s) for n in image.shape[-2:])
             memory = part.new_empty((*part.shape[:2], height, width))
-        core = part[..., _inner(rows, s), _inner(columns, s)]
-        memory[..., _core(rows, s), _core(columns, s)] = core
+        down, right = rows.coarser(s), columns.coarser(s)
+        memory[..., down.own, right.own] = part[..., down.inner, right.inner]
         after_tile()
     if memory is None:
         raise ValueError(f"cannot perceive an image of shape {tuple(image.shape)}: it has no pixels")
@@ -118,7 +94,7 @@ class Rest(NamedTuple):
     margin: int
     """How far in pixels the actions reach: what is seen of an outcome depends on that much more of the image."""
 
-    def here(self, rows: Tile, columns: Tile) -> bool:
+    def here(self, rows: Strip, columns: Strip) -> bool:
         """Whether nobody did anything that this tile can see."""
         down, right = (slice(max(0, t.halo_start - self.margin), t.halo_stop + self.margin) for t in (rows, columns))
         return bool((self.actions[..., down, right] == self.nothing).all())
@@ -161,9 +137,13 @@ def tiled_forward(
     changed = 0 if policy.changes is None else memory.shape[1] - policy.changes
     after = torch.empty_like(memory[:, changed:])
     for rows, columns in _windows(policy, image, side):
-        window = (..., _outer(rows, 1), _outer(columns, 1))
-        core, inner = (..., _core(rows, 1), _core(columns, 1)), (..., _inner(rows, 1), _inner(columns, 1))
-        part = memory[..., _outer(rows, s), _outer(columns, s)]
+        window, core, inner = (
+            (..., rows.seen, columns.seen),
+            (..., rows.own, columns.own),
+            (..., rows.inner, columns.inner),
+        )
+        down, right = rows.coarser(s), columns.coarser(s)
+        part = memory[..., down.seen, right.seen]
         if rest is not None and rest.here(rows, columns):
             remembered, picked, came = policy.rested(part), rest.actions[core], image[core]
         else:
@@ -173,7 +153,7 @@ def tiled_forward(
             if result is not None:
                 came = ActionSet.select(seen[inner], picked)
             del seen
-        after[..., _core(rows, s), _core(columns, s)] = remembered[:, changed:, _inner(rows, s), _inner(columns, s)]
+        after[..., down.own, right.own] = remembered[:, changed:, down.inner, right.inner]
         if chosen is None:
             chosen = picked.new_empty((*picked.shape[:2], *image.shape[-2:]))
         chosen[core] = picked
