@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixelrl.blocks.cut import cores
-from pixelrl.blocks.held import Held
+from pixelrl.blocks.cut import Box, Span, cores
+from pixelrl.blocks.held import Held, in_micrometers
 from pixelrl.blocks.plan import Plan
 from pixelrl.errors import InputError, UsageError
 
@@ -23,7 +23,6 @@ CHUNK = 256
 """Side in pixels of what is compressed together."""
 SMALLEST = 512
 """Levels are made until one has no side that is longer."""
-_TYPES = {"t": "time", "c": "channel"}
 
 
 def open_source(path: Path) -> Held:
@@ -62,7 +61,7 @@ def create_target(path: Path, plan: Plan, held: Held) -> None:
     """
     zarr = library()
     layout, group = plan.layout, zarr.open_group(path, mode="a", zarr_format=3)
-    axes = held.units or [{"name": axis, "type": _TYPES.get(axis, "space")} for axis in layout.axes]
+    axes = held.units or in_micrometers(layout.axes, None, None)[0]
     scale, levels = held.scale or [1.0] * len(layout.axes), _shapes(layout.shape, layout.axes)
     for level, shape in enumerate(levels):
         shard = [
@@ -101,24 +100,15 @@ def make_levels(path: Path, plan: Plan) -> None:
         fine, coarse = open_target(path, level - 1), open_target(path, level)
         y, x = layout.axes.index("y"), layout.axes.index("x")
         for box in cores(coarse.shape[y], coarse.shape[x], plan.side):
+            below = Box(*(Span(2 * span.start, 2 * span.stop) for span in box))
             for place in layout.places:
-                below = tuple(
-                    place[axis]
-                    if axis in place
-                    else slice(2 * span[0], 2 * span[1])
-                    if (span := {"y": box.rows, "x": box.columns}.get(axis)) is not None
-                    else slice(None)
-                    for axis in layout.axes
-                )
-                own = [axis for axis in layout.axes if axis in layout.plane_axes]
-                values = np.asarray(fine[below])
-                coarse[layout.index(place, box)] = _halved(values, own.index("y"), own.index("x"))
+                layout.write(coarse, place, box, _halved(layout.read(fine, place, below)))
 
 
-def _halved(values: np.ndarray[Any, Any], *axes: int) -> np.ndarray[Any, Any]:
-    """The mean of every two along both axes; the last one alone where their number is odd."""
+def _halved(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The mean of every two rows and columns; the last one alone where their number is odd."""
     mean = values.astype(np.float64)
-    for axis in axes:
+    for axis in (0, 1):
         if mean.shape[axis] % 2:
             mean = np.concatenate([mean, mean.take([-1], axis)], axis)
         pairs = (*mean.shape[:axis], mean.shape[axis] // 2, 2, *mean.shape[axis + 1 :])
