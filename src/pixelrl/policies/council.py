@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from pixelrl.imaging.parts import Strip, widened
-from pixelrl.policies.judge import FEATURES, Weights, cells, look_around, measures
+from pixelrl.policies.judge import FEATURES, REACH, Weights, cells, look_around, measures
 from pixelrl.policies.tiling import tiles
 from pixelrl.policies.votes import OF_CELLS, OF_PIXELS, PIXEL_ROUNDS, ROUNDS, votes_for
 from pixelrl.rl.choice import take_higher
@@ -30,8 +30,8 @@ Chosen = NDArray[np.uint8]
 
 HIGH, WIDE = 64, 256
 """Rows and columns of a piece, in whatever is cut: cells of 2x2 pixels, or cells of those."""
-SEEN = 6
-"""Radius in cells within which an agent looks at the picture (`pixelrl.policies.judge.REACH`)."""
+SEEN = REACH // 2
+"""Radius in cells within which an agent looks at the picture."""
 
 
 class Piece(NamedTuple):
