@@ -61,6 +61,11 @@ def for_channels(stem: str) -> tuple[str, str]:
     return grey, color if color in shipped else grey
 
 
+def portable(policy: str) -> str:
+    """A shipped policy's name, or the path of a file as it holds in any folder."""
+    return policy if policy in shipped_policies() else os.path.abspath(policy)
+
+
 @dataclass(frozen=True)
 class Measured:
     """One measurement of a policy, as a table of the documentation has it.

@@ -29,6 +29,7 @@ from pixelrl.cli.progress import Progress
 from pixelrl.engines import Fault, through
 from pixelrl.errors import PixelRLError, UsageError
 from pixelrl.pictures.atomic import written_whole
+from pixelrl.policy_files import portable
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
@@ -142,7 +143,7 @@ def _worked(work: Work, settings: Settings, source: Path, target: Path, held: He
     blocks = plan.blocks
     mine = blocks if work.shard is None else list(work.shard.of(blocks))
     due = [block for block in mine if not _marker(begun, block.number).exists()]
-    failed = _through(work, Doing(_portable(policy), work.device, msgspec.json.encode(plan), source, begun), due)
+    failed = _through(work, Doing(portable(policy), work.device, msgspec.json.encode(plan), source, begun), due)
     left = sum(not _marker(begun, block.number).exists() for block in blocks)
     said = {"input": work.inputs[0], "output": str(work.output), "policy": plan.policy, "blocks": len(blocks)}
     said |= {"left": left, "condition": [told.values for told in plan.told], "legibility": plan.legibility}
@@ -275,9 +276,3 @@ def _through(work: Work, doing: Doing, due: list[Block]) -> int:
             complain("interrupted; the same command goes on")
             sys.exit(EXIT_INTERRUPTED)
     return failed
-
-
-def _portable(policy: str) -> str:
-    from pixelrl.policy_files import shipped_policies
-
-    return policy if policy in shipped_policies() else os.path.abspath(policy)

@@ -19,7 +19,7 @@ from pixelrl.cli.outputs import make_folder
 from pixelrl.cli.places import Job
 from pixelrl.errors import UsageError
 from pixelrl.plugins import import_named
-from pixelrl.policy_files import shipped_policies
+from pixelrl.policy_files import portable
 
 if TYPE_CHECKING:
     from pixelrl.edits import Edit
@@ -53,7 +53,7 @@ class Doing:
 
     def __reduce__(self) -> tuple[object, ...]:
         work, settings = self.work, self.settings
-        grey, color = (name if name in shipped_policies() else os.path.abspath(name) for name in settings.policies)
+        grey, color = (portable(name) for name in settings.policies)
         elsewhere = replace(
             settings,
             policies=(grey, color),
