@@ -7,7 +7,7 @@ are shared out among threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from pixelrl.imaging.parts import Strip, widened
 from pixelrl.policies.judge import FEATURES, REACH, Weights, cells, look_around, measures
 from pixelrl.policies.tiling import tiles
-from pixelrl.policies.votes import OF_CELLS, OF_PIXELS, PIXEL_ROUNDS, ROUNDS, votes_for
-from pixelrl.rl.choice import take_higher
+from pixelrl.policies.votes import OF_CELLS, OF_PIXELS, PIXEL_ROUNDS, ROUNDS, doubled_plane, elected, votes_for
 from pixelrl.threads import Team
 
 Planes = NDArray[np.float32]
@@ -75,14 +74,18 @@ def nearest(outcomes: Sequence[Planes], goal: Planes, team: Team) -> Chosen:
     chosen = np.zeros(goal.shape, np.uint8)
 
     def choose(piece: Piece) -> None:
-        own, images = piece.own(), outcomes[piece.plane]
-        aim, into = goal[piece.plane][own], chosen[piece.plane][own]
-        highest, nearness = np.full(aim.shape, -np.inf, np.float32), np.empty(aim.shape, np.float32)
-        for action, image in enumerate(images):
-            np.subtract(image[own], aim, out=nearness)
-            np.abs(nearness, out=nearness)
-            np.multiply(nearness, np.float32(-255), out=nearness)
-            take_higher(highest, into, nearness, action)
+        own = piece.own()
+        aim = goal[piece.plane][own]
+        nearness = np.empty(aim.shape, np.float32)
+
+        def judged() -> Iterator[tuple[Planes, None]]:
+            for image in outcomes[piece.plane]:
+                np.subtract(image[own], aim, out=nearness)
+                np.abs(nearness, out=nearness)
+                np.multiply(nearness, np.float32(-255), out=nearness)
+                yield nearness, None
+
+        chosen[piece.plane][own] = elected(judged())
 
     team.each(choose, cut(len(goal), goal.shape[1:], 0))
     return chosen
@@ -191,22 +194,20 @@ class Council:
         for action, score in enumerate(alone):
             miss = self._misses(piece, action)
             np.multiply(np.abs(miss, out=miss), self.own_factor, out=miss)
-            np.subtract(_doubled(self.of_pixels[(piece.plane, action, *piece.seen())], score), miss, out=score)
+            np.subtract(doubled_plane(self.of_pixels[(piece.plane, action, *piece.seen())], score), miss, out=score)
         # Neighbours of cells that are seen lie farther out.
         down, right = (
             widened(tile.halo_start, tile.halo_stop, _radius(OF_CELLS), length, 1)
             for tile, length in zip((piece.rows, piece.columns), self.size, strict=True)
         )
         inside, neighbours = (down.inner, right.inner), groups[piece.plane][down.seen, right.seen]
-        votes = {action: votes_for(neighbours, action, *OF_CELLS) for action in range(len(alone))}
-        choice = _choice(
-            (action, alone[action], None if of_cells is None else _doubled(of_cells[inside], alone[action]))
-            for action, of_cells in votes.items()
+        votes = (votes_for(neighbours, action, *OF_CELLS) for action in range(len(alone)))
+        choice = elected(
+            (score, None if of_cells is None else doubled_plane(of_cells[inside], score))
+            for score, of_cells in zip(alone, votes, strict=True)
         )
         for _ in range(PIXEL_ROUNDS):
-            choice = _choice(
-                (action, alone[action], votes_for(choice, action, *OF_PIXELS)) for action in range(len(alone))
-            )
+            choice = elected((score, votes_for(choice, action, *OF_PIXELS)) for action, score in enumerate(alone))
         result[piece.plane][piece.own(2)] = choice[piece.inner(2)]
 
 
@@ -224,13 +225,6 @@ def _halved(pixels: Planes) -> Planes:
     return halved
 
 
-def _doubled(of_cells: Planes, like: Planes) -> Planes:
-    """Of every pixel that of its cell."""
-    height, width = like.shape
-    doubled: Planes = cv2.resize(of_cells, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    return doubled[:height, :width]
-
-
 def _mean(plane: Planes, side: int) -> Planes:
     mean: Planes = cv2.boxFilter(plane, -1, (side, side), borderType=cv2.BORDER_REFLECT_101)
     return mean
@@ -239,28 +233,14 @@ def _mean(plane: Planes, side: int) -> Planes:
 def _begin(scores: Planes, result: Chosen, piece: Piece) -> None:
     """Choose by oneself."""
     own = piece.own()
-    result[(piece.plane, *own)] = _choice(
-        (action, plane[own], None) for action, plane in enumerate(scores[piece.plane])
-    )
+    result[(piece.plane, *own)] = elected((plane[own], None) for plane in scores[piece.plane])
 
 
 def _persuade(scores: Planes, choice: Chosen, result: Chosen, piece: Piece) -> None:
     """Choose by the scores and what neighbours choose."""
     own, inner, neighbours = piece.own(), piece.inner(), choice[(piece.plane, *piece.seen())]
     votes = (votes_for(neighbours, action, *OF_CELLS) for action in range(scores.shape[1]))
-    result[(piece.plane, *own)] = _choice(
-        (action, scores[piece.plane, action][own], None if given is None else given[inner])
-        for action, given in enumerate(votes)
+    result[(piece.plane, *own)] = elected(
+        (plane[own], None if given is None else given[inner])
+        for plane, given in zip(scores[piece.plane], votes, strict=True)
     )
-
-
-def _choice(judged: Iterable[tuple[int, Planes, Planes | None]]) -> Chosen:
-    """The best of actions, in their order, by their scores and the votes for them if there are some."""
-    highest: Planes | None = None
-    for action, score, votes in judged:
-        total = score if votes is None else score + votes
-        if highest is None:
-            highest, chosen = total.copy(), np.full(total.shape, action, np.uint8)
-        else:
-            take_higher(highest, chosen, total, action)
-    return chosen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import torch
@@ -46,16 +48,38 @@ def persuaded(scores: Planes, choice: Choice, near: int, far: int) -> Choice:
         everywhere = votes_of(choice, scores.shape[1], near, far)
         return best((scores + (doubled(everywhere, scores) if of_cells else everywhere))[:, :, None])
     # One action at a time, so that all that is touched stays in the processor's cache.
-    height, width = scores.shape[-2:]
-    result = torch.zeros((len(scores), 1, height, width), dtype=torch.uint8)
+    result = torch.zeros((len(scores), 1, *scores.shape[-2:]), dtype=torch.uint8)
     for image, chosen, into in zip(scores.numpy(), choice[:, 0].numpy(), result[:, 0].numpy(), strict=True):
-        highest = np.full(into.shape, -np.inf, np.float32)
-        for action, plane in enumerate(image):
-            votes = votes_for(chosen, action, near, far)
-            if votes is not None and of_cells:
-                votes = cv2.resize(votes, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)[:height, :width]
-            take_higher(highest, into, plane if votes is None else plane + votes, action)
+        votes = (votes_for(chosen, action, near, far) for action in range(len(image)))
+        into[...] = elected(
+            (plane, doubled_plane(given, plane) if of_cells and given is not None else given)
+            for plane, given in zip(image, votes, strict=True)
+        )
     return result
+
+
+def elected(judged: Iterable[tuple[NDArray[np.float32], NDArray[np.float32] | None]]) -> NDArray[np.uint8]:
+    """The index of the best action for each place ``(h, w)``, the first of equals.
+
+    Args:
+        judged: of each action, in order, the scores, and the votes for it if there are some. They are asked for one
+            after the other, so all may lie in the same memory.
+    """
+    highest: NDArray[np.float32] | None = None
+    for action, (score, votes) in enumerate(judged):
+        total = score if votes is None else score + votes
+        if highest is None:
+            highest, chosen = total.copy(), np.zeros(total.shape, np.uint8)
+        else:
+            take_higher(highest, chosen, total, action)
+    return chosen
+
+
+def doubled_plane(of_cells: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What `doubled` gives for one plane ``(h / 2, w / 2)``, by OpenCV."""
+    height, width = like.shape
+    plane: NDArray[np.float32] = cv2.resize(of_cells, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return plane[:height, :width]
 
 
 def votes_of(choice: ActionMap, num_actions: int, near: int, far: int) -> Planes:
