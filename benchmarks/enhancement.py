@@ -21,8 +21,8 @@ from pages import table, write_section
 import pixelrl
 from pixelrl.evaluate import play
 from pixelrl.imaging.color import lab_distance, prophoto_to_lab, srgb_to_lab
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.tasks import ColorEnhancement, Episode
 from pixelrl.types import Image
 

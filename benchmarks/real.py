@@ -29,8 +29,8 @@ from kept import Results, Row, column, matches, measured, stored
 from pages import table, write_section
 
 import pixelrl
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.values import array_to_tensor
 
 ROOT = Path(__file__).parents[1]
 TOLD = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)

@@ -25,8 +25,8 @@ from PIL import ImageDraw, ImageFont
 
 import pixelrl
 from pixelrl.imaging.metrics import psnr
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.tasks import TextRemoval
 from pixelrl.tasks.restoration import jpeg
 from pixelrl.types import Image

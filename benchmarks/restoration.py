@@ -22,8 +22,8 @@ from pages import table, write_section
 import pixelrl
 from pixelrl.imaging.filters import median
 from pixelrl.imaging.metrics import psnr, ssim
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.tasks import TextRemoval
 from pixelrl.types import Image
 

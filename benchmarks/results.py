@@ -31,10 +31,10 @@ from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.evaluate import check_conditioning
 from pixelrl.imaging.metrics import psnr, ssim
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.listing import list_pictures
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.tasks import Task
 from pixelrl.types import Condition, Image
 

@@ -28,8 +28,8 @@ from PIL import Image as PillowImage
 import pixelrl
 from pixelrl.imaging.color import lab_distance, srgb_to_lab
 from pixelrl.imaging.saliency import MODELS
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.types import Image
 
 Pair = tuple[Image, Image, torch.Tensor]

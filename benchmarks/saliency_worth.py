@@ -24,8 +24,8 @@ import pixelrl
 from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
 from pixelrl.imaging.metrics import bits_per_pixel
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.rollout import Act, Decision, episode, greedy, rollout
 from pixelrl.tasks import Episode, SaliencyEditing
 from pixelrl.types import Image

@@ -14,7 +14,7 @@ from PIL import Image
 from skimage import data
 
 from pixelrl.imaging.metrics import psnr
-from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.values import array_to_tensor
 
 SIGMA = 25
 

@@ -21,8 +21,8 @@ from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.imaging.noise import estimate_sigma
 from pixelrl.imaging.saliency import MODELS
 from pixelrl.importers import import_chainer
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.masks import read_mask
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.report.animation import draw
 from pixelrl.tasks import GaussianDenoising
 from pixelrl.training.data import load_pairs, load_photos

@@ -13,9 +13,10 @@ from hypothesis import strategies as some
 from PIL import Image as PillowImage
 
 from pixelrl.errors import InputError
-from pixelrl.pictures.arrays import array_to_tensor, unpack
+from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.channels import MODES, join_alpha, split_alpha
 from pixelrl.pictures.scale import Scale
+from pixelrl.pictures.values import array_to_tensor
 from profiles import display_p3
 
 DTYPES = ("uint8", ">u2", "<u2", "<f2", ">f4", "<f4", "<f8", ">f8")

@@ -27,7 +27,8 @@ from pixelrl.cli import main
 from pixelrl.edits import Edit
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.metrics import agreement, psnr, step_bits
-from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.pictures.arrays import Array
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.report import planes as explain_planes
 from pixelrl.report.animation import draw, frames
 from pixelrl.report.page import asked_again, report_html

@@ -19,7 +19,7 @@ from skimage.color import rgb2lab
 import pixelrl
 from pixelrl.agent import Agent
 from pixelrl.evaluate import play
-from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.tasks import (
     ColorEnhancement,
     Episode,

@@ -13,7 +13,8 @@ from PIL import Image as PillowImage
 from pixelrl.actions import ACTIONS, PAPER_NINE
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import psnr
-from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.pictures.arrays import Array
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.report.strip import action_map_image, caption, majority, plainness, shares, strip, telling_window
 from pixelrl.trace import Trace
 

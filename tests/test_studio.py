@@ -228,7 +228,7 @@ def test_exported_edits_apply_again_to_the_same_bits(store: Store, agent: Agent,
     zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data)).extractall(tmp_path)
     (tmp_path / "t.npz").write_bytes(EXPORTS["trace"](session).data)
     again = load_trace(tmp_path / "t.npz").trajectory().edited(load_edits(tmp_path / "edits.json"))
-    from pixelrl.pictures.arrays import tensor_to_array
+    from pixelrl.pictures.values import tensor_to_array
 
     assert np.array_equal(tensor_to_array(again.final(), "uint8", 3), expected)
 

@@ -15,7 +15,7 @@ import torch
 from pixelrl import trace as trace_module
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures.arrays import array_to_tensor, tensor_to_array
+from pixelrl.pictures.values import array_to_tensor, tensor_to_array
 from pixelrl.rollout import Decision, episode
 from pixelrl.trace import Trace, load_trace, save_trace
 

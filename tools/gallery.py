@@ -22,7 +22,7 @@ from skimage import data
 import pixelrl
 from pixelrl.actions import find_action
 from pixelrl.imaging.metrics import psnr
-from pixelrl.pictures.arrays import array_to_tensor
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.report.sheet import INK, QUIET, font
 from pixelrl.report.strip import action_map_image, majority
 

@@ -17,9 +17,9 @@ from pixelrl.engines import Fault, processes
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import from_space, to_space
 from pixelrl.imaging.metrics import ActionMaps, agreement, bits_per_pixel, ssim
-from pixelrl.pictures.arrays import array_to_tensor
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.listing import list_pictures
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.tasks import Episode, Task
 from pixelrl.threads import threads
 from pixelrl.types import Image

@@ -16,11 +16,12 @@ import torch
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import kind_of_space
-from pixelrl.pictures.arrays import Array, array_to_tensor, tensor_to_array
+from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.display import orientation_exif, orientation_of, upright
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import FULL, Scale
+from pixelrl.pictures.values import array_to_tensor, tensor_to_array
 from pixelrl.precision import Precision
 from pixelrl.rollout import Trajectory
 from pixelrl.types import Image

@@ -108,10 +108,10 @@ def _read(pictures: tuple[Path, ...], labels: list[str], target: Path | None) ->
         InputError: one is no picture.
         UsageError: they are not of one size.
     """
-    from pixelrl.pictures.arrays import array_to_tensor
     from pixelrl.pictures.display import orientation_of, upright
     from pixelrl.pictures.files import read_picture
     from pixelrl.pictures.scale import Scale
+    from pixelrl.pictures.values import array_to_tensor
     from pixelrl.report.compare import Compared
 
     paths = [*pictures, *([target] if target is not None else [])]

@@ -18,119 +18,18 @@ from pixelrl.errors import InputError
 from pixelrl.pictures.channels import CANNOT_HOLD, MODES, TRANSPARENT, Array, pillow_channels, split_alpha
 from pixelrl.pictures.display import orientation_of_pillow
 from pixelrl.pictures.scale import FULL, Scale, scale_of
+from pixelrl.pictures.values import finite, float_planes, in_dtype, scaled, scaled_back
 from pixelrl.types import Image
 
-__all__ = ["SHAPES", "AnyImage", "Array", "Unpacked", "array_to_tensor", "tensor_to_array", "unpack"]
+__all__ = ["SHAPES", "AnyImage", "Array", "Unpacked", "unpack"]
 
 AnyImage = TypeVar("AnyImage", npt.NDArray[np.generic], PillowImage.Image, Tensor, list[Any], tuple[Any, ...])
 """What agents take and give back: an array, a Pillow image, a tensor, or a list of these."""
-
-PART = 256
-"""How many rows or columns are rounded at a time."""
 
 _TENSOR_FULL = FULL | {"bfloat16": 1.0}
 
 SHAPES = "(h, w), (h, w, c), (c, h, w), (b, h, w, c) or (b, c, h, w) with 1 to 4 channels c"
 """The shapes of images."""
-
-
-# --- Plain conversions ----------------------------------------------------------------------------
-
-
-def array_to_tensor(array: Array, scale: Scale | None = None) -> Image:
-    """``(h, w)`` or ``(h, w, c)`` of a dtype in `FULL` to float32 ``(1, c, h, w)``; white becomes 1.
-
-    Args:
-        array: the values.
-        scale: which of them are black and white; those of the dtype if left out.
-
-    Raises:
-        InputError: another dtype or number of dimensions, no pixels, or values that are not finite.
-    """
-    if array.ndim not in (2, 3):
-        raise InputError(f"an array of shape {array.shape} is not an image; it must be (h, w) or (h, w, c)")
-    planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-    return _scaled(_array_planes(planes[None]), planes[None], scale)
-
-
-def tensor_to_array(
-    image: Image, dtype: str, ndim: int, scale: Scale | None = None, came: Array | None = None
-) -> Array:
-    """The inverse of `array_to_tensor`: integers are clipped and rounded, floats left as they are.
-
-    Args:
-        image: ``(1, c, h, w)``.
-        dtype: of the array.
-        ndim: of the array, 2 or 3.
-        scale: as it was given to `array_to_tensor`.
-        came: the array that was given to it, which a scale other than the dtype's needs: what did not change is given
-            back bit for bit, and integers may be as large as before.
-    """
-    planes = image[0].detach().cpu().numpy()
-    array = planes[0] if ndim == 2 else np.moveaxis(planes, 0, -1)
-    if scale is None or scale == Scale.full(dtype):
-        return np.ascontiguousarray(_in_dtype(array, np.dtype(dtype)))
-    assert came is not None, "without it, nobody knows what did not change"
-    before = array_to_tensor(came, scale)[0].numpy()
-    before = before[0] if ndim == 2 else np.moveaxis(before, 0, -1)
-    return np.ascontiguousarray(_scaled_back(array, before, came, scale).astype(dtype))
-
-
-def _array_planes(planes: Array) -> Tensor:
-    """``(b, c, h, w)`` of numbers as a tensor: a copy, for the array may be read-only, and must not change with it."""
-    name = planes.dtype.name  # without the order of bytes
-    if name == "bool":
-        raise InputError("an array of bool is a mask and not an image; multiply it by numpy.uint8(255) to make it one")
-    if name not in FULL:
-        raise InputError(f"an array of {name} is not an image here; convert it to {', '.join(FULL)}")
-    if planes.size == 0:
-        raise InputError("an array without values has no pixels")
-    with np.errstate(over="ignore"):
-        values = torch.from_numpy(np.array(planes, dtype=np.float32, order="C"))
-    return _finite(values, "array")
-
-
-def _finite(values: Tensor, kind: str) -> Tensor:
-    if not torch.isfinite(values).all():
-        raise InputError(f"the {kind} has values that are NaN or infinite, or too large for float32; replace them")
-    return values
-
-
-def _scaled(values: Tensor, planes: Array, scale: Scale | None) -> Image:
-    """Finite values, float32 and as they came, ``(b, c, h, w)``, by a scale; by the dtype's if that is None."""
-    full = Scale.full(planes.dtype.name)
-    if scale is None or scale == full:
-        return values / full.white
-    shares = (planes.astype(np.float64) - scale.black) / (scale.white - scale.black)
-    with np.errstate(over="ignore"):
-        return _finite(torch.from_numpy(shares.astype(np.float32)), "picture").to(values.device)
-
-
-def _scaled_back(
-    after: npt.NDArray[Any], before: npt.NDArray[Any], came: Array, scale: Scale
-) -> npt.NDArray[np.generic]:
-    """Values of a result, of the dtype that came: where they are as before, bit for bit as they came."""
-    values = after.astype(np.float64) * (scale.white - scale.black) + scale.black
-    if came.dtype.kind == "u":  # what is brighter than white stays so, if it was
-        values = np.rint(np.clip(values, 0, min(FULL[came.dtype.name], max(scale.white, float(came.max())))))
-    with np.errstate(over="ignore"):
-        return np.where(after == before, came, values.astype(came.dtype))
-
-
-def _in_dtype(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> Array:
-    scale = FULL[dtype.name]
-    if scale == 1:
-        with np.errstate(over="ignore"):
-            return array.astype(dtype)
-    result = np.empty(array.shape, dtype)
-    axis = int(np.argmax(array.shape))  # in parts: what lies between takes several times the memory of the result
-    for start in range(0, array.shape[axis], PART):
-        part = (slice(None),) * axis + (slice(start, start + PART),)
-        result[part] = np.rint(np.clip(array[part], 0, 1) * scale)
-    return result
-
-
-# --- What comes in comes out ----------------------------------------------------------------------
 
 
 class Form(ABC):
@@ -259,7 +158,7 @@ class _Units:
     def back(self, result: Image) -> Array:
         """The values of a result, in the dtype that came."""
         before, after = (image.detach().cpu().numpy() for image in (self.before, result))
-        return _scaled_back(after, before, self.came, self.scale)
+        return scaled_back(after, before, self.came, self.scale)
 
 
 @dataclass(frozen=True)
@@ -295,7 +194,7 @@ def _unpack_tensor(image: Tensor, given: Scale | float | None) -> Unpacked[Any]:
     planes: Tensor = layout.planes(image.detach(), torch)
     alpha = planes[:, -1:].clone() if _has_alpha(planes) else None
     colours = planes if alpha is None else planes[:, :-1]
-    values = _finite(colours.to(torch.float32, copy=True).contiguous(), "tensor")
+    values = finite(colours.to(torch.float32, copy=True).contiguous(), "tensor")
     known = colours if name in FULL else values  # numpy has no bfloat16
     own: Array = known.cpu().numpy()
     scale = _scale(own, given)
@@ -310,7 +209,7 @@ def _unpack_tensor(image: Tensor, given: Scale | float | None) -> Unpacked[Any]:
 
 def _in_units(values: Tensor, planes: Array, scale: Scale) -> tuple[Image, _Units | None]:
     """Values as an image, and what it takes to give them back where the scale is not the dtype's."""
-    image = _scaled(values, planes, scale)
+    image = scaled(values, planes, scale)
     if scale == Scale.full(planes.dtype.name):
         return image, None
     return image, _Units(scale, image, planes.astype(planes.dtype.newbyteorder("="), copy=True))
@@ -325,7 +224,7 @@ class _ArrayForm(Form):
 
     def pack(self, result: Image) -> Array:
         if self.units is None:
-            values = _in_dtype(result.detach().cpu().numpy(), self.dtype)
+            values = in_dtype(result.detach().cpu().numpy(), self.dtype)
         else:
             values = self.units.back(result).astype(self.dtype)
         if self.alpha is not None:
@@ -338,7 +237,7 @@ def _unpack_array(image: Array, given: Scale | float | None) -> Unpacked[Any]:
     planes: Array = layout.planes(image, np)
     alpha = planes[:, -1:].copy() if _has_alpha(planes) else None
     colours = planes if alpha is None else planes[:, :-1]
-    values, pixels, veil = _array_planes(colours), None, None
+    values, pixels, veil = float_planes(colours), None, None
     scale = _scale(colours, given)
     values, units = _in_units(values, colours, scale)
     if len(planes) == 1:

@@ -21,8 +21,9 @@ from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import to_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
-from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
 from pixelrl.report.planes import Planes, View, views_of
 from pixelrl.report.strip import photo, plainness, shares

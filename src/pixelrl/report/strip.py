@@ -17,8 +17,9 @@ from PIL import ImageDraw
 from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import agreement, psnr, step_bits, to_8_bit
-from pixelrl.pictures.arrays import Array, array_to_tensor
+from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import in_srgb, upright
+from pixelrl.pictures.values import array_to_tensor
 from pixelrl.report.sheet import (
     FRAMES,
     GAP,

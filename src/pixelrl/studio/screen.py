@@ -19,9 +19,9 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.color import SPACES, from_space, outcome_in_srgb
 from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
 from pixelrl.imaging.parts import strips
-from pixelrl.pictures.arrays import array_to_tensor, tensor_to_array
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
+from pixelrl.pictures.values import array_to_tensor, tensor_to_array
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.preview import Box, Frames, Preview, bounds
 from pixelrl.studio.regions import kept, painted, touching
