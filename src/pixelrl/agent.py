@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean, median
@@ -13,37 +12,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from PIL import Image as PillowImage
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.blocks.plan import SIDE, Plan, Target, Told, Values, check_side
 from pixelrl.blocks.work import do_block, plan_blocks
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.edits import DO_NOTHING, Edit, Mask, edits_of, laid
+from pixelrl.edits import Edit, Mask, edits_of, laid
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import kind_of_space, outcome_in_srgb, to_space
-from pixelrl.imaging.noise import covered
-from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
-from pixelrl.pictures.masks import pillow_mask
+from pixelrl.imaging.color import kind_of_space, to_space
+from pixelrl.pictures.arrays import AnyImage, unpack
 from pixelrl.pictures.scale import Scale, given_white
+from pixelrl.playing import TILE, Play, mean_of_symmetries
 from pixelrl.policies import Policy
-from pixelrl.policies.wrapped import InGrey, Still
+from pixelrl.policies.wrapped import InGrey
 from pixelrl.precision import Precision, choose_precision
 from pixelrl.result import AnyEdits, Result
-from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
-from pixelrl.tasks.conditioning import Given, check_condition, find_conditioning, is_auto
+from pixelrl.rollout import Progress, Trajectory, Watch, part
+from pixelrl.tasks.conditioning import Given, find_conditioning
+from pixelrl.telling import FAR, AnyMask, Conditions, Telling, joined, mask_array, object_mask
 from pixelrl.types import Condition, Image
 
-TILE = 1024
-"""Side in pixels of the tiles that the network sees of large images. It bounds memory; `pixelrl.policies.tiling` says
-what it changes (rounding at most)."""
-
-FAR = 10.0
-"""How many times weaker than any in its training noise may be for a policy to work on it. Told ten times the largest
-peak of its training, poisson-gray gained 2 to 4 dB on four photographs; told fifty times, 0.2 dB to -1.9 dB."""
-
-AnyMask = npt.NDArray[np.generic] | PillowImage.Image | Tensor
+__all__ = ["FAR", "TILE", "Agent", "AnyMask", "choose_device", "load", "object_mask"]
 
 
 class Agent:
@@ -173,12 +163,14 @@ class Agent:
         unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
-        given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, region, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
+        given = self._telling.given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
+        values, region, planes, space = self._conditions(tensor, given, mask_array(mask, unpacked), unpacked.opacity)
         if begun is not None:
             begun(space)
-        trajectory, final = self._played(tensor, values, planes, space, steps, tile, edits, watch, progress, legibility)
-        remark = _joined(unpacked.remark, self.policy.remark(tensor), self._beyond(values))
+        play = self._play(steps, tile, edits, watch, space, legibility)
+        still = self._telling.still(values)
+        trajectory, final = play.but_still(*self.policy_for(tensor.shape[1]), tensor, planes, still, progress)
+        remark = joined(unpacked.remark, self.policy.remark(tensor), self._telling.beyond(values))
         told = (tuple(values), region, remark, legibility, self.precision)
         return Result(unpacked.pack(final), trajectory, self.name, *told, unpacked)
 
@@ -254,8 +246,8 @@ class Agent:
             InputError: not a picture, or with values that are not finite.
             UsageError: a policy that must see the whole picture, or an argument that does not fit.
         """
-        num_steps = self.card.num_steps if steps is None else _whole("steps", steps, 0)
-        told, given = self.check_legibility(legibility), self._given(condition, {})
+        num_steps, told = self._num_steps(steps), self.check_legibility(legibility)
+        given = self._telling.given(condition, {})
         check_side(side), check_side(tile)
         return plan_blocks(self, source, axes, given, num_steps, told, _scale(white), side, halo, tile)
 
@@ -277,8 +269,8 @@ class Agent:
         space = self.conditioning.space(image, values) or self.card.space
         planes = self.conditioning.condition(to_space(image, self.card.space), values)
         level = planes if planes.shape[-2:] == (1, 1) else planes.square().mean((-2, -1), keepdim=True).sqrt()
-        remark = _joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._beyond([values]))
-        idle = bool(self._still([values])[0])
+        remark = joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._telling.beyond([values]))
+        idle = bool(self._telling.still([values])[0])
         return Told(values, level.flatten().tolist(), space, scale.black, scale.white, idle, remark)
 
     def check_legibility(self, legibility: float | None) -> float | None:
@@ -321,10 +313,10 @@ class Agent:
         """
         unpacked = unpack(image, _scale(white))
         tensor = unpacked.tensor.to(self.device)
-        given = self._given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
-        values, _, planes, space = self._conditions(tensor, given, _mask_array(mask, unpacked), unpacked.opacity)
+        given = self._telling.given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
+        values, _, planes, space = self._conditions(tensor, given, mask_array(mask, unpacked), unpacked.opacity)
         mean = {name: fmean(one[name] for one in values) for name in values[0]}
-        result, still = tensor.clone(), self._still(values)
+        result, still = tensor.clone(), self._telling.still(values)
         if not still.all():
             result[~still] = self.ensembled(tensor[~still], planes[~still], steps, tile, progress, space)
         return unpacked.pack(result), mean
@@ -351,7 +343,7 @@ class Agent:
         values = [
             value
             for one in telling
-            for value in self._conditions(one.tensor.to(self.device), known, None, one.opacity)[0]
+            for value in self._conditions(one.tensor.to(self.device), known, None, one.opacity).values
         ]
         return {name: median(value[name] for value in values) for name in values[0]}
 
@@ -372,36 +364,12 @@ class Agent:
             InputError: not an image, or with values that are not finite.
         """
         unpacked = unpack(image, _scale(white))
-        beyond = None if condition is None else self._beyond([condition])
-        return _joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)), beyond)
+        beyond = None if condition is None else self._telling.beyond([condition])
+        return joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)), beyond)
 
-    def _given(self, condition: object, short: Mapping[str, object]) -> dict[str, object]:
-        """What the caller gives, by the names of the conditioning's quantities.
-
-        Raises:
-            UsageError: a quantity that this policy does not take, or one that is given twice.
-        """
-        names = [quantity.name for quantity in self.conditioning.quantities]
-        takes = " and ".join(names) or "no noise level"
-        given: dict[str, object] = {name: value for name, value in short.items() if not is_auto(value)}
-        if isinstance(condition, Mapping):
-            by_name = {str(name): value for name, value in condition.items()}
-        elif is_auto(condition):
-            by_name = {}
-        elif len(names) == 1:
-            by_name = {names[0]: condition}
-        else:
-            instead = "give each by its name" if names else "leave it out"
-            raise UsageError(f"condition = {condition!r} cannot be used: policy {self.name} takes {takes}; {instead}")
-        for name in given.keys() & by_name.keys():
-            raise UsageError(f"{name} is given twice, also in condition; leave one out")
-        given |= by_name
-        for name, value in given.items():
-            if name not in names:
-                raise UsageError(
-                    f"{name} = {value!r} cannot be used: policy {self.name} takes {takes}; leave {name} out"
-                )
-        return given
+    @property
+    def _telling(self) -> Telling:
+        return Telling(self.card, self.conditioning)
 
     def _conditions(
         self,
@@ -409,89 +377,13 @@ class Agent:
         given: Mapping[str, object],
         mask: npt.NDArray[np.generic] | None,
         opacity: Float[Tensor, "b 1 h w"] | None,
-    ) -> tuple[list[dict[str, float]], Mask | None, Condition, str]:
-        """The condition of every image of a batch: as numbers, with the object, as the policy sees it, and the space of
-        values in which that holds."""
+    ) -> Conditions:
         self.policy_for(image.shape[1])
-        if not self.takes_mask:  # an object may be half transparent, noise does not count there
-            image = covered(image, None if opacity is None else opacity.to(image.device))
-        seen = to_space(image, self.card.space)
-        values = self.conditioning.values(seen, given)
-        region = self._region(seen, mask)
-        alike = all(one == values[0] for one in values)  # a batch has one space
-        space = (self.conditioning.space(image, values[0]) if alike else None) or self.card.space
-        return values, region, self.conditioning.condition(seen, values, region), space
+        return self._telling.conditions(image, given, mask, opacity)
 
     def works_in(self, space: str) -> bool:
         """Whether the agents work on values of such a space."""
         return kind_of_space(space) in (self.card.space, self.conditioning.space_kind)
-
-    def _still(self, values: Sequence[Mapping[str, float]]) -> Tensor:
-        """For each image of a batch, whether what is told leaves nothing to do: bool ``(b,)``.
-
-        So it does where the noise is so much weaker than any in the training that the policy would add to it.
-        """
-        left = [self.conditioning.idle(one) or any(weak for _, weak in self._untrained(one)) for one in values]
-        return torch.tensor([one and DO_NOTHING in self.actions.names for one in left])
-
-    def _untrained(self, values: Mapping[str, float]) -> list[tuple[str, bool]]:
-        """What is to be said of numbers beyond the training, each with whether the noise is so weak that it is left."""
-        found = []
-        for quantity in self.conditioning.quantities:
-            limits, value = self.card.trained(quantity.name) if quantity.noise else None, values[quantity.name]
-            if limits is None or limits[0] <= value <= limits[1] or value == 0:
-                continue
-            weak = value > FAR * limits[1] if quantity.noise == "falls" else value < limits[0] / FAR
-            number = f"{value:.4g}" if value < 1000 else f"{value:.0f}"
-            words = f"{quantity.name} {number} is beyond the {limits[0]:g} to {limits[1]:g} of the training"
-            found.append((f"{words}: so weak a noise is left as it is" if weak else words, weak))
-        return found
-
-    def _beyond(self, values: Sequence[Mapping[str, float]]) -> str | None:
-        """What is to be said of the numbers that the images of a batch are told."""
-        return _joined(*dict.fromkeys(words for one in values for words, _ in self._untrained(one)))
-
-    def _played(
-        self,
-        image: Image,
-        values: Sequence[Mapping[str, float]],
-        condition: Condition,
-        space: str,
-        steps: int | None,
-        tile: int | None,
-        edits: AnyEdits,
-        watch: Watch | None,
-        progress: Progress | None,
-        legibility: float | None,
-    ) -> tuple[Trajectory, Image]:
-        """`run`, but that the agents of images of which nothing is to be removed do nothing."""
-        still = self._still(values)
-        groups = [(still == kind).nonzero().flatten() for kind in (False, True)]
-        parts = [(chosen, kind) for chosen, kind in zip(groups, (False, True), strict=True) if len(chosen)]
-        edits = edits_of(edits)
-        if len(parts) == 1:
-            policy = self._resting(image.shape[1]) if parts[0][1] else None
-            return self._run(image, condition, steps, tile, edits, watch, progress, space, legibility, policy)
-        final, actions, played = image.clone(), None, None
-        for i, (chosen, kind) in enumerate(parts):
-            share = part(progress, i, len(parts))
-            policy = self._resting(image.shape[1]) if kind else None
-            played, after = self._run(
-                image[chosen], condition[chosen], steps, tile, edits, watch, share, space, legibility, policy
-            )
-            final[chosen] = after
-            if actions is None:
-                shape = (played.num_steps, len(image), *played.actions.shape[2:])
-                actions = torch.zeros(shape, dtype=torch.uint8, device=played.actions.device)
-            actions[:, chosen] = played.actions
-        assert played is not None, "an image has no values"
-        assert actions is not None
-        return replace(played, initial=image, actions=actions), final
-
-    def _resting(self, channels: int) -> Policy:
-        """A policy of which every agent does nothing."""
-        action, agents = self.actions.names.index(DO_NOTHING), self.policy_for(channels)[0].num_agents
-        return Still(len(self.actions.names), action, agents).eval()
 
     def policy_for(self, channels: int) -> tuple[Policy, int]:
         """The policy as it is used on images of so many channels, and how many of them it sees together.
@@ -506,18 +398,6 @@ class Agent:
             raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
         return self.policy, trained
 
-    def _region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:
-        """The mask as a tensor, or the object that is found, for a policy that takes one."""
-        if not self.takes_mask:
-            if mask is not None:
-                raise UsageError(f"a mask cannot be used: policy {self.name} takes none; leave it out")
-            return None
-        if mask is not None:
-            return object_mask(mask, *image.shape[-2:])
-        if len(image) != 1:
-            raise InputError(f"{len(image)} images have no common object; give a mask")
-        return self.conditioning.find_object(image)
-
     def find_object(self, image: AnyImage, white: Given | Scale = "auto") -> npt.NDArray[np.bool_]:
         """The object of an image that is taken where no mask is given: bool ``(h, w)``.
 
@@ -529,7 +409,7 @@ class Agent:
             raise UsageError(f"policy {self.name} takes no mask, so it has no object")
         tensor = unpack(image, _scale(white)).tensor.to(self.device)
         self.policy_for(tensor.shape[1])
-        region = self._region(to_space(tensor, self.card.space), None)
+        region = self._telling.region(to_space(tensor, self.card.space), None)
         assert region is not None
         found: npt.NDArray[np.bool_] = region.cpu().numpy()
         return found
@@ -572,52 +452,23 @@ class Agent:
             ValueError: the condition has not four dimensions.
         """
         told = self.check_legibility(legibility)
-        return self._run(image, condition, steps, tile, edits_of(edits), watch, progress, space, told)
+        play = self._play(steps, tile, edits_of(edits), watch, self.card.space if space is None else space, told)
+        return play.on(*self.policy_for(image.shape[1]), image, condition, progress)
 
-    def _run(
+    def _play(
         self,
-        image: Image,
-        condition: Condition,
         steps: int | None,
         tile: int | None,
         edits: Sequence[Edit],
         watch: Watch | None,
-        progress: Progress | None,
-        space: str | None,
+        space: str,
         legibility: float | None,
-        instead: Policy | None = None,
-    ) -> tuple[Trajectory, Image]:
-        """`run`, perhaps with another policy of the same actions."""
-        num_steps = self.card.num_steps if steps is None else _whole("steps", steps, 0)
-        tile = None if tile is None else _whole("tile", tile, 1)
-        check_condition(condition)
-        batch, channels, height, width = image.shape
-        policy, trained = self.policy_for(channels)
-        policy = policy if instead is None else instead
-        space = self.card.space if space is None else space
-        folded = to_space(image, space).reshape(-1, trained, height, width)
-        conditions = condition.repeat_interleave(len(folded) // batch, 0)
-        side = None if tile is None or max(height, width) <= tile else tile
-        # Many small planes at a time, or one large one: as much memory either way.
-        at_once = max(1, (tile or TILE) ** 2 // (height * width))
-        actions: Tensor | None = None
-        finals = torch.empty_like(folded)
-        groups = [slice(start, start + at_once) for start in range(0, len(folded), at_once)]
-        for i, own in enumerate(groups):
-            share = part(progress, i, len(groups))
-            trajectory, finals[own] = rollout(
-                policy, self.actions, folded[own], conditions[own], num_steps, side, edits, watch, share, legibility
-            )
-            maps = trajectory.actions
-            if actions is None:
-                actions = maps if len(groups) == 1 else maps.new_empty((num_steps, len(folded), *maps.shape[2:]))
-            if len(groups) > 1:
-                actions[:, own] = maps
-        assert actions is not None
-        if channels != trained:
-            actions = actions.reshape(num_steps, batch, channels, height, width)
-        final = outcome_in_srgb(finals.view_as(image), space, image)
-        return Trajectory(image, actions, self.actions.names, space), final
+    ) -> Play:
+        side = None if tile is None else _whole("tile", tile, 1)
+        return Play(self.actions, self._num_steps(steps), side, space, legibility, edits, watch)
+
+    def _num_steps(self, steps: int | None) -> int:
+        return self.card.num_steps if steps is None else _whole("steps", steps, 0)
 
     def ensembled(
         self,
@@ -632,26 +483,16 @@ class Agent:
 
         A policy that can be told how plain its maps shall be is told 0: of a mean there are no maps.
         """
-        total, best = torch.zeros_like(image), 0.0 if self.legible else None
-        for mirrored in (False, True):
-            for quarter_turns in range(4):
-                turned, planes = (
-                    torch.rot90(x.flip(-1) if mirrored else x, quarter_turns, (-2, -1)).contiguous()
-                    for x in (image, condition)
-                )
-                share = part(progress, 4 * mirrored + quarter_turns, 8)
-                _, final = self.run(turned, planes, steps, tile, progress=share, space=space, legibility=best)
-                back = torch.rot90(final, -quarter_turns, (-2, -1))
-                total += back.flip(-1) if mirrored else back
-        return total / 8
+        best = 0.0 if self.legible else None
+
+        def final(image: Image, condition: Condition, progress: Progress | None) -> Image:
+            return self.run(image, condition, steps, tile, progress=progress, space=space, legibility=best)[1]
+
+        return mean_of_symmetries(final, image, condition, progress)
 
 
 def _scale(white: Given | Scale) -> Scale | float | None:
     return white if isinstance(white, Scale) else given_white(white)
-
-
-def _joined(*remarks: str | None) -> str | None:
-    return "; ".join(remark for remark in remarks if remark is not None) or None
 
 
 def _quiet(share: float) -> None:
@@ -662,36 +503,6 @@ def _whole(name: str, value: object, least: int) -> int:
     if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
         return int(value)
     raise UsageError(f"{name} = {value!r} cannot be; give a whole number of at least {least}, or None to leave it open")
-
-
-def _mask_array(mask: AnyMask | None, came: Unpacked[AnyImage]) -> npt.NDArray[np.generic] | None:
-    """A mask as an array on the stored pixels of the image; None if there is none."""
-    if isinstance(mask, PillowImage.Image):
-        height, width = came.tensor.shape[-2:]
-        return pillow_mask(mask, (height, width), came.orientation)
-    if isinstance(mask, Tensor):
-        mask = mask.detach().cpu().numpy()
-    if mask is not None and not isinstance(mask, np.ndarray):
-        raise InputError(f"{type(mask).__name__} is no mask; give an array or a tensor (h, w), or a Pillow image")
-    if mask is not None and mask.ndim != 2:
-        raise InputError(f"a mask of shape {mask.shape} is no mask; it must be (h, w)")
-    return mask
-
-
-def object_mask(mask: npt.NDArray[np.generic], height: int, width: int) -> Mask:
-    """A mask as saliency policies take it: bool ``(height, width)``, True where it is not 0.
-
-    Raises:
-        InputError: it is of another size, empty or full.
-    """
-    if mask.shape != (height, width):
-        sizes = [" x ".join(map(str, reversed(shape))) for shape in (mask.shape, (height, width))]
-        raise InputError(f"the mask is {sizes[0]} pixels, the image {sizes[1]}; they must be of one size")
-    region = torch.from_numpy(np.asarray(mask) != 0)
-    if not region.any() or region.all():
-        whole = "empty" if not region.any() else "the whole image"
-        raise InputError(f"the mask is {whole}; it must leave something inside and something outside")
-    return region
 
 
 def load(policy: str | Path, device: str = "auto", precision: str = "auto") -> Agent:
