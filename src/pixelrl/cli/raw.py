@@ -36,7 +36,8 @@ def sensor_of(job: Job, data: bytes | None, settings: Settings) -> Sensor | None
         return None
     from pixelrl.sensor import PLANES  # with PyTorch, which a mistake in the other pictures need not wait for
 
-    if not (settings.by_noise or settings.policies == (PLANES, PLANES)):
+    of_one_channel, _ = settings.policies  # as the planes of a mosaic are
+    if not (settings.by_noise or of_one_channel == PLANES):
         return None
     try:
         return Sensor.of(job.source.read_bytes() if data is None else data)
