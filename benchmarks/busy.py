@@ -1,10 +1,10 @@
 """Seconds per picture with one and two threads, on idle cores and while other programs keep all of them busy.
 
 Each setting runs in a process of its own, as OpenMP reads how threads are to wait when PyTorch loads; processes take
-turns. Prints a table of docs/benchmarks.md: a small grey picture, and a colour one of two megapixels at the default
-legibility and at 0, with the peak of memory and a check that all bits are equal.
+turns. Writes a table of docs/benchmarks.md: a small grey picture, and in one round a colour one of two megapixels, at
+the default legibility and at 0, with the peak of memory and a check that all bits are equal.
 
-    python benchmarks/busy.py [--rounds 3] [--small]
+    python benchmarks/busy.py [--rounds 3]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from pages import table, write_section
 
 SMALL, LARGE = ("denoise-gray", 96, 96), ("denoise-color", 1080, 1920)
 SETTINGS = {  # threads, and whether those of OpenMP burn their cores while they wait
@@ -39,7 +41,7 @@ def serve(policy: str, height: int, width: int, threads: int) -> None:
     agent = pixelrl.load(policy, "cpu")
     shape = (1, agent.num_channels, height, width)
     image, level = torch.rand(shape, generator=torch.Generator().manual_seed(0)), torch.full((1, 1, 1, 1), 25 / 255)
-    agent.run(image, level)
+    agent.run(image, level, legibility=0)
     print("ready", flush=True)
     for line in sys.stdin:
         began, used = time.perf_counter(), time.process_time()
@@ -74,29 +76,30 @@ def ask(process: subprocess.Popen[str], legibility: str) -> list[float | str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--small", action="store_true", help="the small picture only")
     parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve[0], *map(int, options.serve[1:]))
         return
-    print("| picture | legibility | threads | s, idle | s, busy | s of a processor, busy | peak, GB | bits |")
-    print("|---|---|---|---|---|---|---|---|")
-    for picture in (SMALL,) if options.small else (SMALL, LARGE):
+    lines: list[list[str]] = []
+    for picture, rounds in ((SMALL, options.rounds), (LARGE, 1)):
         # The way of waiting is of no use where it takes minutes.
         settings = {name: told for name, told in SETTINGS.items() if picture is SMALL or not told[1]}
         servers = {name: start(*picture, *told) for name, told in settings.items()}
         try:
             for legibility in ("default", "0"):
-                show(picture, legibility, servers, options.rounds)
+                lines += measured(picture, legibility, servers, rounds)
         finally:
             for process in servers.values():
                 process.kill()
+    header = ["picture", "legibility", "threads", "s, idle", "s, busy", "s of a processor, busy", "peak, GB", "bits"]
+    write_section("benchmarks.md", "busy", table(header, lines))
 
 
-def show(
+def measured(
     picture: tuple[str, int, int], legibility: str, servers: dict[str, subprocess.Popen[str]], rounds: int
-) -> None:
+) -> list[list[str]]:
+    """Lines of the table."""
     found: dict[str, list[list[list[float | str]]]] = {name: [] for name in servers}
     for busy in (False, True):
         load = [subprocess.Popen(["yes"], stdout=subprocess.DEVNULL) for _ in range(os.cpu_count() or 1) if busy]
@@ -110,6 +113,7 @@ def show(
                 process.kill()
         for name, each in taken.items():
             found[name].append(each)
+    lines = []
     first = found["1"][0][0][3]
     for name, (idle, busy) in found.items():
         seconds = [statistics.median(float(each[0]) for each in column) for column in (idle, busy)]
@@ -117,11 +121,9 @@ def show(
         equal = "equal" if all(each[3] == first for each in (*idle, *busy)) else "DIFFERENT"
         peak = max(float(each[2]) for each in (*idle, *busy))
         policy, height, width = picture
-        print(
-            f"| {policy}, {width}x{height} | {legibility} | {name} | {seconds[0]:.2f} | {seconds[1]:.2f} | "
-            f"{processor:.2f} | {peak:.2f} | {equal} |",
-            flush=True,
-        )
+        numbers = [f"{each:.2f}" for each in (*seconds, processor, peak)]
+        lines.append([f"{policy}, {width}x{height}", legibility, name, *numbers, equal])
+    return lines
 
 
 if __name__ == "__main__":

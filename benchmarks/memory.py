@@ -1,4 +1,7 @@
-"""Peak resident memory of `pixelrl denoise` on a grey photograph of 12 megapixels, in a process of its own."""
+"""Peak resident memory of `pixelrl denoise` on a grey photograph of 12 megapixels, in a process of its own.
+
+Writes a line of docs/benchmarks.md.
+"""
 
 import resource
 import subprocess
@@ -8,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from pages import write_section
 from PIL import Image
 from skimage import data
 
@@ -25,7 +29,8 @@ def main() -> None:
         subprocess.run([*command, "--sigma", str(SIGMA)], check=True)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    print(f"\n{WIDTH}x{HEIGHT} grey: peak resident memory {peak / 1e9:.2f} GB, {seconds:.1f} s with start-up")
+    text = f"{WIDTH}x{HEIGHT} pixels, grey: {peak / 1e9:.2f} GB at most, {seconds:.1f} s with start-up."
+    write_section("benchmarks.md", "memory", f"`benchmarks/memory.py`: {text}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Time against quality: the shipped policies beside other denoisers, on pictures of 481x321 with noise of sigma 25.
 
 Rounds are repeated in one process, in turn, so that what else the machine does falls on all alike; `contestants` says
-which networks are trained. Writes docs/speed.json and docs/pictures/speed.png, and prints tables of docs/benchmarks.md.
+which networks are trained. Writes docs/speed.json, docs/speed.png and the tables of docs/benchmarks.md.
 
-    python benchmarks/speed.py [--data DATA] [--threads 1 2] [--rounds 5]
+    python benchmarks/speed.py [--data DATA] [--threads 1 2] [--rounds 3]
 
-DATA holds gray/test and color/test, the pictures of BSD68 and CBSD68: then the PSNR of the policies is measured, which
-takes some minutes. Else it is taken from docs/speed.json.
+DATA holds gray/test and color/test, the pictures of BSD68 and CBSD68: then the PSNR of the policies is measured, by as
+many processes as there are cores, which takes longer than all the rest. Else it is taken from docs/speed.json.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,19 +26,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `import pixelrl` sets 
 import cv2
 import torch
 from contestants import SIGMA, Contestant, colour, grey
+from pages import DOCS, table, write_section
 from speed_plot import draw
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
 from pixelrl.evaluate import evaluate
+from pixelrl.pictures.atomic import written_whole
 from pixelrl.rollout import Actor, episode
 from pixelrl.tasks import build_task
 
 HEIGHT, WIDTH = 321, 481
 SLOW, SLOW_ROUNDS = 4.0, 2
 """What takes longer than so many seconds is timed in so many rounds only."""
-DOCS = Path(__file__).parent.parent / "docs"
 Measured = dict[str, dict[str, Any]]
 
 
@@ -55,15 +57,24 @@ def multiply_adds(run: Callable[[], object], pixels: int) -> float:
     return counted.get_total_flops() / 2e6 / pixels
 
 
-@torch.no_grad()
-def timed(rows: Sequence[Contestant], image: torch.Tensor, rounds: int) -> list[dict[str, float]]:
-    """For every contestant the median of seconds per picture, and of their ratio to the first one's in a round."""
-    images = [image if row.crop is None else image[..., : row.crop, : row.crop].contiguous() for row in rows]
-    scale = [image.numel() / each.numel() for each in images]
-    work = [
+def parts_of(rows: Sequence[Contestant], image: torch.Tensor) -> list[torch.Tensor]:
+    """What each contestant is timed on."""
+    return [image if row.crop is None else image[..., : row.crop, : row.crop].contiguous() for row in rows]
+
+
+def counted(rows: Sequence[Contestant], image: torch.Tensor) -> list[float]:
+    """`multiply_adds` of every contestant. All have run once then, too, and are warm."""
+    return [
         multiply_adds(lambda r=row, x=each: r.run(x), each[0, 0].numel())
-        for row, each in zip(rows, images, strict=True)
+        for row, each in zip(rows, parts_of(rows, image), strict=True)
     ]
+
+
+@torch.no_grad()
+def timed(rows: Sequence[Contestant], image: torch.Tensor, rounds: int) -> list[tuple[float, float]]:
+    """For every contestant the median of seconds per picture, and of their ratio to the first one's in a round."""
+    images = parts_of(rows, image)
+    scale = [image.numel() / each.numel() for each in images]
     taken: list[list[float]] = [[] for _ in rows]
     for _ in range(rounds):
         for row, each, factor, own in zip(rows, images, scale, taken, strict=True):
@@ -71,17 +82,15 @@ def timed(rows: Sequence[Contestant], image: torch.Tensor, rounds: int) -> list[
                 own.append(factor * seconds(lambda r=row, x=each: r.run(x)))
     medians = [statistics.median(own) for own in taken]
     ratios = [statistics.median(a / b for a, b in zip(own, taken[0], strict=False)) for own in taken]
-    return [
-        {"multiply_adds": count, "seconds": median, "ratio": ratio}
-        for count, median, ratio in zip(work, medians, ratios, strict=True)
-    ]
+    return list(zip(medians, ratios, strict=True))
 
 
 def psnr(row: Contestant, pictures: Path) -> float:
     """Of a policy, in dB, the mean over a folder of clean pictures."""
     assert row.policy is not None
     agent, told = row.policy
-    scores = evaluate(agent, pictures, build_task("gaussian-denoising", {}), SIGMA, legibility=told)
+    task, workers = build_task("gaussian-denoising", {}), os.cpu_count() or 1
+    scores = evaluate(agent, pictures, task, SIGMA, legibility=told, workers=workers)
     return statistics.mean(score.after for score in scores)
 
 
@@ -90,24 +99,18 @@ def key(row: Contestant) -> str:
     return f"{row.name}, {row.setting}"
 
 
-def table(rows: Sequence[Contestant], threads: Sequence[int], results: Measured) -> str:
-    """As in docs/benchmarks.md."""
-    head = [
-        "denoiser",
-        "",
-        "multiply-adds per pixel",
-        "PSNR, dB",
-        *(f"s, {n} thread{'s' * (n > 1)}" for n in threads),
-        "times",
-    ]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+def compared(rows: Sequence[Contestant], threads: Sequence[int], results: Measured) -> str:
+    """The table of docs/benchmarks.md."""
+    header = ["denoiser", "", "multiply-adds per pixel", "PSNR, dB"]
+    header += [f"s, {n} thread{'s' * (n > 1)}" for n in threads] + ["times the first"]
+    lines = []
     for row in rows:
         found = results[key(row)]
         level = "-" if found["psnr"] is None else f"{found['psnr']:.2f} ({row.source})"
         work = f"{found['multiply_adds']:.3f} M" if found["multiply_adds"] else "-"
         spent = [f"{found['seconds'][str(n)]:.2f}" for n in threads]
-        lines.append(f"| {row.name} | {row.setting} | {work} | {level} | {' | '.join(spent)} | {found['ratio']:.2f} |")
-    return "\n".join(lines)
+        lines.append([row.name, row.setting, work, level, *spent, f"{found['ratio']:.2f}"])
+    return table(header, lines)
 
 
 @torch.no_grad()
@@ -149,44 +152,53 @@ def shares(agent: Agent, image: torch.Tensor, rounds: int) -> str:
     default, condition = agent.legibility, torch.full((1, 1, 1, 1), SIGMA / 255)
     assert default is not None
     columns = {told: [parts(agent, image, condition, told) for _ in range(rounds)] for told in (default, 0.0)}
-    lines = [f"| part of {agent.name} | ms, legibility {default:g} | ms, legibility 0 |", "|---|---|---|"]
+    lines = []
     for name in columns[default][0]:
         spent = [1000 * statistics.median(each[name] for each in column) for column in columns.values()]
-        lines.append(f"| {name} | {spent[0]:.0f} | {spent[1]:.0f} |")
-    return "\n".join(lines)
+        lines.append([name, *(f"{one:.0f}" for one in spent)])
+    return table([f"part of {agent.name}", f"ms, legibility {default:g}", "ms, legibility 0"], lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     file = DOCS / "speed.json"
     before: Measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     results: Measured = {}
+    text = [
+        f"Pictures of {WIDTH}x{HEIGHT} with noise of sigma {SIGMA}, medians of {options.rounds} rounds in one process "
+        f"(of {SLOW_ROUNDS} for what takes more than {SLOW:g} s), PyTorch {torch.__version__.split('+')[0]}, "
+        f"{platform.machine()}. The last column is for {options.threads[0]} thread(s).",
+        "![Time against PSNR](speed.png)",
+    ]
     for kind, rows in (("gray", grey()), ("color", colour())):
         channels = 1 if kind == "gray" else 3
         image = torch.rand((1, channels, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(0))
         for row in rows:
             level = row.psnr if row.policy is None else before.get(key(row), {}).get("psnr")
-            if row.policy is not None and options.data is not None:
+            if row.policy is not None and row.compared and options.data is not None:
                 level = psnr(row, options.data / kind / "test")
             results[key(row)] = {"kind": kind, "psnr": level, "source": row.source, "seconds": {}}
         for number in options.threads:
             torch.set_num_threads(number)
             cv2.setNumThreads(number)
-            for row, found in zip(rows, timed(rows, image, options.rounds), strict=True):
-                results[key(row)]["seconds"][str(number)] = found["seconds"]
-                if number == options.threads[0]:
-                    results[key(row)] |= {"multiply_adds": found["multiply_adds"], "ratio": found["ratio"]}
+            if number == options.threads[0]:
+                for row, count in zip(rows, counted(rows, image), strict=True):
+                    results[key(row)]["multiply_adds"] = count
+            for row, (median, ratio) in zip(rows, timed(rows, image, options.rounds), strict=True):
+                results[key(row)]["seconds"][str(number)] = median
+                results[key(row)].setdefault("ratio", ratio)
         torch.set_num_threads(options.threads[0])
-        print(f'\n{kind}, {WIDTH}x{HEIGHT}; "times" is the first row\'s time, {options.threads[0]} thread(s)\n')
-        print(table(rows, options.threads, results), flush=True)
+        cv2.setNumThreads(options.threads[0])
         assert rows[0].policy is not None
-        print("\n" + shares(rows[0].policy[0], image, options.rounds), flush=True)
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    draw(results, DOCS / "pictures" / "speed.png", options.threads[0])
+        text += [compared(rows, options.threads, results), shares(rows[0].policy[0], image, options.rounds)]
+    with written_whole(file) as temporary:
+        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    draw(results, DOCS / "speed.png", options.threads[0])
+    write_section("benchmarks.md", "speed", "\n\n".join(text))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ mpl.use("agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 STYLES = {  # colours that stay apart under each kind of colour blindness (Okabe and Ito)
     "denoise-gray": ("#0072b2", "o"),
@@ -26,35 +27,39 @@ TITLES = {"gray": "Grey, BSD68", "color": "Colour, CBSD68"}
 
 def draw(results: dict[str, dict[str, Any]], file: Path, threads: int) -> None:
     """One panel for grey and one for colour. What has no PSNR yet is left out."""
-    file.parent.mkdir(exist_ok=True)
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained", width_ratios=(3, 2))
     for axes, kind in zip(panels, TITLES, strict=True):
         rows = {name: row for name, row in results.items() if row["kind"] == kind and row["psnr"] is not None}
-        _panel(axes, rows, threads)
+        _panel(axes, rows, str(threads))
         axes.set_title(f"{TITLES[kind]}, sigma 25, 481x321")
     panels[0].set_ylabel("PSNR, dB")
+    figure.supxlabel(
+        f"seconds per picture, {threads} thread{'s' * (threads > 1)}; filled: bfloat16, open: fp32", fontsize=10
+    )
     figure.savefig(file, dpi=160)
     plt.close(figure)
 
 
-def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: int) -> None:
+def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: str) -> None:
     for name, row in rows.items():
         method, setting = name.split(", ", 1)
         color, marker = STYLES[method]
         filled = color if "bf16" in setting else "white"
-        spent = row["seconds"][str(threads)]
+        spent = row["seconds"][threads]
         axes.plot(spent, row["psnr"], marker, color=color, markerfacecolor=filled, markersize=9, markeredgewidth=1.8)
-        label = method if "legibility" not in setting else f"{method}, {setting.split(', ')[1]}"
+        label = method if "legibility" not in setting else f"{method},\n{setting.split(', ')[1]}"
         if "bf16" in setting or (f"{method}, bf16" not in rows and "legibility" not in setting):
             axes.annotate(
-                label, (spent, row["psnr"]), xytext=(0, -16), textcoords="offset points", ha="center", fontsize=9
+                label, (spent, row["psnr"]), (0, -9), textcoords="offset points", ha="center", va="top", fontsize=9
             )
     axes.set_xscale("log")
-    axes.set_xlabel(f"seconds per picture, {threads} thread{'s' * (threads > 1)} (log); filled: bfloat16, open: fp32")
+    axes.xaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in range(-2, 3) for digit in (1, 2, 5)]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(alpha=0.3)
-    axes.margins(0.15, 0.18)
+    axes.margins(0.25, 0.25)
 
 
 if __name__ == "__main__":
     docs = Path(__file__).parent.parent / "docs"
-    draw(json.loads((docs / "speed.json").read_text(encoding="utf-8")), docs / "pictures" / "speed.png", 1)
+    draw(json.loads((docs / "speed.json").read_text(encoding="utf-8")), docs / "speed.png", 1)

@@ -1,7 +1,7 @@
 """What a person waits for in the studio: the first result, one edit on the screen, the exact replay; and memory.
 
 Each size in a process of its own, without the browser, on grey photographs: the edit protects a rectangle of a tenth of
-the width and height in the middle.
+the width and height in the middle. Writes a table of docs/benchmarks.md.
 
     python benchmarks/studio.py [MEGAPIXELS ...]
 """
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from pages import table, write_section
 from PIL import Image
 from skimage import data
 
@@ -57,12 +58,20 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         print(measure(*SIZES[float(sys.argv[2])]))
         return
-    print("| megapixels | first result | edit on the screen, nearest part | all of it | exact replay | peak memory |")
-    print("|---|---|---|---|---|---|")
+    lines = []
     for size in map(float, sys.argv[1:] or SIZES):
         command = [sys.executable, __file__, "--one", str(size)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        print(f"| {size:g} | {done.stdout.strip()} |", flush=True)
+        lines.append([f"{size:g}", *done.stdout.strip().split(" | ")])
+    header = [
+        "megapixels",
+        "first result",
+        "edit on the screen, nearest part",
+        "all of it",
+        "exact replay",
+        "peak memory",
+    ]
+    write_section("benchmarks.md", "studio", table(header, lines))
 
 
 if __name__ == "__main__":
