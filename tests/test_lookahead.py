@@ -174,10 +174,15 @@ def test_marks_are_taken_away_and_nothing_else() -> None:
     assert not torch.allclose(taken, kept)
     answer[:, 3, 10, 70] = 0.5  # a speck
     assert not near_marks(answer).any()
-    answer[:, 3, 10, 68:72] = 0.5  # a stroke
+    answer[:, 3, 10:12, 68:72] = 0.5  # a thing of its own
+    assert not near_marks(answer).any()
+    answer[:, 3, 32:36, 55:68] = 0.5  # with 8 + 51 cells there is not yet enough of it ...
+    answer[:, 3, 35, 55] = 0.02
+    assert not near_marks(answer).any()
+    answer[:, 3, 35, 55] = 0.5  # ... and with 60 it is text
     near = near_marks(answer)
-    assert near[0, 0, 10, 53]
-    assert not near[0, 0, 10, 52]
+    assert near[0, 0, 10, 52]
+    assert not near[0, 0, 10, 51]
     estimate = marks.estimator.estimate(image, marks.estimator.inputs(image, condition), answer)
     kept, changed = (F.pixel_shuffle(x.expand(1, 12, 80, 80).float(), 2) > 0 for x in (near == 0, near))
     whole = F.pixel_shuffle(estimate, 2)

@@ -16,7 +16,15 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from pixelrl.policies.estimating import Estimating
-from pixelrl.policies.estimators import LEAST_MARK, MARK_CELLS, MARK_REACH, MARK_SIZE, Marks
+from pixelrl.policies.estimators import (
+    LEAST_MARK,
+    MARK_CELLS,
+    MARK_COMPANY,
+    MARK_LEAST_COMPANY,
+    MARK_REACH,
+    MARK_SIZE,
+    Marks,
+)
 
 OPSET, IR_VERSION = 17, 9
 """Those of ONNX Runtime 1.17 and newer."""
@@ -121,13 +129,25 @@ class _Graph:
         least = self._constant("marks.least", np.array(LEAST_MARK, np.float32))
         strong = self._node("GreaterOrEqual", [large, least], "marks.strong")
         strong = self._node("Cast", [strong], "marks.ones", to=TensorProto.FLOAT)
-        square = {"kernel_shape": [MARK_SIZE] * 2, "pads": [MARK_SIZE // 2] * 4, "count_include_pad": 1}
-        share = self._node("AveragePool", [strong], "marks.share", **square)
-        enough = self._constant("marks.enough", np.array((MARK_CELLS - 0.5) / MARK_SIZE**2, np.float32))
-        near = self._node("Cast", [self._node("Greater", [share, enough], "marks.are")], "marks", to=TensorProto.FLOAT)
-        side, around = 2 * MARK_REACH + 1, MARK_REACH
-        wide = self._node("MaxPool", [near], "marks.wide", kernel_shape=[1, side], pads=[0, around, 0, around])
-        return self._node("MaxPool", [wide], "marks.near", kernel_shape=[side, 1], pads=[around, 0, around, 0])
+        share = self._pooled("AveragePool", strong, "marks.share", MARK_SIZE // 2)
+        marks = self._more(share, "marks.alone", (MARK_CELLS - 0.5) / MARK_SIZE**2)
+        of_marks = self._node(
+            "Mul", [strong, self._pooled("MaxPool", marks, "marks.cells", MARK_SIZE // 2)], "marks.inside"
+        )
+        company = self._pooled("AveragePool", of_marks, "marks.company", MARK_COMPANY)
+        enough = self._more(company, "marks.enough", (MARK_LEAST_COMPANY - 0.5) / (2 * MARK_COMPANY + 1) ** 2)
+        return self._pooled("MaxPool", self._node("Mul", [marks, enough], "marks"), "marks.near", MARK_REACH)
+
+    def _pooled(self, kind: str, x: str, name: str, radius: int) -> str:
+        """The mean or the largest of a square of this radius, rows first."""
+        side, counted = 2 * radius + 1, {"count_include_pad": 1} if kind == "AveragePool" else {}
+        rows = self._node(kind, [x], f"{name}.rows", kernel_shape=[1, side], pads=[0, radius, 0, radius], **counted)
+        return self._node(kind, [rows], name, kernel_shape=[side, 1], pads=[radius, 0, radius, 0], **counted)
+
+    def _more(self, x: str, name: str, than: float) -> str:
+        """1 where a value is greater, else 0."""
+        bound = self._constant(f"{name}.bound", np.array(than, np.float32))
+        return self._node("Cast", [self._node("Greater", [x, bound], f"{name}.is")], name, to=TensorProto.FLOAT)
 
     def _node(self, kind: str, inputs: list[str], name: str, **attributes: object) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))

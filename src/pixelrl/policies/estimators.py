@@ -98,16 +98,18 @@ class Plain(Estimator):
 class Marks(Estimator):
     """As `Plain`, but what is taken away must be a mark: far from any, the estimate is the image, bit for bit.
 
-    A mark is where the encoder's answer is at least `LEAST_MARK` in `MARK_CELLS` cells of a square of `MARK_SIZE`.
-    Around it, as far as `MARK_REACH` cells, all of the answer counts, for letters have soft edges, and compression
-    disturbs their surroundings. So a picture without any marks is left alone, though no answer is quite 0.
+    A mark is where the encoder's answer is at least `LEAST_MARK` in `MARK_CELLS` cells of a square of `MARK_SIZE`, and
+    within `MARK_COMPANY` cells of it marks have `MARK_LEAST_COMPANY` such cells: text is more than a speck, and small
+    bright things of photographs stand alone. Around marks, as far as `MARK_REACH` cells, all of the answer counts, for
+    letters have soft edges, and compression disturbs their surroundings. So a picture without any marks is left
+    alone, though no answer is quite 0.
     """
 
     looks_at_image = True
 
     def __init__(self, num_channels: int, num_planes: int) -> None:
         super().__init__(num_channels, num_planes)
-        self.halo = 2 * (MARK_REACH + MARK_SIZE // 2)
+        self.halo = 2 * (MARK_REACH + MARK_SIZE // 2 + MARK_COMPANY + MARK_SIZE // 2)
 
     def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
         """The image, less the answer near marks."""
@@ -190,8 +192,9 @@ class Lab(Estimator):
 ESTIMATORS: dict[str, type[Estimator]] = {"plain": Plain, "marks": Marks, "impulses": Impulses, "lab": Lab}
 """Every estimator by the name that recipes and policy files have for it."""
 
-LEAST_MARK = 16 / 255
-MARK_CELLS, MARK_SIZE, MARK_REACH = 4, 5, 16
+LEAST_MARK = 24 / 255
+MARK_CELLS, MARK_SIZE, MARK_REACH = 6, 5, 16
+MARK_COMPANY, MARK_LEAST_COMPANY = 24, 60
 
 
 def near_marks(answer: Cells) -> Cells:
@@ -199,9 +202,16 @@ def near_marks(answer: Cells) -> Cells:
     strong = (answer.detach().abs().amax(1, keepdim=True) >= LEAST_MARK).float()
     share = F.avg_pool2d(strong, MARK_SIZE, 1, MARK_SIZE // 2)
     marks = (share > (MARK_CELLS - 0.5) / MARK_SIZE**2).float()
-    side = 2 * MARK_REACH + 1
-    wide = F.max_pool2d(marks, (1, side), 1, (0, MARK_REACH))
-    return F.max_pool2d(wide, (side, 1), 1, (MARK_REACH, 0))
+    around = 2 * MARK_COMPANY + 1
+    company = F.avg_pool2d(strong * _widened(marks, MARK_SIZE // 2), (1, around), 1, (0, MARK_COMPANY))
+    company = F.avg_pool2d(company, (around, 1), 1, (MARK_COMPANY, 0))
+    return _widened(marks * (company > (MARK_LEAST_COMPANY - 0.5) / around**2).float(), MARK_REACH)
+
+
+def _widened(marks: Cells, radius: int) -> Cells:
+    """1 where a square of this radius holds a mark, else 0."""
+    side = 2 * radius + 1
+    return F.max_pool2d(F.max_pool2d(marks, (1, side), 1, (0, radius)), (side, 1), 1, (radius, 0))
 
 
 QUADRATIC = 10
