@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
+from collections.abc import Callable
+
+
+def _of_glibc() -> Callable[[int], object]:
+    """Its ``malloc_trim``; nothing where there is another library."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return lambda padding: None
+
+
+_malloc_trim = _of_glibc()
 
 
 def trim() -> None:
@@ -13,8 +24,7 @@ def trim() -> None:
     Work on a large picture takes and frees blocks of ever other sizes, between which more than a gigabyte would stay.
     Without glibc nothing happens.
     """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    _malloc_trim(0)
 
 
 def give_back() -> None:
