@@ -1,6 +1,6 @@
 """What plain maps cost every policy that can be told: its task's metric and the bits per pixel, on validation pictures.
 
-    python benchmarks/legibility_curves.py BSDS500 -o docs/legibility-curves.json
+    python benchmarks/legibility_curves.py BSDS500 -o docs/legibility-curves.json [--only NAME]
 
 BSDS500 holds ``gray/train`` and ``color/train``. Three of the pictures that training sets aside, their middle, at the
 levels at which training validates.
@@ -30,6 +30,7 @@ POLICIES = (
     "saltpepper-gray",
     "restore-gray",
     "denoise-color",
+    "poisson-color",
     "denoise-photo",
     "restore-color",
 )
@@ -78,9 +79,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--only", action="append", choices=POLICIES, help="this policy; the others stay as they are")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    found = {name: curve(name, given.folder) for name in POLICIES}
+    before = json.loads(given.output.read_text()) if given.only else {}
+    measured = {name: curve(name, given.folder) for name in given.only or POLICIES}
+    found = {name: {**before, **measured}[name] for name in POLICIES if name in {**before, **measured}}
     given.output.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -36,6 +36,7 @@ CLEANERS = [
     ("denoise-gray", GaussianDenoising(), {15: 6.0, 25: 7.5, 50: 9.5}),
     ("denoise-color", GaussianDenoising(), {15: 6.0, 25: 7.5, 50: 10.0}),
     ("poisson-gray", PoissonDenoising(), {120: 5.0, 30: 7.5, 10: 9.5}),
+    ("poisson-color", PoissonDenoising(), {120: 6.5, 30: 8.5, 10: 9.5}),
     ("saltpepper-gray", SaltPepperDenoising(), {0.1: 6.0, 0.5: 3.0, 0.9: 1.5}),
     ("restore-gray", TextRemoval(), {12: 18.0, 20: 15.0}),
     ("restore-color", TextRemoval(), {12: 15.0, 20: 14.0}),

@@ -21,7 +21,8 @@ from pixelrl.types import Image
 
 MANY_PHOTONS, CLIPPED = 300.0, 0.01
 """The peak of Poisson noise from which on the transform around the Gaussian policy is ahead of ``poisson-gray``; and
-the share of values that a file has clipped at white, which its inverse heeds, from which on it is so at every peak."""
+the share of values that a file has clipped at white, which its inverse heeds, from which on it is so at every peak.
+In colour it is ahead later only, but the peak is then beyond the training."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,7 @@ def choose_by_peak(
     peak = estimate_peak(seen) if peak is None else peak
     clipped = bool(seen.max() == 1) and (seen == 1).float().mean().item() > CLIPPED
     colour = seen.shape[1] == 3
-    name = "poisson-color" if colour else "poisson-gray"
-    if peak < MANY_PHOTONS and not clipped and name in for_channels("poisson"):
-        return name, {"peak": peak}, peak
+    if peak < MANY_PHOTONS and not clipped:
+        return for_channels("poisson")[colour], {"peak": peak}, peak
     told = {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}
     return for_channels("poisson-gaussian")[colour], told, peak
