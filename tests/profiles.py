@@ -41,3 +41,11 @@ def display_p3() -> bytes:
 def dark_grey() -> bytes:
     """Grey with a gamma of 3: the same numbers look darker than in sRGB."""
     return _profile(b"GRAY", {b"kTRC": b"curv\0\0\0\0" + struct.pack(">IH", 1, 3 * 256)})
+
+
+def adobe_rgb() -> bytes:
+    """Adobe RGB (1998): its greens are far outside sRGB."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 563)
+    colours = {b"r": (0.60974, 0.31111, 0.01947), b"g": (0.20528, 0.62567, 0.06087), b"b": (0.14919, 0.06322, 0.74457)}
+    tags = {name + b"XYZ": _xyz(*xyz) for name, xyz in colours.items()}
+    return _profile(b"RGB ", tags | {name + b"TRC": curve for name in colours})

@@ -148,6 +148,14 @@ def in_srgb(picture: PillowImage.Image, profile: bytes | None) -> PillowImage.Im
     return converted
 
 
+def as_seen(pixels: npt.NDArray[np.uint8], profile: bytes | None) -> npt.NDArray[np.uint8]:
+    """``(h, w)`` or ``(h, w, c)`` of 8 bits, c 1 or 3, as `in_srgb`; grey of another profile becomes ``(h, w, 3)``."""
+    plane = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    if not has_other_colours(profile, "L" if plane.ndim == 2 else "RGB"):
+        return pixels
+    return np.array(in_srgb(PillowImage.fromarray(np.ascontiguousarray(plane)), profile))
+
+
 def has_other_colours(profile: bytes | None, mode: str) -> bool:
     """Whether `in_srgb` changes pictures of this mode."""
     return profile is not None and _to_srgb(profile, mode) is not None

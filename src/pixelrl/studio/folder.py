@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
-from pixelrl.pictures.display import orientation_of, upright
+from pixelrl.pictures.display import as_seen, orientation_of, upright
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
@@ -176,7 +176,7 @@ class Folder:
         if not path.is_file():
             picture = self.picture(max_pixels)
             eight_bits = picture.with_dtype("uint8", Scale.of(picture.pixels))
-            small = small_png(eight_bits.pixels, orientation_of(picture.exif))
+            small = small_png(as_seen(eight_bits.pixels, picture.icc_profile), orientation_of(picture.exif))
             self._write(path.name, small)
         return path.read_bytes()
 

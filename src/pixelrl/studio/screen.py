@@ -19,6 +19,7 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.color import SPACES, from_space, outcome_in_srgb
 from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
 from pixelrl.imaging.parts import strips
+from pixelrl.pictures.display import as_seen
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.scale import Scale
 from pixelrl.pictures.values import array_to_tensor, tensor_to_array
@@ -145,13 +146,14 @@ class Screen:
             box = self._inside(box)
             image, whole = frames.images[step], box
             parts = (Box(whole.x0, y0, whole.x1, y1) for y0, y1 in _rows(whole))
-            shown = in_8_bit(self._in_srgb(image, part) for part in parts)
+            shown = in_8_bit((self._in_srgb(image, part) for part in parts), self.picture.icc_profile)
             frames.kept[step].let_go()
         return shown
 
     def arrives(self, step: int, steps: int, box: Box, image: Image) -> None:
         """Show what a run that is not over yet has made of a part of the picture: ``(1, c, h, w)`` in sRGB."""
-        shown = in_8_bit(image[..., y0 - box.y0 : y1 - box.y0, :] for y0, y1 in _rows(box))
+        parts = (image[..., y0 - box.y0 : y1 - box.y0, :] for y0, y1 in _rows(box))
+        shown = in_8_bit(parts, self.picture.icc_profile)
         with self.lock:
             self._arrivals += 1
             self.arrived = Arrived(self._arrivals, step, steps, box, shown)
@@ -169,7 +171,8 @@ class Screen:
         pixels = self.picture.pixels
         scale = Scale.of(pixels)
         whole = Box(0, 0, self.width, self.height)
-        return in_8_bit(array_to_tensor(pixels[y0:y1], scale) for y0, y1 in _rows(whole))
+        parts = (array_to_tensor(pixels[y0:y1], scale) for y0, y1 in _rows(whole))
+        return in_8_bit(parts, self.picture.icc_profile)
 
     def recorded_object(self) -> npt.NDArray[np.bool_]:
         """The object that the recorded run was told of, ``(h, w)``; raises UsageError if its policy takes none."""
@@ -201,15 +204,20 @@ class Screen:
         self.require_pixel(x, y)
         with self.lock:
             frames, plain = self.shown(), self._frames(True)
-            values = [
-                [round(255 * v, 2) for v in self._in_srgb(image, Box(x, y, x + 1, y + 1)).flatten().tolist()]
-                for image in frames.images
-            ]
+            images = [self._in_srgb(image, Box(x, y, x + 1, y + 1)) for image in frames.images]
             actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (frames, plain))
-        return {"x": x, "y": y, "values": values, "actions": actions, "recorded": recorded}
+        values = [[round(255 * v, 2) for v in image.flatten().tolist()] for image in images]
+        seen = [self._seen(image) for image in images]
+        return {"x": x, "y": y, "values": values, "seen": seen, "actions": actions, "recorded": recorded}
+
+    def _seen(self, pixel: Image) -> list[int]:
+        """A pixel ``(1, c, 1, 1)`` in the colours of a screen."""
+        colours: list[int] = in_8_bit([pixel], self.picture.icc_profile).ravel().tolist()
+        return colours
 
     def value(self, x: int, y: int, step: int) -> dict[str, object]:
-        """What a pixel holds in the input and after a step, in the picture's own numbers and (``shown``) in 8 bits."""
+        """What a pixel holds in the input and after a step: in the picture's own numbers, in 8 bits (``shown``), and in
+        the colours of a screen (``seen``)."""
         self.require_pixel(x, y)
         pixel = self.picture.pixels[y : y + 1, x : x + 1]
         before = array_to_tensor(pixel, Scale.of(self.picture.pixels))
@@ -223,7 +231,8 @@ class Screen:
                 before, now = (self._in_srgb(image, box) for image in (images[0], images[step]))
                 own = tensor_to_array(now, str(pixel.dtype), pixel.ndim, trace.scale, pixel)
         as_shown = [to_8_bit(image).flatten().int().tolist() for image in (before, now)]
-        return {"x": x, "y": y, "before": pixel.ravel().tolist(), "now": own.ravel().tolist(), "shown": as_shown}
+        values = {"before": pixel.ravel().tolist(), "now": own.ravel().tolist(), "shown": as_shown}
+        return {"x": x, "y": y, **values, "seen": [self._seen(image) for image in (before, now)]}
 
     def shares(self) -> list[list[float]]:
         """The share of the agents that take each action, by step."""
@@ -322,6 +331,11 @@ def _rows(box: Box) -> Iterator[tuple[int, int]]:
         yield box.y0 + rows.start, box.y0 + rows.stop
 
 
-def in_8_bit(parts: Iterable[Image]) -> Bytes:
-    """Images ``(1, c, h, w)`` that stand below each other, as 8 bits ``(h, w, c)``."""
-    return np.concatenate([np.moveaxis(to_8_bit(part)[0].byte().numpy(), 0, -1) for part in parts])
+def in_8_bit(parts: Iterable[Image], profile: bytes | None = None) -> Bytes:
+    """Images ``(1, c, h, w)`` that stand below each other, as 8 bits ``(h, w, c)`` in sRGB.
+
+    Args:
+        parts: the images, whose values are those of the picture's file.
+        profile: the colour profile of these values; None for sRGB. Of grey with another profile, three channels come.
+    """
+    return np.concatenate([as_seen(np.moveaxis(to_8_bit(part)[0].byte().numpy(), 0, -1), profile) for part in parts])

@@ -54,7 +54,6 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
     ...(colours === 3 ? letters : ["Value"]).map((name) => element("th", { scope: "col" }, name)),
     ...(agents === 1 ? [element("th", { scope: "col", class: "operation" }, "Operation")] : []));
   const rows = pixel.values.map((values, t) => {
-    const byte = values.map((v) => Math.round(Math.max(0, Math.min(255, v))));
     const done = (g) => {
       if (!t) return "";
       const now = session.actions[pixel.actions[t - 1][g]], was = session.actions[pixel.recorded[t - 1][g]];
@@ -62,7 +61,7 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
       return now === was ? element("span", {}, chip(now), name) : element("span", { title: `edited: ${now.name} instead of ${was.name}` }, chip(was, true), chip(now), name);
     };
     return element("tr", { class: t === step ? "now" : "", onclick: () => goTo(t) },
-      element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch(byte)),
+      element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch(pixel.seen[t])),
       ...values.map((v, g) => element("td", {}, element("b", {}, number(v)), ...(agents > 1 ? [done(g)] : []))),
       ...(agents === 1 ? [element("td", { class: "operation" }, done(0))] : []));
   });

@@ -12,10 +12,10 @@ const numbers = (values) => values.map(digits).join(" ");
 
 function show(found) {
   const { session, step } = store.state, own = session.depth !== "8 bit";
-  const said = (name, values, bytes) => element("span", { class: "holds" }, swatch(bytes), element("small", {}, name), element("b", {}, numbers(values)),
+  const said = (name, values, bytes, seen) => element("span", { class: "holds" }, swatch(seen), element("small", {}, name), element("b", {}, numbers(values)),
     ...(own ? [element("small", {}, `8 bit: ${numbers(bytes)}`)] : []));
-  const after = !session.ran || step === 0 ? [] : [said(step === session.steps ? "result" : `step ${step}`, found.now, found.shown[1])];
-  $("#value").replaceChildren(element("span", { class: "at" }, `x ${found.x}  y ${found.y}`), said("input", found.before, found.shown[0]), ...after);
+  const after = !session.ran || step === 0 ? [] : [said(step === session.steps ? "result" : `step ${step}`, found.now, found.shown[1], found.seen[1])];
+  $("#value").replaceChildren(element("span", { class: "at" }, `x ${found.x}  y ${found.y}`), said("input", found.before, found.shown[0], found.seen[0]), ...after);
   $("#value").hidden = false;
 }
 
