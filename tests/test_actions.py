@@ -16,6 +16,8 @@ from pixelrl.actions.table import ROWS
 from pixelrl.errors import UsageError
 from pixelrl.tasks.rewarded import ACTIONS as REWARDED
 from pixelrl.tasks.saliency import ACTIONS as SALIENCY
+from pixelrl.training.recipe import read_recipe
+from pixelrl.training.shipped import find_recipe
 
 every_action = pytest.mark.parametrize("name", ACTIONS)
 
@@ -105,6 +107,16 @@ def test_grey_level_steps(levels: int) -> None:
         ("green and blue x1.05", [0.8, 0.42, 0.21]),
         ("red and blue x0.95", [0.76, 0.4, 0.19]),
         ("red and blue x1.05", [0.84, 0.4, 0.21]),
+        ("brightness -0.005", [0.795, 0.395, 0.195]),
+        ("brightness +0.005", [0.805, 0.405, 0.205]),
+        ("red x0.8", [0.64, 0.4, 0.2]),
+        ("red x1.25", [1.0, 0.4, 0.2]),
+        ("red x0.99", [0.792, 0.4, 0.2]),
+        ("red x1.01", [0.808, 0.4, 0.2]),
+        ("blue x0.9", [0.8, 0.4, 0.18]),
+        ("blue x1.1", [0.8, 0.4, 0.22]),
+        ("blue x0.99", [0.8, 0.4, 0.198]),
+        ("blue x1.01", [0.8, 0.4, 0.202]),
     ],
 )
 def test_tone_actions_by_hand(name: str, expected: list[float]) -> None:
@@ -258,6 +270,7 @@ VISION = {
     ),
 }
 
+LOOKS = tuple(read_recipe(find_recipe("enhance")).task["actions"])
 FIFTEEN = (*PAPER_NINE, *(f"grey level {levels:+d}" for levels in (-64, -16, -4, 4, 16, 64)))
 
 
@@ -269,9 +282,10 @@ FIFTEEN = (*PAPER_NINE, *(f"grey level {levels:+d}" for levels in (-64, -16, -4,
         (FIFTEEN, 19.0),
         ((*FIFTEEN, "fill from unlike"), 17.0),
         (SALIENCY, 13.0),
+        (LOOKS, 13.0),
         ((*REWARDED, "even light"), 13.0),
     ],
-    ids=["nine", "fifteen", "restoration", "saliency", "codes"],
+    ids=["nine", "fifteen", "restoration", "saliency", "looks", "codes"],
 )
 def test_colours_stay_apart(vision: str, names: tuple[str, ...], floor: float) -> None:
     """The least distance of two colours in CIELAB; 2.3 is just noticeable."""

@@ -229,7 +229,7 @@ def test_what_the_runner_cannot_do_is_refused(exported: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
-        ("enhance-local-xpro", "choose by a network"),
+        ("enhance-local-xpro", "less than a gain"),
         ("saltpepper-gray", "shown more than the picture"),
         ("denoise-photo", "takes PyTorch"),
         ("saliency-edit", "forms no estimate"),

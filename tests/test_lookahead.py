@@ -278,3 +278,21 @@ def test_steering_has_no_convolved_reward() -> None:
 def test_sizes_of_other_policies_are_checked_too(kind: str) -> None:
     with pytest.raises(UsageError, match="width = 0 must be a whole number from 1"):
         build_policy(kind, {"num_actions": 9, "num_channels": 3, "width": 0})
+
+
+@pytest.mark.parametrize(
+    ("least_gain", "chosen"), [(0.0, "grey level -1"), (0.003, "grey level -1"), (0.005, "do nothing")]
+)
+def test_an_operation_that_gains_too_little_is_spared(least_gain: float, chosen: str) -> None:
+    """The estimate is the image less 1/255: one grey level gains 0.0039, and no other operation is nearer."""
+    torch.manual_seed(0)
+    policy, image = Lookahead(9, 1, 8, 8, (1, 1, 1), 4, least_gain=least_gain).eval(), torch.full((1, 1, 8, 8), 0.5)
+    with torch.no_grad():
+        policy.to_residual.bias.fill_(1 / 255)
+        logits = policy(image, ACTIONS.outcomes(image), policy.perceive(image, torch.zeros(1, 1, 1, 1))).logits
+    assert {ACTIONS.names[i] for i in logits.argmax(1).unique().tolist()} == {chosen}
+
+
+def test_a_gain_is_a_number() -> None:
+    with pytest.raises(UsageError, match="least_gain = -1 must be a finite number of at least 0"):
+        build_policy("lookahead", {"num_actions": 9, "least_gain": -1})

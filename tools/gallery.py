@@ -131,7 +131,7 @@ def cases() -> Iterable[Case]:
             f"enhance-{look}",
             coffee,
             command=f"enhance photo.png -o out.png --style {look}",
-            note="Ten steps, each with a small change.",
+            note="Ten steps, the larger changes first.",
         )
     yield Case(
         "saliency",

@@ -17,7 +17,14 @@ from pixelrl.plugins import resolve
 from pixelrl.threads import Team, worthwhile_threads
 from pixelrl.types import Image, Outcomes
 
-ROWS: tuple[Action, ...] = (*arithmetic.ROWS, *blur.ROWS, *local.ROWS, *tone.PAPER_TWELVE, *tone.LARGER)
+ROWS: tuple[Action, ...] = (
+    *arithmetic.ROWS,
+    *blur.ROWS,
+    *local.ROWS,
+    *tone.PAPER_TWELVE,
+    *tone.LARGER,
+    *tone.FOR_LOOKS,
+)
 ACTIONS: dict[str, Action] = {action.name: action for action in ROWS}
 """Every action by name."""
 

@@ -1,4 +1,5 @@
-"""Tone and colour actions: the paper's twelve for colour enhancement, which are small steps, and six larger ones.
+"""Tone and colour actions: the paper's twelve for colour enhancement, which are small steps, six larger ones, and ten
+for looks: red and blue alone, a larger and a fine step of each, and a fine one of brightness.
 
 Each works on the values of a pixel's three channels, in whatever RGB space they are; nothing is clipped. In action maps
 what raises something is darker than what lowers it.
@@ -59,4 +60,17 @@ LARGER: tuple[Action, ...] = (
     Action("saturation x1.25", partial(_saturation, factor=1.25), 0, "#450b43", "Colour stronger."),
     Action("brightness -0.1", partial(_brightness, step=-0.1), 0, "#34336c", "Darker."),
     Action("brightness +0.1", partial(_brightness, step=0.1), 0, "#fef333", "Brighter."),
+)
+
+FOR_LOOKS: tuple[Action, ...] = (
+    Action("brightness -0.005", partial(_brightness, step=-0.005), 0, "#12010c", "A touch darker."),
+    Action("brightness +0.005", partial(_brightness, step=0.005), 0, "#6b8971", "A touch brighter."),
+    Action("red x0.8", partial(_channels, which=[0], factor=0.8), 0, "#fa1f6e", "Less red."),
+    Action("red x1.25", partial(_channels, which=[0], factor=1.25), 0, "#47013b", "More red."),
+    Action("red x0.99", partial(_channels, which=[0], factor=0.99), 0, "#e614a7", "A touch less red."),
+    Action("red x1.01", partial(_channels, which=[0], factor=1.01), 0, "#8d503b", "A touch more red."),
+    Action("blue x0.9", partial(_channels, which=[2], factor=0.9), 0, "#cd55fd", "Less blue."),
+    Action("blue x1.1", partial(_channels, which=[2], factor=1.1), 0, "#52028b", "More blue."),
+    Action("blue x0.99", partial(_channels, which=[2], factor=0.99), 0, "#8e05d6", "A touch less blue."),
+    Action("blue x1.01", partial(_channels, which=[2], factor=1.01), 0, "#0207fb", "A touch more blue."),
 )

@@ -35,6 +35,8 @@ def exportable(agent: Agent) -> Estimating:
         reason = f"of the kind {card.kind}, it forms no estimate that its agents follow"
     elif isinstance(policy, Lookahead) and policy.learned_to_choose(0.0):
         reason = "its agents choose by a network of their own at every step"
+    elif isinstance(policy, Lookahead) and policy.least_gain:
+        reason = f"its agents do not follow the estimate for less than a gain of {policy.least_gain:g}"
     elif not isinstance(policy.estimator, Plain | Marks):
         reason = (
             f"its encoder is shown more than the picture (the estimator {card.arguments.get('estimator', 'lab')!r})"
