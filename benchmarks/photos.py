@@ -4,9 +4,8 @@
     python benchmarks/photos.py PHOTOS [--only NAME] [--policy FILE]
 
 Noise as the paper's protocol has it; noise clipped and rounded as an 8-bit file holds it; and clean pictures that are
-told to be clean. Beside each policy: without its learned head, where agents go greedily towards the encoder's
-estimate. What was measured is kept in docs/photos.json; --policy measures another file and
-prints it without keeping anything. One thread.
+told to be clean. Each policy at the best quality and at its default, whose maps can be read. What was measured is kept
+in docs/photos.json; --policy measures another file and prints it without keeping anything. One thread.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import cv2
 import torch
 
 import pixelrl
-from pixelrl.agent import Agent
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.training.data import load_photos
@@ -32,21 +30,10 @@ from pixelrl.types import Image
 ROOT = Path(__file__).parents[1]
 POLICIES = ("denoise-gray", "denoise-color")
 UNCLIPPED, STORED = (15.0, 25.0, 50.0), (10.0, 25.0, 55.0)
-WHOLE, GREEDY, NOISY = "as shipped", "without the learned head", "the noisy picture"
+BEST, PLAIN, NOISY = "legibility 0", "the default legibility", "the noisy picture"
 Row = dict[str, float]
 Results = dict[str, Any]
 """Policy to its file's hash, number of pictures, and rows of numbers by their column."""
-
-
-def variants(file: Path) -> dict[str, Agent]:
-    """The policy, and the same with its head at zero."""
-    whole, greedy = pixelrl.load(file, "cpu"), pixelrl.load(file, "cpu")
-    head = greedy.policy.to_logits
-    assert isinstance(head, torch.nn.Conv2d)
-    assert head.bias is not None
-    torch.nn.init.zeros_(head.weight)
-    torch.nn.init.zeros_(head.bias)
-    return {WHOLE: whole, GREEDY: greedy}
 
 
 def score(run: Callable[[Image, float], Image], pictures: list[Image]) -> Row:
@@ -69,12 +56,15 @@ def score(run: Callable[[Image, float], Image], pictures: list[Image]) -> Row:
 
 def measure(file: Path, folder: Path) -> Results:
     """Every row of one policy."""
-    agents = variants(file)
-    channels = agents[WHOLE].num_channels
-    pictures = [photo.pixels[None].float() / 255 for photo in load_photos(folder / "test", channels)]
-    runs: dict[str, Callable[[Image, float], Image]] = {NOISY: lambda image, sigma: image}
-    for name, agent in agents.items():
-        runs[name] = lambda image, sigma, agent=agent: agent.run(image, agent.condition(image, {"sigma": sigma}))[1]
+    agent = pixelrl.load(file, "cpu")
+    pictures = [photo.pixels[None].float() / 255 for photo in load_photos(folder / "test", agent.num_channels)]
+
+    def played(legibility: float | None) -> Callable[[Image, float], Image]:
+        return lambda image, sigma: agent.run(
+            image, agent.condition(image, {"sigma": sigma}), legibility=legibility if agent.legible else None
+        )[1]
+
+    runs = {NOISY: lambda image, sigma: image, BEST: played(0.0), PLAIN: played(None)}
     rows = {}
     for name, run in runs.items():
         rows[name] = score(run, pictures)
@@ -92,7 +82,7 @@ def render(results: Results) -> str:
         "[sources](training.md#photographs)), with full chroma, of about 480x320 pixels. Sigma is told; PSNR in dB",
         "after rounding to 8 bits, mean over the pictures. 8-bit: the noisy picture is clipped and rounded, as a file",
         "holds it. Told 0: the clean picture itself, told that it is clean: how many of its values change, and by how",
-        "many grey levels at most.",
+        "many grey levels at most. What the learned head is worth, says [legibility.md](legibility.md).",
         "",
         "Made by `benchmarks/photos.py`; the measurements are in [photos.json](photos.json).",
     ]
