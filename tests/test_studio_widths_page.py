@@ -20,10 +20,13 @@ CUT_OFF = """(selector) => [...document.querySelectorAll(selector)].filter((node
 """What lies beside the panel in which it stands."""
 
 
-def test_the_bar_is_one_line_before_a_run(start: Start, tmp_path: Path) -> None:
-    page = start(820, 700)
+def test_the_bar_is_one_line(start: Start, tmp_path: Path) -> None:
+    page = start(1280, 700)
     ran(page, picture(tmp_path / "photo.png"))  # so that there are sessions, and their button
-    page.reload()
+    assert page.locator("header.bar").bounding_box()["height"] < 60
+    page.set_viewport_size({"width": 820, "height": 700})
+    assert page.locator("#run").bounding_box()["height"] < 40
+    # Before a run, in a narrow window, too.
     opened(page, picture(tmp_path / "photo.png", 50, 40))
     page.wait_for_selector("#sessions-open:visible")
     for task in page.evaluate("[...document.querySelectorAll('#policy option:enabled')].map((each) => each.value)"):

@@ -198,6 +198,7 @@ export async function open(file) {
   const next = await attempt(() => upload(file));
   document.body.classList.remove("opening");
   if (next) await receive(next, true);
+  listSessions(); // the picture before is one of them
 }
 
 // Run a policy, when all changes have been made; another policy's session begins with the edits that it can do, or none.
