@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.policies import FCN, Lookahead, Policy
-from pixelrl.policies.tiling import tiled_forward, tiled_perceive, tiles
+from pixelrl.policies.tiling import even_side, tiled_forward, tiled_perceive, tiles
 from pixelrl.rollout import rollout
 from pixelrl.types import Logits
 
@@ -60,6 +60,13 @@ def test_tiles_cover_an_axis_once(length: int, side: int, alignment: int) -> Non
         assert tile.stop - tile.start <= max(side, alignment)
         position = tile.stop
     assert position == length
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(0, 0), (1, 1), (64, 64), (72, 72), (73, 37), (144, 72), (145, 49), (200, 67)]
+)
+def test_no_small_rest_becomes_a_tile_of_its_own(length: int, expected: int) -> None:
+    assert even_side(length, 64) == expected
 
 
 def test_black_and_white_areas_are_the_same_in_tiles(make: Make) -> None:

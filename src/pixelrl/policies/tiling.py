@@ -38,11 +38,23 @@ The layer with the fewest values that this changes has 128 channels at a quarter
 """
 
 
+def even_side(length: int, side: int) -> int:
+    """The side of tiles of about equal length along an axis: as few as there may be, at most an eighth longer.
+
+    What is left over at the end would be a tile of its own, the smaller the more of it computed for its surroundings.
+    """
+    number = max(1, -(-length // (side + side // 8)))
+    return -(-length // number)
+
+
 def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Strip, Strip]]:
     height, width = image.shape[-2:]
     down, right = (max(policy.reach, -(-_LEAST_PIXELS // max(1, across))) for across in (width, height))
-    for rows in tiles(height, side, down, policy.alignment):
-        for columns in tiles(width, side, right, policy.alignment):
+    step = policy.alignment
+    # Up to the next multiple, or there would be one more.
+    high, wide = (-(-even_side(length, side) // step) * step for length in (height, width))
+    for rows in tiles(height, max(step, high), down, step):
+        for columns in tiles(width, max(step, wide), right, step):
             yield rows, columns
 
 
