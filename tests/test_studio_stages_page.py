@@ -27,7 +27,8 @@ def go_on(page: Any, policy: str, level: str = "") -> None:
     if level:
         page.fill("#further [name=level]", level)
     page.click("#further .primary")
-    until(page, f"count => {STAGES} === count", stages + 1)
+    page.wait_for_selector(f"#stages li:nth-child({stages + 1}) > [aria-current=true]")
+    until(page, "policy => document.querySelector('#policy').value === policy", policy)
     page.wait_for_selector("#truth.exact")
 
 

@@ -139,6 +139,7 @@ def symbol(name: str) -> str:
     if words and (change := re.fullmatch(r"([x+-])(\d*\.?\d+)", last)):
         kind, number = change[1], float(change[2])
         up = kind == "+" or (kind == "x" and number >= 1)
-        large = number >= 0.1 if kind != "x" else not 0.9 < number < 1.1
-        return (letters if len(letters) > 1 else words[0][:2].title()) + ("↓↑⇓⇑"[2 * large + up])
+        step = round(abs(number - 1), 9) if kind == "x" else number
+        size = 0 if step < 0.02 else 1 if step < 0.1 else 2  # fine, as the paper's, large
+        return (letters if len(letters) > 1 else words[0][:2].title()) + ("↘↗↓↑⇓⇑"[2 * size + up])
     return (letters + last[0].upper())[:4] if words else last[:3]
