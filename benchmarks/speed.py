@@ -94,18 +94,18 @@ def psnr(row: Contestant, pictures: Path) -> float:
     return statistics.mean(score.after for score in scores)
 
 
-def key(row: Contestant) -> str:
-    """What a row is called in the file."""
-    return f"{row.name}, {row.setting}"
+def key(kind: str, row: Contestant) -> str:
+    """What a row is called in the file: some methods have one for grey and one for colour."""
+    return f"{kind}: {row.name}, {row.setting}"
 
 
-def compared(rows: Sequence[Contestant], threads: Sequence[int], results: Measured) -> str:
+def compared(kind: str, rows: Sequence[Contestant], threads: Sequence[int], results: Measured) -> str:
     """The table of docs/benchmarks.md."""
     header = ["denoiser", "", "multiply-adds per pixel", "PSNR, dB"]
     header += [f"s, {n} thread{'s' * (n > 1)}" for n in threads] + ["times the first"]
     lines = []
     for row in rows:
-        found = results[key(row)]
+        found = results[key(kind, row)]
         level = "-" if found["psnr"] is None else f"{found['psnr']:.2f} ({row.source})"
         work = f"{found['multiply_adds']:.3f} M" if found["multiply_adds"] else "-"
         spent = [f"{found['seconds'][str(n)]:.2f}" for n in threads]
@@ -171,30 +171,30 @@ def main() -> None:
     text = [
         f"Pictures of {WIDTH}x{HEIGHT} with noise of sigma {SIGMA}, medians of {options.rounds} rounds in one process "
         f"(of {SLOW_ROUNDS} for what takes more than {SLOW:g} s), PyTorch {torch.__version__.split('+')[0]}, "
-        f"{platform.machine()}. The last column is for {options.threads[0]} thread(s).",
+        f"{platform.machine()}. The last column is for {options.threads[0]} thread{'s' * (options.threads[0] > 1)}.",
         "![Time against PSNR](speed.png)",
     ]
     for kind, rows in (("gray", grey()), ("color", colour())):
         channels = 1 if kind == "gray" else 3
         image = torch.rand((1, channels, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(0))
         for row in rows:
-            level = row.psnr if row.policy is None else before.get(key(row), {}).get("psnr")
+            level = row.psnr if row.policy is None else before.get(key(kind, row), {}).get("psnr")
             if row.policy is not None and row.compared and options.data is not None:
                 level = psnr(row, options.data / kind / "test")
-            results[key(row)] = {"kind": kind, "psnr": level, "source": row.source, "seconds": {}}
+            results[key(kind, row)] = {"kind": kind, "psnr": level, "source": row.source, "seconds": {}}
         for number in options.threads:
             torch.set_num_threads(number)
             cv2.setNumThreads(number)
             if number == options.threads[0]:
                 for row, count in zip(rows, counted(rows, image), strict=True):
-                    results[key(row)]["multiply_adds"] = count
+                    results[key(kind, row)]["multiply_adds"] = count
             for row, (median, ratio) in zip(rows, timed(rows, image, options.rounds), strict=True):
-                results[key(row)]["seconds"][str(number)] = median
-                results[key(row)].setdefault("ratio", ratio)
+                results[key(kind, row)]["seconds"][str(number)] = median
+                results[key(kind, row)].setdefault("ratio", ratio)
         torch.set_num_threads(options.threads[0])
         cv2.setNumThreads(options.threads[0])
         assert rows[0].policy is not None
-        text += [compared(rows, options.threads, results), shares(rows[0].policy[0], image, options.rounds)]
+        text += [compared(kind, rows, options.threads, results), shares(rows[0].policy[0], image, options.rounds)]
     with written_whole(file) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, DOCS / "speed.png", options.threads[0])

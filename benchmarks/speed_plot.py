@@ -29,7 +29,11 @@ def draw(results: dict[str, dict[str, Any]], file: Path, threads: int) -> None:
     """One panel for grey and one for colour. What has no PSNR yet is left out."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained", width_ratios=(3, 2))
     for axes, kind in zip(panels, TITLES, strict=True):
-        rows = {name: row for name, row in results.items() if row["kind"] == kind and row["psnr"] is not None}
+        rows = {
+            name.removeprefix(f"{kind}: "): row
+            for name, row in results.items()
+            if row["kind"] == kind and row["psnr"] is not None
+        }
         _panel(axes, rows, str(threads))
         axes.set_title(f"{TITLES[kind]}, sigma 25, 481x321")
     panels[0].set_ylabel("PSNR, dB")
