@@ -50,6 +50,16 @@ def go_on(tab: Tab, policy: str, level: object = "auto") -> None:
     tab.wait(tab.post("/api/go-on", after=last, policy=policy, level=level)["job"])
 
 
+def two_stages(address: str, *shape: int) -> tuple[Tab, str, str]:
+    """A tab that has cleaned a picture of a shape twice and shows the second stage, and the ids of both."""
+    tab = Tab(address)
+    tab.open(png(noise(*shape)))
+    tab.run("denoise-gray", 20)
+    first = tab.id
+    go_on(tab, "denoise-gray", 10)
+    return tab, first, tab.id
+
+
 def photo(dtype: str, *shape: int) -> Picture:
     """A noisy picture, turned, with a profile and an alpha channel."""
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -160,12 +170,7 @@ def test_a_stage_knows_whether_it_is_of_an_older_result(store: Store, agent: Age
 
 
 def test_later_stages_are_done_again_with_their_edits(address: str) -> None:
-    tab = Tab(address)
-    tab.open(png(noise(40, 52)))
-    tab.run("denoise-gray", 20)
-    first = tab.id
-    go_on(tab, "denoise-gray", 10)
-    second = tab.id
+    tab, first, second = two_stages(address, 40, 52)
     go_on(tab, "poisson-gray", 90)
     third = tab.id
     tab.append(box_edit(1, 1, 9, 9))
@@ -217,12 +222,7 @@ def test_two_tabs_do_not_go_on_twice(address: str) -> None:
 
 
 def test_the_last_stage_can_be_removed_and_brought_back(address: str) -> None:
-    tab = Tab(address)
-    tab.open(png(noise(24, 30)))
-    tab.run("denoise-gray", 20)
-    first = tab.id
-    go_on(tab, "denoise-gray", 10)
-    second = tab.id
+    tab, first, second = two_stages(address, 24, 30)
     tab.append(box_edit(1, 1, 9, 9))
     assert "is open" in tab.send("/api/forget", id=second).json()["error"]  # it is what this tab shows
     tab.session = {"id": first}
