@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.checkpoint import PolicyCard, save_policy
@@ -75,6 +75,38 @@ def test_what_was_found_is_said(run: Run, stamped: tuple[Path, Path], tmp_path: 
     assert ", nothing found: 0 % of the picture changed, " in out
     code, out, _ = run("restore", smooth, "-o", tmp_path / "same.png", "--overwrite", "--json")
     assert json.loads(out)["text"] == {"found": False, "share": 0.0}
+
+
+def test_what_is_seen_says_which_policy_takes_text_off_grey_pictures(run: Run, tmp_path: Path) -> None:
+    from skimage import data
+
+    photo = data.camera()[60:188, 60:220]
+    hard, drawn = photo.copy(), Image.fromarray(photo)
+    hard[text_mask(128, 160, 3, [], 14).numpy()] = 255
+    draw = ImageDraw.Draw(drawn)
+    for top in (20, 70):
+        draw.text((10, top), "Photo 1024", fill=255, font=ImageFont.load_default(24))
+    soft = np.asarray(drawn)
+    for name, picture, policy in (
+        ("hard", hard, "restore-gray"),
+        ("soft", soft, "restore-color"),
+        ("none", photo, None),
+    ):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        code, out, _ = run("restore", tmp_path / f"{name}.png", "-o", tmp_path / f"{name}-out.png", "--json")
+        assert code == 0
+        result = pixels(tmp_path / f"{name}-out.png")
+        if policy is None:
+            assert np.array_equal(result, photo)
+            continue
+        assert json.loads(out)["policy"] == policy
+        off, left = (np.square(each.astype(float) - photo).mean() for each in (picture, result))
+        assert left < 0.1 * off
+    stack = [Image.fromarray(soft), Image.fromarray(hard), Image.fromarray(soft)]
+    stack[0].save(tmp_path / "three.tif", save_all=True, append_images=stack[1:])
+    code, out, _ = run("restore", tmp_path / "three.tif", "-o", tmp_path / "three-out.tif", "--json")
+    assert code == 0
+    assert json.loads(out)["policy"] == "restore-color"  # what most of them need
 
 
 def test_text_is_sought_where_it_is_said(run: Run, stamped: tuple[Path, Path], tmp_path: Path) -> None:

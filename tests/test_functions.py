@@ -105,6 +105,8 @@ def test_text_looks_and_the_eye() -> None:
     image = photograph(color=True)
     assert np.array_equal(pixelrl.restore(image[..., 0]).shape, image.shape[:2])
     assert pixelrl.restore(image, channel_axis=-1).shape == image.shape
+    plain = (60 + 100 * image[..., 0]).astype(np.uint8)
+    assert pixelrl.restore(plain) * 255 == pytest.approx(plain)  # no text: `restore-color` leaves every bit
     look = pixelrl.enhance(np.moveaxis(image, -1, 0), "local-xpro", channel_axis=0)
     assert look.shape == (3, 64, 64)
     assert np.abs(np.moveaxis(look, 0, -1) - image).mean() > 0.02

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl.agent import Agent, load
-from pixelrl.auto import choose, choose_by_peak
+from pixelrl.auto import choose, choose_by_peak, choose_by_text
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, given_white
 from pixelrl.policy_files import find_look, for_channels, shipped_policies
@@ -132,7 +132,10 @@ def restore(
     """
 
     def restored(floats: Floats, scale: Scale, unit: float) -> Floats:
-        return _acted(_agent("restore-color" if floats.ndim == 3 else "restore-gray", device), floats, scale, {})
+        policy = "restore-color"
+        if floats.ndim == 2:
+            policy = choose_by_text(floats, scale, lambda name: _agent(name, device))
+        return _acted(_agent(policy, device), floats, scale, {})
 
     return _carried_out(image, channel_axis, white, restored)
 

@@ -24,7 +24,9 @@ def restore(work: Work, mask: Path | None, region: Box | None, policy: str | Non
     standard input. Nothing has to be said of where the text is, or of its colour. Where it is known, --mask or --region
     keeps everything else exactly as it is.
     """
-    return run(work, Settings(policies_for(policy, "restore"), {}, seeks_text=True, within=mask, region=region))
+    policies = policies_for(policy, "restore")
+    settings = Settings(policies, {}, seeks_text=True, within=mask, region=region, by_text=policy is None)
+    return run(work, settings)
 
 
 @click.command()

@@ -133,7 +133,7 @@ def _run(
     units: Scale,
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report, str | None]:
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
-    from pixelrl.auto import choose, choose_by_peak
+    from pixelrl.auto import LEAST_FOUND, changed_share, choose, choose_by_peak, choose_by_text
     from pixelrl.edits import laid
     from pixelrl.pictures.channels import join_alpha, split_alpha
     from pixelrl.pictures.display import orientation_of
@@ -153,7 +153,10 @@ def _run(
             policy, tell, peak = choose_by_peak(pixels, scale, given.get("peak"))
             agent = settings.agent(policy, work)
         else:
-            agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work)
+            if settings.by_text and picture.pixels.ndim == 2:
+                agent = settings.agent(choose_by_text(pixels, scale, lambda name: settings.agent(name, work)), work)
+            else:
+                agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work)
             tell = agent.conditioning.in_shares(given, units)
         if agent.takes_mask and mask is None:
             mask = agent.find_object(picture.pixels, scale)
@@ -201,22 +204,6 @@ def _run(
         share = changed_share(picture.pixels, image, scale)
         report["text"] = {"found": share >= LEAST_FOUND, "share": round(share, 5)}
     return image, trace, mask, report, remark
-
-
-NOTICED, LEAST_FOUND = 24 / 255, 0.0001
-"""A change as of a letter, of the range of values, and the share of pixels so changed from which on there was text.
-
-A grey photograph without text has fewer, but not every one; a word of five letters 12 pixels high has 150 pixels.
-"""
-
-
-def changed_share(before: npt.NDArray[np.generic], after: npt.NDArray[np.generic], scale: Scale) -> float:
-    """The share of the pixels ``(h, w)`` or ``(h, w, c)`` of which some value changed as where a letter goes."""
-    import numpy as np
-
-    noticed = NOTICED * (scale.white - scale.black)
-    changed = np.abs(after.astype(np.float32) - before.astype(np.float32)) > noticed
-    return float((changed if changed.ndim == 2 else changed.any(2)).mean())
 
 
 def _write_beside(work: Work, settings: Settings, picture: Picture, trace: Trace | None, mask: Mask | None) -> None:

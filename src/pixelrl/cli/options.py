@@ -139,6 +139,7 @@ class Settings:
         by_noise: whether the noise that is seen in each picture says which policy it is given to, instead of
             ``policies``.
         by_peak: whether the peak of Poisson noise, in the levels or as estimated, says which of ``policies`` is taken.
+        by_text: whether the text that is seen in a grey picture says which policy it is given to.
     """
 
     policies: tuple[str, str]
@@ -151,6 +152,7 @@ class Settings:
     region: Box | None = None
     by_noise: bool = False
     by_peak: bool = False
+    by_text: bool = False
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 

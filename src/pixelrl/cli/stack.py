@@ -214,7 +214,14 @@ def _channel(
         policy, tell, peak = choose_by_peak(pictures[0], scale, median(peaks))
         agent = settings.agent(policy, work)
     else:
-        agent = settings.agent_for(3 if pictures[0].ndim == 3 and pictures[0].shape[2] > 2 else 1, work)
+        colours = pictures[0].ndim == 3 and pictures[0].shape[2] > 2
+        if settings.by_text and not colours:
+            from pixelrl.auto import choose_by_text
+
+            chosen = [choose_by_text(pixels, scale, lambda name: settings.agent(name, work)) for pixels in pictures]
+            agent = settings.agent(mode(chosen), work)
+        else:
+            agent = settings.agent_for(3 if colours else 1, work)
         if agent.takes_mask:
             held = f"{job.name} holds {len(stack)} pictures"
             raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
