@@ -26,6 +26,7 @@ from pixelrl.training.trainer import STATE_FILE, Trainer
 
 CPU = torch.device("cpu")
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+CONSULTING = {"kind": "consulting", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_steps": 3}
 TABLES: dict[str, dict[str, dict[str, object]]] = {
     "all-action": {"learner": {"max_grad_norm": 0.1}},
     # How many random numbers Poisson noise takes depends on the pixels.
@@ -33,6 +34,8 @@ TABLES: dict[str, dict[str, dict[str, object]]] = {
         "learner": {"gradient": "sampled", "t_max": 2},
         "task": {"kind": "poisson-denoising", "num_steps": 3},
     },
+    # Every picture tries changes of its own.
+    "search": {"learner": {"gradient": "search", "towards": "estimate"}, "policy": CONSULTING},
 }
 
 

@@ -126,7 +126,10 @@ def test_overrides_have_the_type_that_toml_gives_them(path: Path) -> None:
         ("learner.max_grad_norm=-0.5", r"learner\.max_grad_norm = -0\.5 must be a finite number"),
         ("learner.max_grad_norm=nan", r"learner\.max_grad_norm = NaN must be a finite number"),
         ("learner.estimate_norm=3", r"learner\.estimate_norm = 3 must be 0, 1 or 2"),
-        ("learner.gradient=exact", r'learner\.gradient = "exact" must be "all-action", "sampled" or "trials"'),
+        (
+            "learner.gradient=exact",
+            r'learner\.gradient = "exact" must be "all-action", "sampled", "trials" or "search"',
+        ),
         ("learner.precision=fp16", r'learner\.precision = "fp16" must be "fp32" or "bf16"'),
         ("warm_start.lr=inf", r"warm_start\.lr = Infinity must be a finite number, at least 0"),
         ("warm_start.lr=nan", r"warm_start\.lr = NaN must be a finite number"),

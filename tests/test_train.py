@@ -27,6 +27,7 @@ COLUMNS = [
     "value_loss", "entropy", "reward", "dissent", "tried", "bits", "psnr", "psnr_estimate",
 ]  # fmt: skip
 LOOKAHEAD = {"kind": "lookahead", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+CONSULTING = {"kind": "consulting", "width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_steps": 3}
 FCN = {"kind": "fcn", "width": 4, "recurrent": True, "reward_map_convolution": True}
 
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
@@ -36,6 +37,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "policy": {**LOOKAHEAD, "reward_map_convolution": True},
     },
     "bf16": {"learner": {"precision": "bf16", "t_max": 2}},
+    "search": {"learner": {"gradient": "search", "towards": "estimate"}, "policy": CONSULTING},
     "fcn": {
         "learner": {"gradient": "sampled", "t_max": 2},
         "policy": FCN,
@@ -79,10 +81,10 @@ def make(photos: Path) -> Make:
     return build
 
 
-def interrupt_at(iteration: int) -> Callable[[Progress], None]:
+def interrupt_at(iteration: int, sent: signal.Signals = signal.SIGINT) -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         if progress.iteration == iteration:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sent)
 
     return report
 
@@ -193,6 +195,24 @@ def test_a_crash_goes_on_from_the_last_checkpoint(make: Make, tmp_path: Path) ->
     assert train(make(), tmp_path / "parts", resume=True, validate_every=3)
     assert differing(tmp_path / "whole", tmp_path / "parts") == []
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "parts")  # rows 4 and 5 are there once
+
+
+def test_a_crash_costs_minutes_where_validations_are_rare(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(progress: Progress) -> None:
+        if progress.iteration == 5:
+            raise RuntimeError("power cut")
+
+    monkeypatch.setattr("pixelrl.training.trainer.SAVED_EVERY", 0.0)
+    train(make(), tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make(), tmp_path / "parts", crash)
+    trainer = Trainer(make(), tmp_path / "parts", CPU, 1, 100)
+    trainer.resume()
+    assert trainer.iteration == 5
+    assert trainer.run()
+    assert differing(tmp_path / "whole", tmp_path / "parts") == []
 
 
 def test_a_finished_run_has_nothing_left_to_do(make: Make, tmp_path: Path) -> None:
@@ -383,14 +403,16 @@ def test_progress_is_reported(make: Make, tmp_path: Path) -> None:
     assert "reward" in seen[-1].logged
 
 
-def test_interrupts_stop_cleanly(make: Make, tmp_path: Path) -> None:
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_stop_cleanly(make: Make, tmp_path: Path, sent: signal.Signals) -> None:
+    """Ctrl-C, and what ``kill`` and the schedulers of clusters send."""
+    handler = signal.getsignal(sent)
     trainer = Trainer(make(), tmp_path, CPU)
-    assert not trainer.run(report=interrupt_at(2))
+    assert not trainer.run(report=interrupt_at(2, sent))
     assert trainer.iteration == 2
     assert (tmp_path / STATE_FILE).is_file()
     load_policy(tmp_path / POLICY_FILE)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(sent) is handler
 
 
 def test_a_second_interrupt_is_immediate(make: Make, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ class Consulting(Estimating):
        Besag, J. R. Statist. Soc. B 1986), from coarse to fine: first groups of agents act as one (`ROUNDS`), and where
        they end, the smaller ones begin. The logits are the scores with the last round's shares.
 
-    The network learns from what comes of trials (`pixelrl.training.trials`); the encoder is left as it is.
+    The network learns by search (`pixelrl.training.search`), or from what comes of trials (`pixelrl.training.trials`);
+    the encoder is left as it is.
 
     Args:
         num_actions: number of actions n.
@@ -141,6 +142,10 @@ class Consulting(Estimating):
     def learned_to_choose(self, legibility: float) -> bool:
         """Not while the judge is as it was made, nor where it is not asked."""
         return legibility > 0 and bool(self.judge.leave.any())
+
+    def choosing(self) -> list[nn.Parameter]:
+        """The weights that a search changes: the factors, and the judge's last layer, in which scores are linear."""
+        return [self.log_factors, self.judge.leave]
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """Judge every outcome, then consult. The memory ends with unit, place on the scale of prices, and step."""

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request that is heard when there is time for it."""
+"""Ctrl-C, or being told to end (SIGTERM), as a request that is heard when there is time for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Ctrl-C asks for a stop after the iteration at hand; a second one interrupts at once.
 
-    Gives a function that says whether a stop was asked for. Outside the main thread it is never True.
+    So does SIGTERM, which ``kill`` and the schedulers of clusters send before they take a machine away. Gives a
+    function that says whether a stop was asked for. Outside the main thread it is never True.
     """
     requested = False
 
@@ -22,11 +23,12 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         requested = True
 
     try:
-        old = signal.signal(signal.SIGINT, ask)
+        old = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: nothing to listen to
         yield lambda: False
         return
     try:
         yield lambda: requested
     finally:
-        signal.signal(signal.SIGINT, old)
+        for each, handler in old.items():
+            signal.signal(each, handler)

@@ -68,9 +68,9 @@ class Learner:
     def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
         self.policy, self.task, self.settings, self.processes = policy, task, settings, processes
         self.actions = ActionSet(task.action_names)
-        if not policy.has_values and settings.gradient != "trials":
+        if not policy.has_values and settings.gradient not in ("trials", "search"):
             raise UsageError(
-                f'learner.gradient = {settings.gradient!r} needs values, which this policy has not; set "trials"'
+                f'learner.gradient = {settings.gradient!r} needs values, which this policy has not; set "search"'
             )
         if policy.legible and settings.disagreement:
             raise UsageError(

@@ -104,7 +104,8 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How the policy learns.
 
     ``gradient``: ``all-action`` (exact for the immediate reward, sampled for the future), ``sampled`` (the paper's
-    A2C) or ``afterstates`` (nothing is sampled; `pixelrl.training.afterstates`). The last one may be rewarded
+    A2C), or, for policies that consult, ``trials`` of regions (`pixelrl.training.trials`) or ``search`` among weights
+    (`pixelrl.training.search`). The last two may be rewarded
     ``towards`` the policy's own ``estimate`` instead of the ``target``: as far as the estimate is the mean of what
     the clean image may be, that is the reward to be expected by all that agents can know, and has no noise.
     ``t_max``: steps per update; the rest of the episode is bootstrapped. ``estimate_norm`` is the norm of the loss of
@@ -125,7 +126,8 @@ class LearnerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     gradient: Annotated[
-        Literal["all-action", "sampled", "trials"], Meta(description='"all-action", "sampled" or "trials"')
+        Literal["all-action", "sampled", "trials", "search"],
+        Meta(description='"all-action", "sampled", "trials" or "search"'),
     ] = "all-action"
     towards: Annotated[Literal["target", "estimate"], Meta(description='"target" or "estimate"')] = "target"
     gamma: _Share = 0.95

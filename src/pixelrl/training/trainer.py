@@ -27,6 +27,7 @@ from pixelrl.training.learner import LOGGED, Learner, Logged
 from pixelrl.training.log import TrainLog
 from pixelrl.training.parallel import ALONE, Processes
 from pixelrl.training.recipe import PLACES, Recipe, recipe_from_dict
+from pixelrl.training.search import SearchLearner
 from pixelrl.training.state import read_state, restore, write_state
 from pixelrl.training.trials import TrialLearner
 
@@ -36,6 +37,8 @@ BITS = "bits"
 """The column of the log for the bits per pixel of the validation's maps."""
 STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
 VALIDATION_SIDE = 160
+SAVED_EVERY = 300.0
+"""Seconds after which a checkpoint is written even where no validation is due: what a crash may cost."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Trainer:
             _start_from(self.policy, initial)
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
-        kinds = {"trials": TrialLearner, "groups": GroupLearner}
+        kinds = {"trials": TrialLearner, "search": SearchLearner, "groups": GroupLearner}
         kind = kinds.get("groups" if recipe.learner.in_groups else recipe.learner.gradient, Learner)
         self.learner = kind(self.policy, self.task, recipe.learner, processes)
         self.host_generator = torch.Generator().manual_seed(recipe.seed)
@@ -136,7 +139,7 @@ class Trainer:
             tensorboard: also write an event file into the folder (needs the ``tensorboard`` extra).
         """
         began, first, total = time.monotonic(), self.processes.first, self.recipe.iterations
-        seconds, done = self.seconds, self.iteration
+        seconds, done, kept = self.seconds, self.iteration, began
         row: dict[str, object] = {}
         opened = TrainLog(self.folder, self.iteration, self.columns, tensorboard) if first else contextlib.nullcontext()
         with stop_on_interrupt() as interrupted, opened as log:
@@ -161,8 +164,9 @@ class Trainer:
                 if validated or self.iteration % self.log_every == 0:
                     log.write(row)
                     row = {}
-                if validated and self.iteration < total:
+                if (validated or time.monotonic() - kept > SAVED_EVERY) and self.iteration < total:
                     self.save()
+                    kept = time.monotonic()
                 if report is not None:
                     left, score = (total - self.iteration) / rate, self.scores.get(self.task.metric_name)
                     report(Progress(self.iteration, total, phase, logged, rate, left, score))
