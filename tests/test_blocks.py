@@ -131,12 +131,15 @@ def test_channels_and_depths_are_pictures_of_their_own_and_colours_are_seen_toge
     assert np.array_equal(target, planes)
 
 
-def test_a_look_is_local() -> None:
-    agent = pixelrl.load("enhance-watercolor", "cpu", "fp32")
-    image = np.uint8(255 * np.clip(np.stack([photo(64, 460), photo(64, 460)[::-1], photo(64, 460) / 2], -1), 0, 1))
+@pytest.mark.parametrize(
+    ("name", "width", "side", "halo"), [("enhance-watercolor", 460, 64, 300), ("enhance-local-xpro", 760, 192, 520)]
+)
+def test_a_look_is_local(name: str, width: int, side: int, halo: int) -> None:
+    agent, plane = pixelrl.load(name, "cpu", "fp32"), photo(64, width)
+    image = np.uint8(255 * np.clip(np.stack([plane, plane[::-1], plane / 2], -1), 0, 1))
     target = np.zeros_like(image)
-    plan = agent.blocks(image, target, steps=1, side=64)
-    assert plan.halo < 300
+    plan = agent.blocks(image, target, steps=1, side=side)
+    assert plan.halo < halo
     assert np.array_equal(target, agent(image, steps=1).image)
 
 

@@ -13,7 +13,7 @@ import pixelrl
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.policies import Lookahead, build_policy
-from pixelrl.policies.estimators import ESTIMATORS, filled, near_marks
+from pixelrl.policies.estimators import ESTIMATORS, LabViews, filled, near_marks
 from pixelrl.rl.returns import identity_kernel
 
 ACTIONS = ActionSet(PAPER_NINE)
@@ -191,6 +191,67 @@ def test_marks_are_taken_away_and_nothing_else() -> None:
     assert marks.reach >= plain.reach + 32
 
 
+def looking(estimator: str, randomise: Callable[..., None]) -> Lookahead:
+    """A policy for looks, with random weights."""
+    policy = Lookahead(9, 3, 8, 8, (1, 1, 1), 4, estimator=estimator).eval()
+    randomise(policy)
+    return policy
+
+
+def estimated(policy: Lookahead, image: Tensor) -> Tensor:
+    return policy.estimate(policy.perceive(image, torch.full((1, 1, 1, 1), 0.1)), image)
+
+
+def test_eight_views_by_hand() -> None:
+    """Three more of the image and four of half the size, turned; each answer is turned back before the mean."""
+    views, seen = LabViews(3, 1), []
+    small = noise(1, 3, 16, 16)
+    inputs = torch.cat([F.pixel_unshuffle(small, 2), torch.full((1, 1, 8, 8), 0.1)], 1)
+
+    def ask(given: Tensor) -> Tensor:
+        """What it is given, and how often it was asked."""
+        seen.append(given)
+        times = torch.full_like(given[:, :1], len(seen))
+        return torch.cat([F.avg_pool2d(F.pixel_shuffle(given[:, :12], 2), 2), times], 1)
+
+    first = torch.cat([F.avg_pool2d(small, 2), torch.zeros(1, 1, 8, 8)], 1)
+    mean = views.agreed(inputs, first, ask)
+    assert [tuple(given.shape) for given in seen] == [(1, 13, 8, 8)] * 3 + [(1, 13, 4, 4)] * 4
+    assert torch.equal(F.pixel_shuffle(seen[0][:, :12], 2), torch.rot90(small, 1, (2, 3)))
+    torch.testing.assert_close(F.pixel_shuffle(seen[3][:, :12], 2), F.avg_pool2d(small, 2))
+    assert mean[:, 3] == pytest.approx(28 / 8)  # 0 + 1 + ... + 7
+    half = F.interpolate(F.avg_pool2d(small, 4), (8, 8), mode="bilinear")
+    torch.testing.assert_close(mean[:, :3], (F.avg_pool2d(small, 2) + half) / 2)
+
+
+def test_with_views_a_turned_image_has_a_turned_estimate(randomise: Callable[..., None]) -> None:
+    image = noise(1, 3, 64, 96)
+    for estimator, alike in (("lab-views", True), ("lab", False)):
+        policy = looking(estimator, randomise)
+        for turns in (1, 2, 3):
+            straight, turned = estimated(policy, image), estimated(policy, torch.rot90(image, turns, (2, 3)))
+            apart = (torch.rot90(straight, turns, (2, 3)) - turned).abs().max()
+            assert (apart < 1e-3 * (straight - image).abs().max()) == alike
+
+
+def test_training_looks_once(randomise: Callable[..., None]) -> None:
+    image = noise(1, 3, 32, 32)
+    once, views = (looking(estimator, randomise) for estimator in ("lab", "lab-views"))
+    assert not torch.equal(estimated(once, image), estimated(views, image))
+    assert torch.equal(estimated(once.train(), image), estimated(views.train(), image))
+
+
+def test_the_reach_of_views(randomise: Callable[..., None]) -> None:
+    """Nothing beyond it counts, and what is beyond that of one view does."""
+    once, views = (looking(estimator, randomise) for estimator in ("lab", "lab-views"))
+    image = noise(1, 3, 32, 320)
+    other = image.clone()
+    other[..., :4] += 1
+    changed = (estimated(views, image) != estimated(views, other)).any(1)[0].any(0)
+    assert changed[once.reach + 4 : views.reach + 4].any()
+    assert not changed[views.reach + 4 :].any()
+
+
 @pytest.mark.parametrize("estimator", ["plain", "marks"])
 def test_a_policy_for_grey_starts_as_one_for_colours_on_grey_pictures(
     estimator: str, randomise: Callable[..., None]
@@ -251,7 +312,7 @@ def test_files_from_before_estimators_had_names_give_the_same_bits(
         ({"lab": True, "estimator": "plain"}, "impulses and lab are two estimators; give one"),
         ({"estimator": "lab"}, "the estimator 'lab' sees colours; num_channels must be 3, not 1"),
         ({"lab": True}, "the estimator 'lab' sees colours; num_channels must be 3, not 1"),
-        ({"estimator": "median"}, "estimator = 'median' is unknown; known are plain, marks, impulses, lab"),
+        ({"estimator": "median"}, "estimator = 'median' is unknown; known are plain, marks, impulses, lab, lab-views"),
         ({"width": 0}, "width = 0 must be a whole number from 1 to 4096"),
         ({"width": True}, "width = True must be a whole number"),
         ({"head_width": 10**400}, "head_width = 1.* must be a whole number"),

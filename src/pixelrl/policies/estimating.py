@@ -75,7 +75,7 @@ class Estimating(Policy):
         assert self.to_residual.bias is not None
         nn.init.zeros_(self.to_residual.bias)
         self.perceives_in_strips = not self.estimator.looks_at_image
-        reduction = self.estimator.reduction
+        reduction = self.estimator.reduction * self.estimator.smallest
         self.alignment = 4 * reduction  # what a cell of the quarter-resolution part spans
         reach = encoder_reach((before, deep, after)) * reduction + self.estimator.halo + 2 * self.alignment
         self.reach = 4 * -(-reach // 4)
@@ -97,7 +97,14 @@ class Estimating(Policy):
             return self._in_strips(image, condition, strip)
         seen, inputs = self._seen(image, condition)
         features = self._encoded(self.encoder, inputs)
-        return Understood(self.kept(features), self.estimator.estimate(seen, inputs, self.to_residual(features)))
+        answer = self.to_residual(features)
+        if not self.training:
+            answer = self.estimator.agreed(inputs, answer, self._answer)
+        return Understood(self.kept(features), self.estimator.estimate(seen, inputs, answer))
+
+    def _answer(self, inputs: Cells) -> Cells:
+        answer: Cells = self.to_residual(self._encoded(self.encoder, inputs))
+        return answer
 
     def _in_strips(self, image: Image, condition: Condition, pixels: int) -> Understood:
         """The same, in strips of about so many pixels."""

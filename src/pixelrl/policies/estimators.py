@@ -1,4 +1,4 @@
-"""How a lookahead policy forms its estimate of the clean image: four ways, one class each.
+"""How a lookahead policy forms its estimate of the clean image: five ways, one class each.
 
 An estimator has no weights. It says what the policy's encoder sees of an image, and what becomes of its answer.
 """
@@ -6,6 +6,7 @@ An estimator has no weights. It says what the policy's encoder sees of an image,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -35,6 +36,8 @@ class Estimator(ABC):
 
     reduction: int = 1
     """How many times smaller than the image the one is that the encoder sees."""
+    smallest: int = 1
+    """How many times smaller than that one the smallest is that the encoder sees (`agreed`)."""
     halo: int = 0
     """Radius in pixels within which `seen` and `inputs` look around a pixel."""
     looks_at_image: bool = False
@@ -75,6 +78,16 @@ class Estimator(ABC):
             inputs: what `inputs` gave.
             answer: the encoder's, ``(b, num_outputs, ...)`` of the size of ``inputs``.
         """
+
+    def agreed(self, inputs: Cells, answer: Cells, ask: Callable[[Cells], Cells]) -> Cells:
+        """The answer that counts once the policy has learned: here the encoder's only one.
+
+        Args:
+            inputs: what `inputs` gave.
+            answer: the encoder's, to them.
+            ask: gives the encoder's answer to other inputs of this kind.
+        """
+        return answer
 
     def remark(self, image: Image) -> str | None:
         """What a person should know of this image ``(b, c, h, w)`` (`pixelrl.policies.Policy.remark`): here nothing."""
@@ -153,7 +166,6 @@ class Impulses(Estimator):
         return little_noise(image)
 
 
-@final
 class Lab(Estimator):
     """Colours are seen in CIELAB; the image's three channels are ProPhoto RGB, and each pixel has one agent.
 
@@ -189,7 +201,39 @@ class Lab(Estimator):
         return prophoto_to_lab(image)
 
 
-ESTIMATORS: dict[str, type[Estimator]] = {"plain": Plain, "marks": Marks, "impulses": Impulses, "lab": Lab}
+@final
+class LabViews(Lab):
+    """As `Lab`, but the encoder is asked eight times, and the mean of its answers counts.
+
+    It sees the image turned by each quarter, and the same reduced to half the size. An encoder that learned from a few
+    dozen pairs errs otherwise each time. Training asks once, as its crops are turned and scaled anyway.
+    """
+
+    smallest = 2
+
+    def agreed(self, inputs: Cells, answer: Cells, ask: Callable[[Cells], Cells]) -> Cells:
+        """The mean, at the size of ``answer``. The sides of ``inputs`` are multiples of 4."""
+        small, planes = F.pixel_shuffle(inputs[:, : self.cells], 2), inputs[:, self.cells :]
+        total = answer.float()
+        for size in (1, self.smallest):
+            for turns in range(1 if size == 1 else 0, 4):
+                turned, told = (
+                    torch.rot90(each, turns, (-2, -1))
+                    for each in (F.avg_pool2d(small, size), planes[:, :, ::size, ::size])
+                )
+                seen = torch.cat([F.pixel_unshuffle(turned, 2), told], 1).contiguous(memory_format=torch.channels_last)
+                other = torch.rot90(ask(seen).float(), -turns, (-2, -1))
+                total = total + (other if size == 1 else F.interpolate(other, answer.shape[-2:], mode="bilinear"))
+        return total / 8
+
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "plain": Plain,
+    "marks": Marks,
+    "impulses": Impulses,
+    "lab": Lab,
+    "lab-views": LabViews,
+}
 """Every estimator by the name that recipes and policy files have for it."""
 
 LEAST_MARK = 24 / 255
