@@ -8,7 +8,9 @@ same noise, by the weights w + e and w - e, and e is drawn anew for each picture
     gradient = mean over pictures of (log C(w + e) - log C(w - e)) e / (2 spread^2)
 
 C is what an episode costs: what the result misses of the target, in the unit in which disagreeing with all neighbours
-costs 1, and the disagreement of all steps. Its logarithm lets all prices count alike. The gradient is that of the mean
+costs 1, and the bits per pixel of the maps, for a bit stands for about a third of a disagreement. That is the measure
+by which maps are read (`pixelrl.imaging.metrics.bits_per_pixel`), and of no single agent, so only whole episodes can
+be paid by it. The logarithm lets all prices count alike. The gradient is that of the mean
 of log C around w, with the agents' whole consultation in it. It needs no value and no gradient through the policy.
 """
 
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelrl.errors import UsageError
+from pixelrl.imaging.metrics import bits_per_pixel
 from pixelrl.policies import Memory, Policy
 from pixelrl.policies.consulting import Consulting
 from pixelrl.rollout import Actor, episode
@@ -31,6 +34,8 @@ from pixelrl.training.recipe import LearnerSettings
 
 SPREAD = 0.12
 """Standard deviation of the changes that are tried."""
+BIT = 1 / 3
+"""What a bit costs, where disagreeing with all neighbours costs 1."""
 LEAST_COST = 1e-6
 """Added before the logarithm: an episode without any fault costs nothing."""
 
@@ -89,6 +94,8 @@ class SearchLearner(Learner):
         actor = Actor(self.policy, None, memory)
         steps = list(episode(start.image, self.actions, actor, self.task.num_steps))
         dissents = torch.stack([share for step in steps if (share := own.played(step).dissent) is not None])
+        maps = torch.stack([step.decision.actions for step in steps])
+        bits = bits_per_pixel(maps).mean().to(memory.device) / maps.shape[2]
         # What going to the target at once would still earn is what the result misses of it.
         left = own.scale * self.task.step_reward(start, steps[-1].after, start.target)
-        return left.mean() + dissents.mean((1, 2, 3, 4)).sum(), dissents.mean()
+        return left.mean() + BIT * bits, dissents.mean()

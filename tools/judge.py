@@ -1,0 +1,55 @@
+"""Give a policy that consults the judge of another one, with its factors: all that is learned by reinforcement.
+
+    python tools/judge.py POLICY JUDGE -o RUN/policy.safetensors
+
+The judge sees how far outcomes miss the estimate, in units that follow the noise, and neither operations nor
+pictures. So one that learned on grey noise can serve colour, photons or text; docs/legibility.md says which policies
+have which judge, and what it is worth there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from pixelrl.checkpoint import find_policy, load_policy, save_policy
+from pixelrl.errors import UsageError
+from pixelrl.policies import Consulting
+
+PARTS = ("judge.", "log_factors")
+"""What the names of the weights begin with that are learned by reinforcement."""
+
+
+def give(name: str, judge: str, target: Path) -> None:
+    """Write the policy with the other's judge as a policy file.
+
+    Raises:
+        UsageError: no such policies, or not two that consult, with as many steps and judges of one size.
+    """
+    (policy, card), (other, its_card) = (load_policy(find_policy(each)) for each in (name, judge))
+    if not isinstance(policy, Consulting) or not isinstance(other, Consulting):
+        raise UsageError(f"{name} and {judge} are not both of the kind consulting; others have no judge")
+    theirs = {key: weight for key, weight in other.state_dict().items() if key.startswith(PARTS)}
+    if any(weight.shape != policy.state_dict()[key].shape for key, weight in theirs.items()):
+        raise UsageError(f"{name} and {judge} have judges of different sizes, or for another number of steps")
+    policy.load_state_dict({**policy.state_dict(), **theirs})
+    kept = {key: card.training[key] for key in ("recipe", "iterations", "minutes", "mixed") if key in card.training}
+    save_policy(target, policy, replace(card, training={**kept, "judge": its_card.name}))
+
+
+@click.command(help=__doc__)
+@click.argument("policy")
+@click.argument("judge")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(policy: str, judge: str, output: Path) -> None:
+    """Give a policy another's judge."""
+    try:
+        give(policy, judge, output)
+    except UsageError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
