@@ -31,6 +31,7 @@ POLICIES = (
     "restore-gray",
     "denoise-color",
     "poisson-color",
+    "saltpepper-color",
     "denoise-photo",
     "restore-color",
 )

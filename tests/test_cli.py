@@ -66,7 +66,7 @@ def noisy(tmp_path: Path) -> Path:
     [
         ("gaussian", "sigma", ["denoise-color", "denoise-gray"]),
         ("poisson", "peak", ["poisson-gaussian-color", "poisson-gaussian-gray"]),  # much is clipped
-        ("saltpepper", None, ["saltpepper-gray", "saltpepper-gray"]),
+        ("saltpepper", None, ["saltpepper-color", "saltpepper-gray"]),
     ],
 )
 def test_the_kind_of_noise_chooses_the_policy(

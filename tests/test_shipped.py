@@ -38,6 +38,7 @@ CLEANERS = [
     ("poisson-gray", PoissonDenoising(), {120: 5.0, 30: 7.5, 10: 9.5}),
     ("poisson-color", PoissonDenoising(), {120: 6.5, 30: 8.5, 10: 9.5}),
     ("saltpepper-gray", SaltPepperDenoising(), {0.1: 6.0, 0.5: 3.0, 0.9: 1.5}),
+    ("saltpepper-color", SaltPepperDenoising(), {0.1: 6.4, 0.5: 3.7, 0.9: 1.8}),
     ("restore-gray", TextRemoval(), {12: 18.0, 20: 15.0}),
     ("restore-color", TextRemoval(), {12: 15.0, 20: 14.0}),
 ]
