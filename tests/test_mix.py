@@ -9,6 +9,7 @@ import torch
 
 from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
 from pixelrl.errors import UsageError
+from pixelrl.policies import Consulting
 
 ACTIONS = ("do nothing", "box")
 
@@ -38,7 +39,35 @@ def test_a_mixture_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     policy, card = load_policy(tmp_path / "marks.safetensors")
     assert card.arguments["estimator"] == "marks"
     assert all(torch.equal(weight, torch.full_like(weight, 1.5)) for weight in policy.parameters())
+    marks = tmp_path / "marks.safetensors"
+    with pytest.raises(UsageError, match="are not of one kind"):
+        mix.mix(str(marks), str(new), 0.5, tmp_path / "again.safetensors")
+    mix.mix(str(marks), str(new), 0.5, tmp_path / "again.safetensors", "marks")  # with what went on from it
+    policy, card = load_policy(tmp_path / "again.safetensors")
+    assert card.arguments["estimator"] == "marks"
+    assert all(torch.equal(weight, torch.full_like(weight, 1.75)) for weight in policy.parameters())
     other = policy_file(tmp_path / "other.safetensors", 1.0, width=12)
     with pytest.raises(UsageError, match="are not of one kind"):
         mix.mix(str(old), str(other), 0.5, tmp_path / "none.safetensors")
     assert not (tmp_path / "none.safetensors").exists()
+
+
+def test_the_judge_of_a_mixture_may_be_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import mix
+
+    arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_steps": 3}
+    card = PolicyCard("tiny", "consulting", arguments, ACTIONS, 3, "sigma", {})
+    policy = card.build()
+    assert isinstance(policy, Consulting)
+    torch.nn.init.ones_(policy.judge.leave)
+    source = tmp_path / "policy.safetensors"
+    save_policy(source, policy, card)
+    mix.mix(str(source), str(source), 0.5, tmp_path / "silent.safetensors", silent=True)
+    silent, _ = load_policy(tmp_path / "silent.safetensors")
+    assert isinstance(silent, Consulting)
+    assert silent.learned_to_choose(1.0) is False
+    assert torch.equal(silent.to_residual.weight, policy.to_residual.weight)
+    mute = policy_file(tmp_path / "mute.safetensors", 1.0)
+    with pytest.raises(UsageError, match="has no judge; leave --silent out"):
+        mix.mix(str(mute), str(mute), 0.5, tmp_path / "none.safetensors", silent=True)

@@ -75,6 +75,18 @@ def test_real_text_has_soft_edges_colours_outlines_and_translucency() -> None:
     assert torch.equal(covered(soft(1)[0]), cover[0])  # the seed decides
 
 
+def test_large_text_is_a_watermark_or_of_a_strong_colour() -> None:
+    texts = [soft_text(96, 128, seed, [], large_share=1.0) for seed in range(60)]
+    cover = torch.stack([covered(layers) for layers in texts])
+    assert (cover.mean((1, 2)) > 0.01).float().mean() > 0.95  # nearly always there, though words are few
+    assert 0.35 < (cover.amax((1, 2)) < 0.95).float().mean() < 0.75  # translucent
+    strong = sum(max(layers[-1].color) - min(layers[-1].color) > 0.2 for layers in texts)
+    assert 20 < strong < 40
+    some = [soft_text(96, 128, seed, [], large_share=0.5) for seed in range(60)]
+    alike = sum(torch.equal(covered(one), covered(other)) for one, other in zip(some, texts, strict=True))
+    assert 15 < alike < 45
+
+
 def test_layers_lie_over_each_other() -> None:
     half, whole = Layer(torch.full((4, 4), 0.5), (1.0, 0.0, 0.0)), Layer(torch.eye(4), (0.0, 0.0, 1.0))
     image = under(torch.full((1, 3, 4, 4), 0.2), [half, whole])[0]
@@ -137,6 +149,7 @@ def test_fonts(tmp_path: Path) -> None:
         ({"jpeg_share": 1.5}, "jpeg_share = 1.5 is not a share"),
         ({"jpeg_quality": (90.0, 60.0)}, "is not a range"),
         ({"soft_share": -0.5}, "soft_share = -0.5 is not a share"),
+        ({"large_share": 1.5}, "large_share = 1.5 is not a share"),
         ({"soft_share": 0.7, "clean_share": 0.7}, r"soft_share \+ clean_share = 1.4 is more than all"),
         ({"num_steps": 0}, "num_steps = 0 is not an episode's length"),
     ],

@@ -1,6 +1,6 @@
 """Mix the weights of a policy with those of one that was trained on from it: OLD + SHARE * (NEW - OLD).
 
-    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors [--estimator marks]
+    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors [--estimator marks] [--silent]
 
 A policy that learns something new from a trained one forgets a little; in between, both are often better than at either
 end (Wortsman et al., CVPR 2022). SHARE is chosen on validation pictures; what NEW's file says of its
@@ -16,27 +16,33 @@ import click
 
 from pixelrl.checkpoint import find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
+from pixelrl.policies import Consulting
 
 
-def mix(old: str, new: str, share: float, target: Path, estimator: str | None = None) -> None:
+def mix(old: str, new: str, share: float, target: Path, estimator: str | None = None, *, silent: bool = False) -> None:
     """Write the mixture as a policy file.
 
     Raises:
-        UsageError: no such policies, or not two of one kind with the same operations.
+        UsageError: no such policies, not two of one kind with the same operations, or no judge that could be silent.
 
     NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`). The mixture may
-    have another ``estimator`` that has the same weights.
+    have another ``estimator`` that has the same weights, whichever OLD and NEW have. If ``silent``, the judge of a
+    consulting policy says nothing: it learned beside another encoder, and may be worth nothing beside this one.
     """
     (one, card), (other, newer) = (load_policy(find_policy(name)) for name in (old, new))
-    planes = {"condition_planes": newer.arguments.get("condition_planes", 1)}
-    if (card.kind, card.arguments | planes, card.action_names) != (
+    free = {"condition_planes": 1} | ({} if estimator is None else {"estimator": estimator})
+    if (card.kind, card.arguments | free, card.action_names) != (
         newer.kind,
-        newer.arguments | planes,
+        newer.arguments | free,
         newer.action_names,
     ):
         raise UsageError(f"{old} and {new} are not of one kind with the same operations; their weights cannot be mixed")
     weights = one.state_dict()
     mixture = {name: other.adapted(name, weights[name]).lerp(mine, share) for name, mine in other.state_dict().items()}
+    if silent:
+        if not isinstance(other, Consulting):
+            raise UsageError(f"{new} is no consulting policy, so it has no judge; leave --silent out")
+        mixture["judge.leave"].zero_()
     if estimator is not None:
         newer = replace(newer, arguments={**newer.arguments, "estimator": estimator})
         other = newer.build()
@@ -51,10 +57,11 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
 @click.argument("share", type=click.FloatRange(0, 1))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--estimator", help="How the mixture's estimate comes about, if not as NEW's.")
-def main(old: str, new: str, share: float, output: Path, estimator: str | None) -> None:
+@click.option("--silent", is_flag=True, help="The mixture's judge says nothing.")
+def main(old: str, new: str, share: float, output: Path, estimator: str | None, silent: bool) -> None:
     """Mix two policies."""
     try:
-        mix(old, new, share, output, estimator)
+        mix(old, new, share, output, estimator, silent=silent)
     except UsageError as error:
         raise click.ClickException(str(error)) from error
 

@@ -6,6 +6,7 @@ subtitle or a caption looks like.
 
 from __future__ import annotations
 
+import colorsys
 import math
 import random
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from pixelrl.types import Image
 SIZES = (8, 64)
 """Of the letters, in pixels; small ones are as likely as large ones on a logarithmic scale."""
 
+LARGE_SIZES = (28, 76)
+"""Of large letters; every size is as likely as any other."""
+
 Colour = tuple[float, float, float]
 Plane = NDArray[np.uint8]
 
@@ -47,7 +51,7 @@ class Layer:
     color: Colour
 
 
-def soft_text(height: int, width: int, seed: int, fonts: Sequence[Path]) -> list[Layer]:
+def soft_text(height: int, width: int, seed: int, fonts: Sequence[Path], large_share: float = 0.0) -> list[Layer]:
     """Text for an image: what lies over it, from below (a shadow or an outline, if there is one) to the letters.
 
     The text is lines all over the image, or few words of which at least a part lies within it: a date, a watermark,
@@ -58,8 +62,12 @@ def soft_text(height: int, width: int, seed: int, fonts: Sequence[Path]) -> list
         width: likewise.
         seed: decides everything.
         fonts: to choose from, beside Pillow's own and OpenCV's Hershey fonts.
+        large_share: how likely the text is large (`LARGE_SIZES`): a translucent watermark or words in strong colours.
+            Among texts of all kinds, these are rare.
     """
     draw_from = random.Random(seed)
+    if large_share and draw_from.random() < large_share:
+        return _large_text(draw_from, height, width, fonts)
     size = round(math.exp(draw_from.uniform(math.log(SIZES[0]), math.log(SIZES[1]))))
     opaque = draw_from.random() < 0.65
     color, opacity = _color(draw_from), 1.0 if opaque else draw_from.uniform(0.25, 0.9)
@@ -74,6 +82,23 @@ def soft_text(height: int, width: int, seed: int, fonts: Sequence[Path]) -> list
         layers.append(_layer(outline, _BLACK if light else _WHITE, opacity))
     layers.append(_layer(letters, color, opacity))
     return layers
+
+
+def _large_text(draw_from: random.Random, height: int, width: int, fonts: Sequence[Path]) -> list[Layer]:
+    size = draw_from.randint(*LARGE_SIZES)
+    if draw_from.random() < 0.5:
+        light = draw_from.random()
+        level = 1.0 if light < 0.7 else 0.0 if light < 0.85 else draw_from.random()
+        color, opacity = (level, level, level), draw_from.uniform(0.2, 0.8)
+        angle = draw_from.choice((-1, 1)) * draw_from.uniform(15, 60) if draw_from.random() < 0.6 else 0.0
+    else:
+        color, opacity = _strong_color(draw_from), 1.0 if draw_from.random() < 0.8 else draw_from.uniform(0.4, 1.0)
+        angle = 0.0 if draw_from.random() < 0.6 else _angle(draw_from)
+    for _ in range(4):  # few words of large letters often lie all but outside
+        letters, _ = _drawn(draw_from, height, width, size, 0, angle, fonts)
+        if letters.mean() > 0.04 * 255:
+            break
+    return [_layer(letters, color, opacity)]
 
 
 def under(image: Image, layers: Sequence[Layer]) -> Image:
@@ -110,6 +135,11 @@ def _color(draw_from: random.Random) -> Colour:
         red, green, blue = (float(draw_from.random() < 0.5) for _ in range(3))
         return (red, green, blue)
     return (draw_from.random(), draw_from.random(), draw_from.random())
+
+
+def _strong_color(draw_from: random.Random) -> Colour:
+    """Any hue, more or less saturated and bright."""
+    return colorsys.hsv_to_rgb(draw_from.random(), draw_from.uniform(0.5, 1.0), draw_from.uniform(0.4, 1.0))
 
 
 def _angle(draw_from: random.Random) -> float:

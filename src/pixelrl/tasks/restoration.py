@@ -37,6 +37,7 @@ class TextRemoval(Task):
         fonts: a folder of fonts to choose from; Pillow's own font if left out.
         jpeg_share: how many of the training images are compressed.
         soft_share: how many of the training images get soft text.
+        large_share: how many of those get large letters, a watermark or words in strong colours.
         clean_share: how many of them get none.
         gray_share: how many of them, of colours, are made grey before.
         jpeg_quality: range of that compression (libjpeg's scale up to 100).
@@ -55,11 +56,18 @@ class TextRemoval(Task):
         soft_share: float = 0.0,
         clean_share: float = 0.0,
         gray_share: float = 0.0,
+        large_share: float = 0.0,
         num_steps: int = 15,
         actions: tuple[str, ...] = PAPER_NINE,
     ) -> None:
         low, high = jpeg_quality
-        shares = {"jpeg": jpeg_share, "soft": soft_share, "clean": clean_share, "gray": gray_share}
+        shares = {
+            "jpeg": jpeg_share,
+            "soft": soft_share,
+            "clean": clean_share,
+            "gray": gray_share,
+            "large": large_share,
+        }
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise UsageError(f"{name}_share = {share} is not a share; give a number from 0 to 1")
@@ -70,6 +78,7 @@ class TextRemoval(Task):
         self.levels = (12.0, 20.0, 28.0)
         self.fonts, self.jpeg_share, self.jpeg_quality = find_fonts(fonts), jpeg_share, (low, high)
         self.soft_share, self.clean_share, self.gray_share = soft_share, clean_share, gray_share
+        self.large_share = large_share
         self.num_steps, self.action_names = checked_steps(num_steps), tuple(actions)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
@@ -92,7 +101,7 @@ class TextRemoval(Task):
                 target = image = _barred(picture, seeds[i])
                 text = torch.zeros((height, width))
             elif kind < self.clean_share + self.soft_share:
-                layers = soft_text(height, width, seeds[i], self.fonts)
+                layers = soft_text(height, width, seeds[i], self.fonts, self.large_share)
                 target, image, text = picture, under(picture, layers), covered(layers)
             else:
                 text = text_mask(height, width, seeds[i], self.fonts).float()
