@@ -3,8 +3,9 @@
     python benchmarks/learned_head.py BSDS500 [--only POLICY ...]
 
 BSDS500 and the pictures are those of `legibility_curves`. Prints a table: the task's metric and the bits per pixel of
-the maps, at the policy's default legibility and at 1, means over the levels of training, for the policy before it
-learned to choose, with its judge silent, and as it is shipped.
+the maps at the policy's default legibility, and what is lost to its estimate at two numbers of bits per pixel (between
+the legibilities that were played, on straight lines; a dash beyond them). Means over the levels of training, for the
+policy before it learned to choose, with its judge silent, and as it is shipped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from legibility import untrained
+from legibility import Point, lost_at, untrained
 from legibility_curves import PICTURES, POLICIES, SET_ASIDE, middle, task_of
 from pages import table
 
@@ -24,6 +25,10 @@ from pixelrl.imaging.metrics import bits_per_pixel
 from pixelrl.policies import Consulting
 from pixelrl.rollout import rollout
 from pixelrl.training.data import load_photos, split
+
+LEGIBILITIES = (0.1, 0.25, 0.5, 0.75, 1.0)
+AT = {1: (2.0, 3.0), 3: (9.0, 15.0)}
+"""Bits per pixel at which variants are compared, by the channels of the pictures."""
 
 
 @torch.no_grad()
@@ -46,19 +51,28 @@ def rows(name: str, folder: Path) -> list[list[str]]:
         for level in task.levels
         for i, each in enumerate(clean)
     ]
+    estimated = fmean(
+        task.metric(shipped.estimate(shipped.perceive(start.image, start.condition), start.image), start).item()
+        for start in starts
+    )
     found = []
     variants = {"untrained": untrained(shipped, fresh), "without the learned head": without, "trained": shipped}
     for variant, policy in variants.items():
-        cells = []
-        for legibility in (shipped.default_legibility, 1.0):
+        points: list[Point] = []
+        for legibility in (shipped.default_legibility, *LEGIBILITIES):
             played = [
                 rollout(policy, actions, start.image, start.condition, card.num_steps, legibility=legibility)
                 for start in starts
             ]
             metric = fmean(task.metric(final, start).item() for (_, final), start in zip(played, starts, strict=True))
             bits = fmean(float(bits_per_pixel(way.actions)) for way, _ in played)
-            cells.append(f"{metric:.3f} / {bits:.2f}")
-        found.append([f"`{name}`, {shipped.default_legibility:g}", variant, *cells])
+            points.append((bits, estimated - metric))
+        bits, lost = points[0]
+        lost_there = [lost_at(points, each) for each in AT[channels]]
+        cells = ["-" if each is None else f"{each:.3f}" for each in lost_there]
+        found.append(
+            [f"`{name}`, {shipped.default_legibility:g}", variant, f"{estimated - lost:.3f} / {bits:.2f}", *cells]
+        )
         print(found[-1], flush=True)
     return found
 
@@ -70,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     measured = [row for name in given.only or POLICIES for row in rows(name, given.folder)]
-    print(table(["policy and its default", "", "at the default", "at 1"], measured))
+    print(table(["policy and its default", "", "at the default", "lost at 2 or 9 bits", "at 3 or 15"], measured))
 
 
 if __name__ == "__main__":
