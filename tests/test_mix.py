@@ -9,15 +9,14 @@ import torch
 
 from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
 from pixelrl.errors import UsageError
-from pixelrl.policies import Consulting
 
 ACTIONS = ("do nothing", "box")
 
 
-def policy_file(path: Path, level: float, width: int = 8) -> Path:
-    arguments = {"width": width, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4}
+def policy_file(path: Path, level: float, width: int = 8, kind: str = "lookahead", head_width: int = 4) -> Path:
+    arguments = {"width": width, "deep_width": 8, "depths": [1, 1, 1], "head_width": head_width}
     training = {"iterations": 7, "minutes": 1.0, "psnr": 30.0}
-    card = PolicyCard("tiny", "lookahead", arguments, ACTIONS, 3, "sigma", training)
+    card = PolicyCard("tiny", kind, arguments, ACTIONS, 3, "sigma", training)
     policy = card.build()
     with torch.no_grad():
         for weight in policy.parameters():
@@ -50,24 +49,3 @@ def test_a_mixture_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UsageError, match="are not of one kind"):
         mix.mix(str(old), str(other), 0.5, tmp_path / "none.safetensors")
     assert not (tmp_path / "none.safetensors").exists()
-
-
-def test_the_judge_of_a_mixture_may_be_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
-    import mix
-
-    arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_steps": 3}
-    card = PolicyCard("tiny", "consulting", arguments, ACTIONS, 3, "sigma", {})
-    policy = card.build()
-    assert isinstance(policy, Consulting)
-    torch.nn.init.ones_(policy.judge.leave)
-    source = tmp_path / "policy.safetensors"
-    save_policy(source, policy, card)
-    mix.mix(str(source), str(source), 0.5, tmp_path / "silent.safetensors", silent=True)
-    silent, _ = load_policy(tmp_path / "silent.safetensors")
-    assert isinstance(silent, Consulting)
-    assert silent.learned_to_choose(1.0) is False
-    assert torch.equal(silent.to_residual.weight, policy.to_residual.weight)
-    mute = policy_file(tmp_path / "mute.safetensors", 1.0)
-    with pytest.raises(UsageError, match="has no judge; leave --silent out"):
-        mix.mix(str(mute), str(mute), 0.5, tmp_path / "none.safetensors", silent=True)

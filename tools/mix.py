@@ -1,6 +1,6 @@
 """Mix the weights of a policy with those of one that was trained on from it: OLD + SHARE * (NEW - OLD).
 
-    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors [--estimator marks] [--silent]
+    python tools/mix.py OLD NEW SHARE -o RUN/policy.safetensors [--estimator marks]
 
 A policy that learns something new from a trained one forgets a little; in between, both are often better than at either
 end (Wortsman et al., CVPR 2022). SHARE is chosen on validation pictures; what NEW's file says of its
@@ -16,18 +16,16 @@ import click
 
 from pixelrl.checkpoint import find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
-from pixelrl.policies import Consulting
 
 
-def mix(old: str, new: str, share: float, target: Path, estimator: str | None = None, *, silent: bool = False) -> None:
+def mix(old: str, new: str, share: float, target: Path, estimator: str | None = None) -> None:
     """Write the mixture as a policy file.
 
     Raises:
-        UsageError: no such policies, not two of one kind with the same operations, or no judge that could be silent.
+        UsageError: no such policies, or not two of one kind with the same operations.
 
     NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`). The mixture may
-    have another ``estimator`` that has the same weights, whichever OLD and NEW have. If ``silent``, the judge of a
-    consulting policy says nothing: it learned beside another encoder, and may be worth nothing beside this one.
+    have another ``estimator`` that has the same weights, whichever OLD and NEW have.
     """
     (one, card), (other, newer) = (load_policy(find_policy(name)) for name in (old, new))
     free = {"condition_planes": 1} | ({} if estimator is None else {"estimator": estimator})
@@ -39,10 +37,6 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
         raise UsageError(f"{old} and {new} are not of one kind with the same operations; their weights cannot be mixed")
     weights = one.state_dict()
     mixture = {name: other.adapted(name, weights[name]).lerp(mine, share) for name, mine in other.state_dict().items()}
-    if silent:
-        if not isinstance(other, Consulting):
-            raise UsageError(f"{new} is no consulting policy, so it has no judge; leave --silent out")
-        mixture["judge.leave"].zero_()
     if estimator is not None:
         newer = replace(newer, arguments={**newer.arguments, "estimator": estimator})
         other = newer.build()
@@ -57,11 +51,10 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
 @click.argument("share", type=click.FloatRange(0, 1))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--estimator", help="How the mixture's estimate comes about, if not as NEW's.")
-@click.option("--silent", is_flag=True, help="The mixture's judge says nothing.")
-def main(old: str, new: str, share: float, output: Path, estimator: str | None, silent: bool) -> None:
+def main(old: str, new: str, share: float, output: Path, estimator: str | None) -> None:
     """Mix two policies."""
     try:
-        mix(old, new, share, output, estimator, silent=silent)
+        mix(old, new, share, output, estimator)
     except UsageError as error:
         raise click.ClickException(str(error)) from error
 
