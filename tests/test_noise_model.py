@@ -149,6 +149,21 @@ def test_noise_in_one_channel_is_seen_there(generator: torch.Generator) -> None:
     assert choice.told["sigma"] == pytest.approx(30 / 3**0.5, rel=0.1)
 
 
+def test_salt_and_pepper_is_seen_by_itself(generator: torch.Generator) -> None:
+    """And nothing else is taken for it: neither strong noise as files hold it, nor drawings, nor stars."""
+    ramp = torch.linspace(0.1, 0.9, 96).expand(1, 3, 96, 96).clone()
+    struck, white = (torch.rand(ramp.shape, generator=generator) < share for share in (0.2, 0.5))
+    specks = torch.where(struck, white.float(), ramp)
+    choice = choose_for(specks)
+    assert (choice.policy, dict(choice.told)) == ("saltpepper-color", {})
+    assert choice.words == "salt & pepper: specks of exactly black and white"
+    assert choose_for(specks[:, :1]).policy == "saltpepper-gray"
+    noisy = (ramp + 0.5 * torch.randn(ramp.shape, generator=generator)).clamp(0, 1)
+    stars = torch.where(struck & white, 1.0, ramp)
+    for other in (ramp, noisy, stars, white.float()):
+        assert not choose_for(other).policy.startswith("saltpepper")
+
+
 def test_noise_that_is_transparent_does_not_count(generator: torch.Generator) -> None:
     noisy, wild = white_noise(10, generator), white_noise(60, generator)
     noisy[..., :128] = wild[..., :128]

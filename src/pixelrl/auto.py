@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pixelrl.agent import Agent
 from pixelrl.imaging.noise import covered, estimate_sigma
+from pixelrl.imaging.specks import SPECKS, salt_and_pepper
 from pixelrl.noise.estimate import noise_of
 from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel
 from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
@@ -55,6 +56,11 @@ class Choice:
     noise: NoiseModel
     why: str
 
+    @property
+    def words(self) -> str:
+        """What is seen in the picture, in words."""
+        return SPECKS if self.why == SPECKS else self.noise.words()
+
 
 def choose(image: Any, scale: Scale | float | None = None) -> Choice:
     """The policy for a noisy picture.
@@ -75,10 +81,13 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None) ->
 
     Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
     ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness, in a grey
-    picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``.
+    picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``. Specks of exactly black and white
+    are salt & pepper: ``saltpepper-gray`` or ``saltpepper-color``, which are told nothing.
     """
     image = covered(image, opacity)
     noise = noise_of(image, opacity)
+    if salt_and_pepper(image):
+        return Choice(for_channels("saltpepper")[image.shape[1] > 1], {}, noise, SPECKS)
     gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
     if noise.rms < NEXT_TO_NONE:
         return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")

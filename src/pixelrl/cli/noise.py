@@ -109,6 +109,8 @@ def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_jso
     Raises:
         InputError: the picture cannot be read, or is none.
     """
+    from pixelrl.imaging.noise import covered
+    from pixelrl.imaging.specks import SPECKS, salt_and_pepper
     from pixelrl.noise.estimate import noise_of
     from pixelrl.pictures.arrays import unpack
     from pixelrl.pictures.channels import join_alpha
@@ -126,11 +128,12 @@ def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_jso
         except InputError as error:
             raise InputError(f"{job.name}: {error}") from error
         model = noise_of(unpacked.tensor, unpacked.opacity)
+        specks = SPECKS if salt_and_pepper(covered(unpacked.tensor[:1], unpacked.opacity)) else None
         if drawn:
             from pixelrl.noise.spectrum import spectrum
 
             _draw(job, model, spectrum(unpacked.tensor, unpacked.opacity))
-    notes = list(dict.fromkeys(filter(None, (of_several, remark, *picture.notes))))
+    notes = list(dict.fromkeys(filter(None, (specks, of_several, remark, *picture.notes))))
     if as_json:
         report = {"input": str(job.source), **model.as_dict(), "plot": str(job.target) if drawn else None}
         say(json.dumps({**report, "notes": notes}))

@@ -198,7 +198,7 @@ def _run(
         "trace": None if work.trace is None else str(work.trace),
     }
     if choice is not None:
-        report["noise"] = choice.noise.as_dict()
+        report["noise"] = {**choice.noise.as_dict(), "words": choice.words}
         report["why"] = choice.why
     if settings.seeks_text:
         share = changed_share(picture.pixels, image, scale)

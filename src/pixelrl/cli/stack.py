@@ -242,11 +242,13 @@ def _by_noise(
     from pixelrl.auto import choose
 
     choices = [choose(pixels, scale) for pixels in pictures]
-    choices = [choice for choice in choices if any(choice.told.values())] or choices  # clean ones say nothing
+    choices = [
+        choice for choice in choices if not choice.told or any(choice.told.values())
+    ] or choices  # clean ones are told 0
     policy = mode(choice.policy for choice in choices)
     chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
     middle = chosen[len(chosen) // 2]
-    seen: Report = {"noise": middle.noise.as_dict(), "why": middle.why}
+    seen: Report = {"noise": {**middle.noise.as_dict(), "words": middle.words}, "why": middle.why}
     return settings.agent(policy, work), dict(middle.told), seen
 
 
