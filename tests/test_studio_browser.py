@@ -100,7 +100,16 @@ def at(page: Any, x: float, y: float) -> tuple[float, float]:
     )
 
 
+def still(page: Any) -> None:
+    """Wait until the picture stays where it is: the end of a run changes what is above and beside it."""
+    before, now = None, at(page, 0, 0)
+    while now != before:
+        page.wait_for_timeout(40)
+        before, now = now, at(page, 0, 0)
+
+
 def drag(page: Any, *places: tuple[float, float]) -> None:
+    still(page)
     page.mouse.move(*at(page, *places[0]))
     page.mouse.down()
     for place in places[1:]:
