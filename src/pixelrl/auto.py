@@ -33,8 +33,6 @@ NOTICED, LEAST_FOUND = 24 / 255, 0.0001
 
 A grey photograph without text has fewer, but not every one; a word of five letters 12 pixels high has 150 pixels.
 """
-
-
 LEFT_BEHIND = 0.1
 """As much text beside what was taken off, in pixels, as says that the rims of letters were left behind: of validation
 photographs under hard edges nothing is found again, under soft ones at least a fifth (but of one bright wall)."""

@@ -242,9 +242,8 @@ def _by_noise(
     from pixelrl.auto import choose
 
     choices = [choose(pixels, scale) for pixels in pictures]
-    choices = [
-        choice for choice in choices if not choice.told or any(choice.told.values())
-    ] or choices  # clean ones are told 0
+    # Clean ones are told 0, and do not count beside others.
+    choices = [choice for choice in choices if not choice.told or any(choice.told.values())] or choices
     policy = mode(choice.policy for choice in choices)
     chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
     middle = chosen[len(chosen) // 2]

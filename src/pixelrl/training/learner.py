@@ -22,6 +22,7 @@ that predictable.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -30,6 +31,7 @@ from torch import Tensor
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.policies import Memory, Policy, PolicyOutput
+from pixelrl.policies.consulting import Consulting
 from pixelrl.rl.losses import all_action_policy_loss, entropy, expected_reward, sampled_policy_loss, value_loss
 from pixelrl.rl.neighbours import dissent, expected_dissent
 from pixelrl.rl.returns import n_step_returns
@@ -203,6 +205,27 @@ class Learner:
         }
         shares = [each.dissent for each in played if each.dissent is not None]
         return logged | ({"dissent": torch.stack(shares).mean().item()} if shares else {})
+
+
+class ConsultingLearner(Learner):
+    """What those learners share that teach a policy whose agents consult. Its encoder is left as it is.
+
+    Raises:
+        UsageError: another policy.
+    """
+
+    def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
+        super().__init__(policy, task, settings, processes)
+        if not isinstance(policy, Consulting):
+            raise UsageError(f'learner.gradient = "{settings.gradient}" is for policies of the kind "consulting" only')
+        self.consulting = policy
+
+    def perceived(self, start: Episode, generator: torch.Generator) -> tuple[Memory, Game]:
+        """What the policy remembers as an episode begins, and the game that it plays, towards what the settings say."""
+        memory, game = self.begun(start, self.policy.perceive(start.image, start.condition), generator)
+        if self.settings.towards == "estimate":
+            game.start = replace(start, target=self.consulting.estimate(memory, start.image))
+        return memory, game
 
 
 class Played(NamedTuple):

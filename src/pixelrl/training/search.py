@@ -22,15 +22,12 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor, nn
 
-from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import bits_per_pixel
-from pixelrl.policies import Memory, Policy
-from pixelrl.policies.consulting import Consulting
+from pixelrl.policies import Memory
+from pixelrl.rl.neighbours import dissent
 from pixelrl.rollout import Actor, episode
-from pixelrl.tasks import Episode, Task
-from pixelrl.training.learner import Game, Learner, Logged
-from pixelrl.training.parallel import ALONE, Processes
-from pixelrl.training.recipe import LearnerSettings
+from pixelrl.tasks import Episode
+from pixelrl.training.learner import ConsultingLearner, Game, Logged
 
 SPREAD = 0.12
 """Standard deviation of the changes that are tried."""
@@ -40,26 +37,14 @@ LEAST_COST = 1e-6
 """Added before the logarithm: an episode without any fault costs nothing."""
 
 
-class SearchLearner(Learner):
-    """Searches among the judges of a policy whose agents consult. Its encoder is left as it is.
-
-    Raises:
-        UsageError: another policy.
-    """
-
-    def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
-        super().__init__(policy, task, settings, processes)
-        if not isinstance(policy, Consulting):
-            raise UsageError('learner.gradient = "search" is for policies of the kind "consulting" only')
-        self.consulting = policy
+class SearchLearner(ConsultingLearner):
+    """Searches among the judges of a policy whose agents consult."""
 
     def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
         """Play every picture twice, and yield a loss whose gradient is the one found."""
-        weights = list(self.consulting.choosing())
+        weights = self.consulting.choosing()
         with torch.no_grad():
-            memory, game = self.begun(start, self.policy.perceive(start.image, start.condition), generator)
-            if self.settings.towards == "estimate":
-                game.start = replace(start, target=self.consulting.estimate(memory, start.image))
+            memory, game = self.perceived(start, generator)
             kept = nn.utils.parameters_to_vector(weights)
             drawn = torch.randn(
                 (self.processes.world * len(memory), len(kept)), generator=generator, device=memory.device
@@ -69,10 +54,10 @@ class SearchLearner(Learner):
                 logs = []
                 for sign in (1, -1):
                     nn.utils.vector_to_parameters(kept + sign * change, weights)
-                    cost, dissent = self._cost(game, memory[i : i + 1], i)
+                    cost, disagreed = self._cost(game, memory[i : i + 1], i)
                     logs.append((cost + LEAST_COST).log())
                     costs.append(cost)
-                    dissents.append(dissent)
+                    dissents.append(disagreed)
                 gradient += (logs[0] - logs[1]) * change / (2 * SPREAD**2 * len(memory))
             nn.utils.vector_to_parameters(kept, weights)
         # Its value is 0 and says nothing; its gradient is the one above.
@@ -90,12 +75,10 @@ class SearchLearner(Learner):
         start = replace(
             game.start, **{each.name: getattr(game.start, each.name)[i : i + 1] for each in fields(Episode)}
         )
-        own = Game(game.task, start, game.scale[i : i + 1], game.price)
         actor = Actor(self.policy, None, memory)
         steps = list(episode(start.image, self.actions, actor, self.task.num_steps))
-        dissents = torch.stack([share for step in steps if (share := own.played(step).dissent) is not None])
         maps = torch.stack([step.decision.actions for step in steps])
         bits = bits_per_pixel(maps).mean().to(memory.device) / maps.shape[2]
         # What going to the target at once would still earn is what the result misses of it.
-        left = own.scale * self.task.step_reward(start, steps[-1].after, start.target)
-        return left.mean() + BIT * bits, dissents.mean()
+        left = game.scale[i : i + 1] * self.task.step_reward(start, steps[-1].after, start.target)
+        return left.mean() + BIT * bits, torch.stack([dissent(each).mean() for each in maps]).mean()

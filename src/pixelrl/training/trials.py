@@ -16,7 +16,6 @@ REINFORCE (Williams 1992) for these two actions, and which vanishes where the be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -25,13 +24,12 @@ from torch.nn import functional as F
 
 from pixelrl.errors import UsageError
 from pixelrl.policies import Memory, Policy
-from pixelrl.policies.consulting import Consulting
 from pixelrl.policies.judge import CellLogits
 from pixelrl.rl.choice import best
 from pixelrl.rl.returns import n_step_returns
 from pixelrl.rollout import Decision, Step
 from pixelrl.tasks import Episode, Task
-from pixelrl.training.learner import Game, Learner, Logged, Played
+from pixelrl.training.learner import ConsultingLearner, Game, Logged, Played
 from pixelrl.training.parallel import ALONE, Processes
 from pixelrl.training.recipe import LearnerSettings
 from pixelrl.types import ActionMap, AgentMap, Image, Logits, Outcomes
@@ -53,7 +51,7 @@ class _Rest(NamedTuple):
     played: list[Played]
 
 
-class TrialLearner(Learner):
+class TrialLearner(ConsultingLearner):
     """Learns from trials of a policy whose agents consult.
 
     Raises:
@@ -62,9 +60,6 @@ class TrialLearner(Learner):
 
     def __init__(self, policy: Policy, task: Task, settings: LearnerSettings, processes: Processes = ALONE) -> None:
         super().__init__(policy, task, settings, processes)
-        if not isinstance(policy, Consulting):
-            raise UsageError('learner.gradient = "trials" is for policies of the kind "consulting" only')
-        self.consulting = policy
         if settings.t_max < task.num_steps:
             raise UsageError(
                 f"learner.t_max = {settings.t_max} is less than an episode of {task.num_steps} steps, which "
@@ -74,9 +69,7 @@ class TrialLearner(Learner):
     def updates(self, start: Episode, generator: torch.Generator) -> Iterator[tuple[Tensor, Logged]]:
         """Play one episode, with and without a trial, and yield its loss. No gradient reaches the encoder."""
         with torch.no_grad():
-            memory, game = self.begun(start, self.policy.perceive(start.image, start.condition), generator)
-            if self.settings.towards == "estimate":
-                game.start = replace(start, target=self.consulting.estimate(memory, start.image))
+            memory, game = self.perceived(start, generator)
             when, image = self._when(generator, memory), start.image
             for _ in range(when):
                 before, memory = self._greedy(image, memory)
