@@ -1,12 +1,15 @@
-"""What a user holds: ``pixelrl.load("denoise-gray")(image) -> Result``."""
+"""What a user holds: ``pixelrl.load("denoise-gray")(image) -> Result``.
+
+An `Agent` takes images of any kind, estimates what it is not told, and does huge pictures block by block. What it is by
+itself, and its episodes on tensors, is `pixelrl.tensor_agent`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +17,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pixelrl.actions import ActionSet
 from pixelrl.blocks.plan import SIDE, Plan, Target, Told, Values, check_side
 from pixelrl.blocks.work import do_block, plan_blocks
-from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
-from pixelrl.edits import Edit, Mask, edits_of, laid
+from pixelrl.checkpoint import find_policy, load_policy
+from pixelrl.edits import edits_of, laid
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import kind_of_space, to_space
+from pixelrl.imaging.color import to_space
 from pixelrl.pictures.arrays import AnyImage, unpack
 from pixelrl.pictures.scale import Scale, given_white
-from pixelrl.playing import TILE, Play, mean_of_symmetries
-from pixelrl.policies import Policy
-from pixelrl.policies.wrapped import InGrey
-from pixelrl.precision import Precision, choose_precision
+from pixelrl.playing import TILE
 from pixelrl.result import AnyEdits, Result
-from pixelrl.rollout import Progress, Trajectory, Watch, part
-from pixelrl.tasks.conditioning import Given, find_conditioning
+from pixelrl.rollout import Progress, Watch, part
+from pixelrl.tasks.conditioning import Given
 from pixelrl.telling import FAR, AnyMask, Conditions, Telling, joined, mask_array, object_mask
-from pixelrl.types import Condition, Image
+from pixelrl.tensor_agent import TensorAgent
+from pixelrl.types import Image
 
 __all__ = ["FAR", "TILE", "Agent", "AnyMask", "choose_device", "load", "object_mask"]
 
 
-class Agent:
+class Agent(TensorAgent):
     """A policy with its actions, ready for images.
 
     Args:
@@ -48,63 +48,6 @@ class Agent:
     Raises:
         UsageError: another precision, or bf16 for a policy that knows fp32 alone.
     """
-
-    def __init__(self, policy: Policy, card: PolicyCard, device: torch.device, precision: str = "auto") -> None:
-        self.policy, self.card, self.device = policy.to(device), card, device
-        chosen = choose_precision(precision, device)
-        if self.policy.precision is not None:
-            self.policy.precision = chosen
-        elif precision == "bf16":
-            raise UsageError(
-                f"precision 'bf16' cannot be used: policy {card.name} computes in fp32 alone; leave it out"
-            )
-        self.actions = ActionSet(card.action_names)
-        self.conditioning = find_conditioning(card.condition)
-
-    @property
-    def name(self) -> str:
-        """The policy's name."""
-        return self.card.name
-
-    @property
-    def num_channels(self) -> int:
-        """Channels that the policy sees together: 3 for colour, 1 for one that runs on each channel by itself."""
-        return int(cast(int, self.card.arguments.get("num_channels", 1)))
-
-    @property
-    def precision(self) -> Precision:
-        """In which numbers its encoder computes. All else is computed in fp32."""
-        return self.policy.precision or "fp32"
-
-    @property
-    def takes_mask(self) -> bool:
-        """Whether it takes an object in the image, as a mask."""
-        return self.conditioning.takes_mask
-
-    @property
-    def legible(self) -> bool:
-        """Whether it can be told how plain its maps of operations shall be."""
-        return self.policy.legible
-
-    @property
-    def legibility(self) -> float | None:
-        """What it is told of that when nobody says: from 0, the best quality, to 1, the plainest maps.
-
-        None if it cannot be told.
-        """
-        return self.policy.default_legibility if self.legible else None
-
-    def learned_to_choose(self, legibility: float | None = None) -> bool:
-        """Whether reinforcement has taught it to choose, so that its probabilities say how sure it is.
-
-        A policy of which only the estimate was trained takes the outcome that lies nearest to it, and so may any that
-        is told legibility 0. Its probabilities are distances in other words.
-
-        Args:
-            legibility: what it is told; None for its default.
-        """
-        told = self.policy.default_legibility if legibility is None else legibility
-        return self.card.reinforced and self.policy.learned_to_choose(told)
 
     def __call__(
         self,
@@ -273,25 +216,6 @@ class Agent:
         idle = bool(self._telling.still([values])[0])
         return Told(values, level.flatten().tolist(), space, scale.black, scale.white, idle, remark)
 
-    def check_legibility(self, legibility: float | None) -> float | None:
-        """What the policy will be told of legibility if this is asked for; None for a policy that cannot be told.
-
-        Raises:
-            UsageError: a policy that cannot be told is to be, or the value is no number from 0 to 1.
-        """
-        if legibility is None:
-            return self.legibility
-        if not self.legible:
-            raise UsageError(
-                f"legibility = {legibility!r} cannot be used: policy {self.name} cannot be told how plain its maps "
-                "shall be; leave it out"
-            )
-        if isinstance(legibility, bool) or not isinstance(legibility, Real) or not 0 <= legibility <= 1:
-            raise UsageError(
-                f"legibility = {legibility!r} is out of range; give a number from 0 (best quality) to 1 (plainest maps)"
-            )
-        return float(legibility)
-
     def ensemble(
         self,
         image: AnyImage,
@@ -381,23 +305,6 @@ class Agent:
         self.policy_for(image.shape[1])
         return self._telling.conditions(image, given, mask, opacity)
 
-    def works_in(self, space: str) -> bool:
-        """Whether the agents work on values of such a space."""
-        return kind_of_space(space) in (self.card.space, self.conditioning.space_kind)
-
-    def policy_for(self, channels: int) -> tuple[Policy, int]:
-        """The policy as it is used on images of so many channels, and how many of them it sees together.
-
-        Raises:
-            InputError: a number of channels that it cannot take.
-        """
-        trained = self.num_channels
-        if channels == 1 and trained == self.policy.num_agents == 3:
-            return InGrey(self.policy).eval(), 1
-        if trained not in (1, channels):
-            raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
-        return self.policy, trained
-
     def find_object(self, image: AnyImage, white: Given | Scale = "auto") -> npt.NDArray[np.bool_]:
         """The object of an image that is taken where no mask is given: bool ``(h, w)``.
 
@@ -414,82 +321,6 @@ class Agent:
         found: npt.NDArray[np.bool_] = region.cpu().numpy()
         return found
 
-    def condition(
-        self, image: Image, values: Mapping[str, float] | Sequence[Mapping[str, float]], mask: Mask | None = None
-    ) -> Condition:
-        """What the policy is told, as it sees it: ``(b, k, h, w)``, or ``(b, k, 1, 1)`` alike for all pixels.
-
-        Args:
-            image: ``(b, c, h, w)``.
-            values: by name, as in `Result.condition`, or for each image, as in `Result.conditions`.
-            mask: as in `Result.mask`.
-        """
-        return self.conditioning.condition(to_space(image, self.card.space), values, mask)
-
-    def run(
-        self,
-        image: Image,
-        condition: Condition,
-        steps: int | None = None,
-        tile: int | None = TILE,
-        edits: AnyEdits = (),
-        watch: Watch | None = None,
-        progress: Progress | None = None,
-        space: str | None = None,
-        legibility: float | None = None,
-    ) -> tuple[Trajectory, Image]:
-        """Play one greedy episode on ``(b, c, h, w)``; a grey policy has one agent for each of the c channels.
-
-        ``watch`` is called at every step. The b x c planes of a grey policy may come in several groups, one after the
-        other, each with all its steps. ``progress`` is called with the share that is done of all of them. ``space`` is
-        that of the values in which the condition holds (`Conditioning.space`), the policy's own if it is left out.
-        ``legibility`` is how plain the maps shall be, from 0 (the best quality) to 1; None for `Agent.legibility`.
-
-        Raises:
-            InputError: a number of channels that the policy cannot take.
-            UsageError: steps or a tile that are no whole number or too small, an edit that does not fit, or a
-                legibility that the policy does not take.
-            ValueError: the condition has not four dimensions.
-        """
-        told = self.check_legibility(legibility)
-        play = self._play(steps, tile, edits_of(edits), watch, self.card.space if space is None else space, told)
-        return play.on(*self.policy_for(image.shape[1]), image, condition, progress)
-
-    def _play(
-        self,
-        steps: int | None,
-        tile: int | None,
-        edits: Sequence[Edit],
-        watch: Watch | None,
-        space: str,
-        legibility: float | None,
-    ) -> Play:
-        side = None if tile is None else _whole("tile", tile, 1)
-        return Play(self.actions, self._num_steps(steps), side, space, legibility, edits, watch)
-
-    def _num_steps(self, steps: int | None) -> int:
-        return self.card.num_steps if steps is None else _whole("steps", steps, 0)
-
-    def ensembled(
-        self,
-        image: Image,
-        condition: Condition,
-        steps: int | None = None,
-        tile: int | None = TILE,
-        progress: Progress | None = None,
-        space: str | None = None,
-    ) -> Image:
-        """The mean final image of `run` over the eight symmetries of the square (the paper's "+ aug.").
-
-        A policy that can be told how plain its maps shall be is told 0: of a mean there are no maps.
-        """
-        best = 0.0 if self.legible else None
-
-        def final(image: Image, condition: Condition, progress: Progress | None) -> Image:
-            return self.run(image, condition, steps, tile, progress=progress, space=space, legibility=best)[1]
-
-        return mean_of_symmetries(final, image, condition, progress)
-
 
 def _scale(white: Given | Scale) -> Scale | float | None:
     return white if isinstance(white, Scale) else given_white(white)
@@ -497,12 +328,6 @@ def _scale(white: Given | Scale) -> Scale | float | None:
 
 def _quiet(share: float) -> None:
     """Progress that nobody asked for."""
-
-
-def _whole(name: str, value: object, least: int) -> int:
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
-        return int(value)
-    raise UsageError(f"{name} = {value!r} cannot be; give a whole number of at least {least}, or None to leave it open")
 
 
 def load(policy: str | Path, device: str = "auto", precision: str = "auto") -> Agent:
