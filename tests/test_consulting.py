@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from pixelrl.actions import ActionSet
 from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.policies import Consulting
-from pixelrl.policies.consulting import PLAINEST, USUAL_MISS, share_of_miss, usual_miss
+from pixelrl.policies.consulting import PLAINEST, share_of_miss
 from pixelrl.policies.judge import FEATURES, PLACE, look
+from pixelrl.policies.misses import MISS_OF_HIT, USUAL_MISS, relative_miss, usual_miss, usual_miss_of_impulses
 from pixelrl.policies.tiling import tiled_forward, tiled_perceive
 from pixelrl.policies.votes import FAR_WEIGHT, NEAR_WEIGHT, doubled, votes_of
 from pixelrl.rl.choice import best
@@ -27,6 +28,16 @@ def fresh(num_channels: int = 1, names: tuple[str, ...] = NAMES) -> Consulting:
     """Its estimate is the image that it is given first."""
     torch.manual_seed(0)
     return Consulting(len(names), num_channels, **SMALL).eval()
+
+
+def for_specks(num_channels: int = 1, unit: str = "density") -> Consulting:
+    torch.manual_seed(0)
+    return Consulting(len(NAMES), num_channels, **SMALL, estimator="impulses", unit=unit).eval()
+
+
+def specks(density: float, height: int = 96, width: int = 96, channels: int = 1) -> Tensor:
+    uniform = torch.rand((1, channels, height, width), generator=torch.Generator().manual_seed(0))
+    return torch.where(uniform < density, (uniform < density / 2).float(), 0.5)
 
 
 def sigma(level: float = 25.0) -> Tensor:
@@ -155,9 +166,53 @@ def test_the_usual_miss_follows_the_noise() -> None:
     assert usual_miss(torch.zeros(1, 1, 1, 1)).item() == pytest.approx(USUAL_MISS)  # told nothing
 
 
+def test_the_usual_miss_follows_the_density() -> None:
+    for channels in (1, 3):
+        misses = [usual_miss_of_impulses(specks(d, channels=channels)).mean().item() for d in (0.1, 0.5, 0.9)]
+        expected = MISS_OF_HIT * relative_miss(torch.tensor([0.1, 0.5, 0.9]), channels)
+        assert misses == pytest.approx(expected.tolist(), rel=0.02)
+        assert misses[1] > 2.5 * misses[0]
+        assert misses[2] > 2 * misses[1]
+    one, three = (relative_miss(torch.tensor(0.1), channels) for channels in (1, 3))
+    assert three < 0.7 * one  # two other channels tell of a value that was hit
+    clean = usual_miss_of_impulses(torch.full((1, 1, 5, 7), 0.5))
+    assert clean.shape == (1, 1, 3, 4)
+    assert 0 < clean.amin() == clean.amax() < 1 / 255
+
+
+def test_the_price_follows_the_density_where_it_is() -> None:
+    """Half the picture has many specks; a price is paid in each half as if there were no other. Without, it is one."""
+    image = torch.cat([specks(0.1, 96, 160), specks(0.9, 96, 160)], 3)
+    for unit, highest in (("density", 46.0), ("condition", 1.0)):
+        policy = for_specks(unit=unit)
+        with torch.no_grad():
+            memory = policy.perceive(image, torch.zeros(1, 1, 1, 1))
+        price = policy.price(torch.tensor([0.5]), memory, image)
+        assert price.shape == image.shape
+        left, right = price[..., :120].mean(), price[..., 200:].mean()
+        assert right / left == pytest.approx(highest, rel=0.15)
+
+
+def test_a_policy_without_a_unit_has_that_of_before() -> None:
+    assert Consulting(len(NAMES), **SMALL).unit == "condition"
+    with pytest.raises(ValueError, match="unit = 'dB' is unknown; known are condition, density"):
+        for_specks(unit="dB")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [1, 3])
+def test_in_tiles_the_unit_is_that_of_the_whole(channels: int) -> None:
+    image, policy = specks(0.4, 180, 230, channels), for_specks(channels)
+    image[..., :100] = 0.5
+    condition = torch.zeros(1, 1, 1, 1)
+    whole, tiles = policy.perceive(image, condition), tiled_perceive(policy, image, condition, 64)
+    assert torch.equal(whole[:, -3], tiles[:, -3])
+
+
 def test_the_price_grows_with_legibility() -> None:
     degrees = torch.tensor([0.0, 0.01, 0.5, 1.0])
-    price = fresh().price(degrees, sigma()).flatten()
+    policy, image = fresh(), torch.full((4, 1, 8, 8), 0.5)
+    price = policy.price(degrees, policy.perceive(image, sigma().expand(4, 1, 1, 1)), image)[:, 0, 0, 0]
     assert price[0] == 0
     assert price.tolist() == sorted(price.tolist())
     torch.testing.assert_close(price, 255 * (USUAL_MISS * share_of_miss(PLAINEST * degrees)).square())

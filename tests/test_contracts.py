@@ -341,7 +341,7 @@ def test_a_policy_can_be_told_how_plain_its_maps_shall_be(policy: Policy) -> Non
     each = policy.told(memory, degrees)
     for i, degree in enumerate(degrees.tolist()):
         assert torch.equal(policy.told(memory, degree)[i], each[i])
-    price = policy.price(degrees, condition)
+    price = policy.price(degrees, memory, image)
     assert price.shape[:2] == (BATCH, 1)
     assert not price[0].any()
     assert policy.legible == bool((price[1] > 0).all())

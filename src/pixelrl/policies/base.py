@@ -124,12 +124,17 @@ class Policy(nn.Module, ABC):
         """
         return memory
 
-    def price(self, legibility: Float[Tensor, " b"], condition: Condition) -> Float[Tensor, "b 1 _ _"]:
+    def price(self, legibility: Float[Tensor, " b"], memory: Memory, image: Image) -> Float[Tensor, "b 1 _ _"]:
         """What it costs an agent in training if all its neighbours act otherwise, by what the policy was told.
 
         A share of the neighbours costs that share of it. The unit is that of the task's reward; at legibility 0 the
         price is next to 0. It is 0 for a policy that is not `legible`. The rewards, values and returns of a policy that
         is legible are counted in prices.
+
+        Args:
+            legibility: what the policy was told, for each image.
+            memory: as `perceive` returned it.
+            image: what that saw.
         """
         return torch.zeros_like(legibility)[:, None, None, None]
 

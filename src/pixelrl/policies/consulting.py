@@ -18,6 +18,7 @@ from pixelrl.policies.base import Memory, PolicyOutput, check_sizes
 from pixelrl.policies.council import Council, nearest
 from pixelrl.policies.estimating import Estimating, cropped, of_size
 from pixelrl.policies.judge import REACH, CellLogits, Judge, Planes, Seen, cells, look
+from pixelrl.policies.misses import DENSITY_REACH, usual_miss, usual_miss_of_impulses
 from pixelrl.policies.votes import OF_CELLS, OF_PIXELS, PIXEL_ROUNDS, ROUNDS, doubled, persuaded, votes_of
 from pixelrl.rl.choice import best
 from pixelrl.threads import Team, worthwhile_threads
@@ -29,10 +30,8 @@ LOWEST_PRICE, HIGHEST_PRICE = 0.01, 2.5
 """What it costs to disagree with all neighbours, at the ends of the scale of prices, in squares of the usual miss."""
 PLAINEST = 0.85
 """Where legibility 1 lies on that scale. Beyond it, sigma 25 loses another 0.3 dB for 0.2 bits per pixel."""
-USUAL_MISS = 9 / 255
-"""About how far an estimate is from the clean image at sigma 25; it goes with the root of sigma."""
-LEAST_DEVIATION = 0.04
-"""In units of sigma 25."""
+UNITS = ("condition", "density")
+"""What the usual miss may follow: the first plane of the condition, or the density of salt & pepper."""
 
 
 class Distances(NamedTuple):
@@ -72,9 +71,10 @@ class Consulting(Estimating):
         default_legibility: what is told if nobody says.
         estimator: how the estimate comes about, a key of `pixelrl.policies.estimators.ESTIMATORS`.
         condition_planes: planes of the condition (`pixelrl.tasks.Conditioning.num_planes`).
+        unit: of prices, one of `UNITS`: what the usual miss of the estimate follows.
 
     Raises:
-        ValueError: an unknown estimator, one with fewer agents than channels, or sizes that are none.
+        ValueError: an unknown estimator or unit, an estimator with fewer agents than channels, or sizes that are none.
     """
 
     has_values = False
@@ -94,6 +94,7 @@ class Consulting(Estimating):
         default_legibility: float = 0.5,
         estimator: str = "plain",
         condition_planes: int = 1,
+        unit: str = "condition",
     ) -> None:
         super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes)
         check_sizes(head_width=head_width, num_steps=num_steps)
@@ -101,6 +102,9 @@ class Consulting(Estimating):
             raise ValueError(f"the estimator {estimator!r} has one agent for all channels, which cannot consult here")
         if not 0 <= default_legibility <= 1:
             raise ValueError(f"default_legibility = {default_legibility} must be a number from 0 to 1")
+        if unit not in UNITS:
+            raise ValueError(f"unit = {unit!r} is unknown; known are {', '.join(UNITS)}")
+        self.unit = unit
         self.num_actions, self.num_steps, self.default_legibility = num_actions, num_steps, default_legibility
         self.judge = Judge(num_steps, head_width)
         # At first steps the surroundings count most, for what is wrong at single pixels can be mended later.
@@ -108,7 +112,8 @@ class Consulting(Estimating):
         self.log_factors = nn.Parameter(torch.stack([own, around], 1))
         consulted = 2 * (OF_CELLS[1] // 2) * (1 + sum(size * rounds for size, rounds in ROUNDS)) + REACH
         consulted += PIXEL_ROUNDS * (OF_PIXELS[1] // 2)
-        self._reaches = self.reach, 4 * -(-consulted // 4)
+        seen = max(self.reach, 4 * -(-DENSITY_REACH // 4)) if unit == "density" else self.reach
+        self._reaches = seen, 4 * -(-consulted // 4)
         self.reach = max(self._reaches)
         for part in (self.encoder, self.to_residual):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fastest on CPU, bf16 above all
@@ -116,7 +121,10 @@ class Consulting(Estimating):
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """Encode the noisy image with its condition. Told nothing yet, the memory holds the lowest price, none."""
         estimate = self.understood(image, condition).estimate
-        usual = usual_miss(condition).expand(-1, -1, *image.shape[-2:])[:, :, ::2, ::2]
+        if self.unit == "density":
+            usual = usual_miss_of_impulses(image)
+        else:
+            usual = usual_miss(condition).expand(-1, -1, *image.shape[-2:])[:, :, ::2, ::2]
         estimate = cropped(estimate, image)
         zero = torch.zeros_like(estimate[:, :1])
         return torch.cat([estimate, usual + zero, zero, zero], 1)
@@ -131,9 +139,10 @@ class Consulting(Estimating):
         perceive, forward = self._reaches
         return perceive, forward if legibility > 0 else 0
 
-    def price(self, legibility: Tensor, condition: Condition) -> Tensor:
+    def price(self, legibility: Tensor, memory: Memory, image: Image) -> Tensor:
         """See `pixelrl.policies.Policy.price`."""
-        return 255 * (usual_miss(condition) * share_of_miss(PLAINEST * legibility[:, None, None, None])).square()
+        usual = doubled(memory[:, -3:-2], image)
+        return 255 * (usual * share_of_miss(PLAINEST * legibility[:, None, None, None])).square()
 
     def estimate(self, memory: Memory, image: Image) -> Image:
         """The encoder's own estimate of the clean image, of ``image``'s size."""
@@ -241,15 +250,6 @@ class Consulting(Estimating):
 def _by_agent(planes: Planes, agents: int) -> Tensor:
     """Planes of agents beside each other as if they were images, as ``(b, n, g, h, w)``."""
     return planes.view(-1, agents, *planes.shape[1:]).transpose(1, 2)
-
-
-def usual_miss(condition: Condition) -> Tensor:
-    """About how far an estimate is from the clean image, ``(b, 1, ...)``, by the first plane of the condition.
-
-    That is taken for the noise's standard deviation. Policies that are told nothing are told 0, and get `USUAL_MISS`.
-    """
-    deviation = condition[:, :1] * (255 / 25)
-    return USUAL_MISS * torch.where(deviation > 0, deviation.clamp_min(LEAST_DEVIATION), 1.0).sqrt()
 
 
 def share_of_miss(degree: Tensor) -> Tensor:

@@ -59,9 +59,9 @@ class InGrey(Policy):
         """What the policy must know of the whole image."""
         return self.policy.survey(image.expand(-1, 3, -1, -1), memory)
 
-    def price(self, legibility: Float[Tensor, " b"], condition: Condition) -> Float[Tensor, "b 1 _ _"]:
+    def price(self, legibility: Float[Tensor, " b"], memory: Memory, image: Image) -> Float[Tensor, "b 1 _ _"]:
         """The policy's own price."""
-        return self.policy.price(legibility, condition)
+        return self.policy.price(legibility, memory, image.expand(-1, 3, -1, -1))
 
     def learned_to_choose(self, legibility: float) -> bool:
         """Whether the policy has."""

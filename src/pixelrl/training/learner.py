@@ -149,7 +149,7 @@ class Learner:
         # As in `sampler`, every process draws for the whole batch.
         whole = torch.rand(self.processes.world * len(memory), generator=generator, device=memory.device)
         legibility = self.processes.mine(whole).clamp_min(LEAST_LEGIBILITY)
-        price = self.policy.price(legibility, start.condition).detach()
+        price = self.policy.price(legibility, memory, start.image).detach()
         return self.policy.told(memory, legibility), Game(self.task, start, 1 / price, 1.0)
 
     def _bootstrap(self, last: Step, actor: Actor, game: Game, generator: torch.Generator) -> AgentMap:
