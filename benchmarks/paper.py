@@ -29,7 +29,7 @@ from pixelrl.rl.losses import entropy, sampled_policy_loss, value_loss
 from pixelrl.rl.returns import n_step_returns
 from pixelrl.rollout import Actor, Step, episode
 from pixelrl.tasks import GaussianDenoising, SaltPepperDenoising, Task
-from pixelrl.training import trainer
+from pixelrl.training import pictures
 from pixelrl.training.data import Crops, load_photos
 from pixelrl.training.recipe import Recipe, read_recipe
 from pixelrl.training.sampling import sampler
@@ -193,7 +193,7 @@ def recipe_of(name: str, photos: Path, released: dict[str, Path]) -> Recipe:
 
 def train(name: str, weights: Path, photos: Path, runs: Path) -> list[dict[str, float]]:
     """One short training: means over 20 iterations, and now and then the validation."""
-    trainer.VALIDATION_SIDE = VALIDATION_SIDE
+    pictures.VALIDATION_SIDE = VALIDATION_SIDE
     start, released = RUNS[name][1], {}
     if start:
         runs.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -14,29 +13,26 @@ import torch
 from torch import Tensor
 
 from pixelrl.actions import ActionSet
-from pixelrl.checkpoint import PolicyCard, find_policy, load_policy, save_policy
+from pixelrl.checkpoint import save_policy
 from pixelrl.errors import UsageError
-from pixelrl.imaging.metrics import bits_per_pixel
 from pixelrl.policies import Policy
-from pixelrl.rollout import rollout
-from pixelrl.tasks import Episode, Task, build_task
-from pixelrl.training.data import Crops, Photo, load_pairs, load_photos, rescaled, split
+from pixelrl.tasks import Episode
 from pixelrl.training.groups import GroupLearner
 from pixelrl.training.interrupt import stop_on_interrupt
 from pixelrl.training.learner import LOGGED, Learner, Logged
 from pixelrl.training.log import TrainLog
 from pixelrl.training.parallel import ALONE, Processes
+from pixelrl.training.pictures import pictures_of
 from pixelrl.training.recipe import PLACES, Recipe, recipe_from_dict
 from pixelrl.training.search import SearchLearner
+from pixelrl.training.start import card_of, initials, start_from, task_of
 from pixelrl.training.state import read_state, restore, write_state
 from pixelrl.training.trials import TrialLearner
+from pixelrl.training.validation import BITS, columns_of, validate
 
 PROGRESS = ("iteration", "phase", "lr", "minutes", "iterations_per_second", "crops_per_second")
 """Columns of the log that come before those of the learner and of the task."""
-BITS = "bits"
-"""The column of the log for the bits per pixel of the validation's maps."""
 STATE_FILE, POLICY_FILE = "state.safetensors", "policy.safetensors"
-VALIDATION_SIDE = 160
 SAVED_EVERY = 300.0
 """Seconds after which a checkpoint is written even where no validation is due: what a crash may cost."""
 
@@ -86,33 +82,17 @@ class Trainer:
                 f"make it a multiple of {processes.world}"
             )
         self.log_every, self.validate_every = log_every, validate_every
-        self.task = _task(recipe)
+        self.task = task_of(recipe)
         if self.task.metric_name in (*PROGRESS, *LOGGED, BITS):
             kind, name = recipe.task["kind"], self.task.metric_name
             raise UsageError(f"task {kind!r} has metric_name = {name!r}, which is another column of the log; rename it")
         ActionSet(self.task.action_names, may_import=True)  # the recipe's own; from here on they are known
-        photos = _photos(recipe, self.task)
-        train, validation = split(photos, recipe.data.validation)
-        channels = int(str(recipe.policy.get("num_channels", 1)))
-        more = (load_photos(Path(d), channels) if d else [] for d in (recipe.data.more, recipe.data.more_validation))
-        more_train, more_validation = more
-        scaled, data = rescaled([*train, *more_train], recipe.data.scales), recipe.data
-        sizes = {"warm_start": (data.crop, "data.crop"), "reinforcement": (data.crop, "data.crop")}
-        if recipe.reinforcement.crop:
-            sizes["reinforcement"] = recipe.reinforcement.crop, "reinforcement.crop"
-        self.crops = {
-            phase: Crops(scaled, size, data.batch, device, data.recolor, setting, data.tilt)
-            for phase, (size, setting) in sizes.items()
-        }
-        self.validation = {
-            suffix: [_centre(photo.pixels, VALIDATION_SIDE).to(device) for photo in photos]
-            for suffix, photos in (("", validation), ("_more", more_validation))
-        }
+        self.crops, self.validation = pictures_of(recipe, self.task, device)
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
-        self.card = _card(recipe, self.task)
+        self.card = card_of(recipe, self.task)
         self.policy = self.card.build().to(device)
         for initial in initials(recipe):
-            _start_from(self.policy, initial)
+            start_from(self.policy, initial)
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
         kinds = {"trials": TrialLearner, "search": SearchLearner, "groups": GroupLearner}
@@ -179,16 +159,8 @@ class Trainer:
     @property
     def columns(self) -> list[str]:
         """Of the log: the progress, what the learner logs, the bits of the maps, and the task's metric twice."""
-        return [*PROGRESS, *LOGGED, *(name for names in self._metrics().values() for name in names)]
-
-    def _metrics(self) -> dict[str, tuple[str, str, str]]:
-        """For each kind of validation photos, the names of what is measured.
-
-        Of the bits per pixel, and of the metric of the result and of the estimate.
-        """
-        name = self.task.metric_name
-        kinds = [kind for kind, photos in self.validation.items() if photos or not kind]
-        return {kind: (f"{BITS}{kind}", f"{name}{kind}", f"{name}_estimate{kind}") for kind in kinds}
+        scores = columns_of(self.task, self.validation).values()
+        return [*PROGRESS, *LOGGED, *(name for names in scores for name in names)]
 
     def step(self) -> tuple[str, float, Logged]:
         """One batch: the phase's name, the learning rate and what was logged."""
@@ -263,26 +235,9 @@ class Trainer:
         policy.load_state_dict(self.ema)
         return policy.eval()
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The task's metric of the result and of the policy's estimate, and the bits per pixel of the maps of actions.
-
-        All are means over validation crops and levels. For the photos of ``data.more_validation`` apart, under names
-        that end in ``_more``.
-        """
-        policy, actions = self.averaged_policy(), ActionSet(self.task.action_names)
-        totals: dict[str, list[float]] = {}
-        for kind, (bits, of_result, of_estimate) in self._metrics().items():
-            generator = torch.Generator(self.device).manual_seed(0)
-            for level, clean in itertools.product(self.task.levels, self.validation[kind]):
-                start = self.task.degrade(clean, level, generator)
-                estimate = policy.estimate(policy.perceive(start.image, start.condition), start.image)
-                if estimate is not None:
-                    totals.setdefault(of_estimate, []).append(self.task.metric(estimate, start).item())
-                played, final = rollout(policy, actions, start.image, start.condition, self.task.num_steps)
-                totals.setdefault(bits, []).append(bits_per_pixel(played.actions).item())
-                totals.setdefault(of_result, []).append(self.task.metric(final, start).item())
-        return {name: sum(values) / len(values) for name, values in totals.items()}
+        """The scores of the averaged policy (`pixelrl.training.validation.validate`)."""
+        return validate(self.averaged_policy(), self.task, self.validation, self.device)
 
     def save(self) -> None:
         """Write the policy (averaged weights) and the state to go on from.
@@ -330,67 +285,5 @@ class Trainer:
         return {"host_generator": self.host_generator, "generator": self.generator}
 
 
-def initials(recipe: Recipe) -> list[str]:
-    """The policies from which a training starts, in order."""
-    given = [recipe.initial] if isinstance(recipe.initial, str) else recipe.initial
-    return [name for name in given if name]
-
-
-def _start_from(policy: Policy, initial: str) -> None:
-    """Take over the weights that have the same name and shape in another policy, or can be brought to it.
-
-    Raises:
-        UsageError: no such policy, or nothing in it fits.
-    """
-    path = find_policy(initial)
-    theirs, ours = load_policy(path)[0].state_dict(), policy.state_dict()
-    for name in theirs.keys() & ours.keys():
-        theirs[name] = policy.adapted(name, theirs[name])
-    fitting = {name for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
-    if not fitting:
-        raise UsageError(f"initial = {initial!r} has no weight that fits this recipe's policy; leave it out")
-    policy.load_state_dict({name: theirs[name] if name in fitting else ours[name] for name in ours})
-
-
-def _photos(recipe: Recipe, task: Task) -> list[Photo]:
-    data = recipe.data
-    if task.from_pairs:
-        if data.more or data.more_validation:
-            raise UsageError("data.more and data.more_validation are not for tasks that learn from pairs; omit them")
-        if not (data.before and data.after):
-            raise UsageError("data.before and data.after are not set; give two folders of pictures of the same names")
-        return load_pairs(Path(data.before), Path(data.after), Path(data.names) if data.names else None)
-    if not data.folder:
-        raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
-    return load_photos(Path(data.folder), int(str(recipe.policy.get("num_channels", 1))))
-
-
-def _task(recipe: Recipe) -> Task:
-    arguments = {key: tuple(v) if isinstance(v, list) else v for key, v in recipe.task.items() if key != "kind"}
-    return build_task(str(recipe.task["kind"]), arguments)
-
-
-def _card(recipe: Recipe, task: Task) -> PolicyCard:
-    arguments = {key: value for key, value in recipe.policy.items() if key != "kind"}
-    kind = str(recipe.policy["kind"])
-    card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {}, task.space)
-    policy, conditioning = card.build(may_import=True), task.conditioning
-    if not policy.takes_condition:
-        return card
-    if policy.condition_planes != conditioning.num_planes:
-        gives = f"task {recipe.task['kind']!r} gives {conditioning.num_planes} ({conditioning.name})"
-        raise UsageError(
-            f"policy {kind!r} takes {policy.condition_planes} planes of condition, {gives}; "
-            f"set policy.condition_planes = {conditioning.num_planes}, or take another policy"
-        )
-    return replace(card, condition=conditioning.reference)
-
-
 def _slice(start: Episode, processes: Processes) -> Episode:
     return replace(start, **{field.name: processes.mine(getattr(start, field.name)) for field in fields(start)})
-
-
-def _centre(photo: Tensor, side: int) -> Tensor:
-    """A float ``(1, c, h, w)`` crop of at most ``side`` pixels from the middle."""
-    top, left = (max(0, (n - side) // 2) for n in photo.shape[-2:])
-    return photo[None, :, top : top + side, left : left + side].float() / 255
