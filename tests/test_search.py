@@ -76,9 +76,9 @@ def test_a_cost_is_what_is_left_to_do_and_the_disagreement() -> None:
     memory, game = learner.begun(given, acting.perceive(given.image, given.condition), torch.Generator().manual_seed(0))
     for i in range(3):
         cost, dissent = learner._cost(game, memory[i : i + 1], i)
-        missed = 255 * (given.image[i] - given.target[i]).square().mean()
+        missed = 255 * (given.image[i] - given.target[i]).square()
         assert dissent == 0
-        assert cost.item() == pytest.approx((missed * game.scale[i]).item(), rel=1e-5)
+        assert cost.item() == pytest.approx((missed * game.scale[i]).mean().item(), rel=1e-5)
 
 
 def test_a_few_searches_make_an_episode_cheaper() -> None:
