@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 import pixelrl
 from conftest import Run
+from pixelrl.auto import Choice, choose_for
 from pixelrl.cli import huge
+from pixelrl.tasks.text_masks import text_mask
 
 zarr = pytest.importorskip("zarr")
 
@@ -156,3 +161,130 @@ def test_what_cannot_be_is_said(
     assert sentence in err
     assert len(err.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zarr", "group.zarr", "none.zarr"]
+
+
+def salted(clean: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(2)
+    return np.where(rng.random(clean.shape) < 0.3, 255 * rng.integers(0, 2, clean.shape), clean).astype(np.uint8)
+
+
+def ramp(*shape: int) -> np.ndarray[Any, Any]:
+    return np.broadcast_to(np.linspace(60, 180, shape[1], dtype=np.uint8).reshape(-1, *[1] * (len(shape) - 2)), shape)
+
+
+def photons() -> np.ndarray[Any, Any]:
+    return np.clip(np.random.default_rng(3).poisson(ramp(160, 200) / 6) * 6, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "policy", "ending"),
+    [
+        (salted(ramp(100, 120)), "saltpepper-gray", "zarr"),
+        (salted(ramp(100, 120, 3)), "saltpepper-color", "tif"),
+        (noisy(100, 120), "denoise-gray", "zarr"),
+        (photons(), "poisson-gaussian-gray", "zarr"),
+        (ramp(100, 120), "denoise-gray", "tif"),  # next to no noise, so it stays as it is
+    ],
+)
+def test_the_noise_is_seen_as_in_a_picture(
+    run: Run, tmp_path: Path, pixels: np.ndarray[Any, Any], policy: str, ending: str
+) -> None:
+    source, alone = tmp_path / f"a.{ending}", tmp_path / "a.png"
+    if ending == "zarr":
+        zarr.save_array(source, pixels)
+    else:
+        Image.fromarray(pixels).save(source)
+    Image.fromarray(pixels).save(alone)
+    words = ("--steps", "1", "--legibility", "0", "--device", "cpu", "--precision", "fp32", "--json")
+    code, out, err = run("denoise", source, "-o", tmp_path / "b.zarr", *words)
+    assert code == 0, err
+    report = json.loads(out)
+    single = json.loads(run("denoise", alone, "-o", tmp_path / "b.png", *words)[1])
+    assert report["policy"] == single["policy"] == policy
+    assert (report["condition"], report["estimated"]) == ([single["condition"]], single["estimated"])
+    assert (report["noise"], report["why"]) == (single["noise"], single["why"])
+    assert report["notes"] == single["notes"]
+    result = zarr.open_group(tmp_path / "b.zarr", mode="r")["0"][...]
+    assert np.array_equal(result, np.asarray(Image.open(tmp_path / "b.png")))
+
+
+def test_it_is_seen_at_some_places_and_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelrl.blocks.plan.SAMPLE", 64)
+    monkeypatch.setattr("pixelrl.blocks.plan.SAMPLES", 4)
+    pixels = np.stack([salted(ramp(200, 240)), ramp(200, 240)])
+    source = slide(tmp_path / "a.zarr", pixels, "cyx")
+    code, out, _ = run("denoise", source, "-o", tmp_path / "b.zarr", "--steps", "1")
+    assert code == 0
+    assert "channel 0: salt & pepper: specks of exactly black and white: saltpepper-gray" in out
+    assert "channel 1: next to no noise" in out
+    assert "channel 1: hardly any salt & pepper noise seen" in out
+    result = zarr.open_group(tmp_path / "b.zarr", mode="r")["0"][...]
+    assert np.array_equal(result[1], pixels[1])
+    code, out, _ = run("denoise", source, "-o", tmp_path / "c.zarr", "--steps", "0", "--strength", "0.5")
+    assert code == 0
+    assert out.count("because of --strength denoise-photo was taken, which does not fill them; leave --strength") == 1
+
+
+def test_numbers_count_as_the_picture_does(run: Run, tmp_path: Path) -> None:
+    zarr.save_array(tmp_path / "a.zarr", photons())
+    Image.fromarray(photons()).save(tmp_path / "a.png")
+    words = (
+        "--gain",
+        "6",
+        "--read",
+        "2",
+        "--steps",
+        "1",
+        "--legibility",
+        "0",
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+        "--json",
+    )
+    code, out, err = run("denoise", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", *words)
+    assert code == 0, err
+    single = json.loads(run("denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", *words)[1])
+    assert json.loads(out)["condition"] == [pytest.approx(single["condition"])]
+    result = zarr.open_group(tmp_path / "b.zarr", mode="r")["0"][...]
+    assert np.array_equal(result, np.asarray(Image.open(tmp_path / "b.png")))
+
+
+def test_text_is_seen_as_in_a_picture(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = Image.fromarray(ramp(100, 240).copy())
+    ImageDraw.Draw(drawn).text((10, 30), "Photo 1024", fill=255, font=ImageFont.load_default(24))
+    soft, hard = np.asarray(drawn), ramp(100, 240).copy()
+    hard[text_mask(100, 240, 3, [], 14).numpy()] = 255
+    for name, pixels, policy in (("soft", soft, "restore-color"), ("hard", hard, "restore-gray")):
+        zarr.save_array(tmp_path / f"{name}.zarr", pixels)
+        code, out, err = run("restore", tmp_path / f"{name}.zarr", "-o", tmp_path / f"{name}-out.zarr", "--json")
+        assert code == 0, err
+        report = json.loads(out)
+        assert (report["policy"], report["text"]["found"], report["notes"]) == (policy, True, [])
+    monkeypatch.setattr("pixelrl.blocks.plan.SAMPLE", 32)
+    monkeypatch.setattr("pixelrl.blocks.plan.SAMPLES", 1)
+    hard[30:] = ramp(100, 240)[30:]  # none in the middle
+    zarr.save_array(tmp_path / "top.zarr", hard)
+    code, out, _ = run("restore", tmp_path / "top.zarr", "-o", tmp_path / "top-out.zarr")
+    assert code == 0
+    assert ", text found on " in out
+    assert "no text seen at the places that were looked at, so restore-color" in out
+
+
+def test_what_another_processor_sees_a_little_differently_is_gone_on_with(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zarr.save_array(tmp_path / "a.zarr", noisy(100, 70))
+    words = ("denoise", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", "--steps", "1")
+    run(*words, "--shard", "1/2")
+    for factor, code in ((1.1, 2), (1 + 1e-6, 0)):
+        with monkeypatch.context() as patch:
+            choice = functools.partial(_seen_otherwise, choose_for, factor)
+            patch.setattr("pixelrl.auto.choose_for", choice)
+            assert run(*words)[0] == code
+
+
+def _seen_otherwise(choose: Any, factor: float, *arguments: Any) -> Choice:
+    choice: Choice = choose(*arguments)
+    return replace(choice, told={name: factor * number for name, number in choice.told.items()})

@@ -175,7 +175,7 @@ class Agent(TensorAgent):
         self,
         source: Values,
         axes: str | None = None,
-        condition: Given | Mapping[str, Given] = "auto",
+        condition: Given | Mapping[str, Given] | Sequence[Mapping[str, float]] = "auto",
         steps: int | None = None,
         white: Given | Scale = "auto",
         legibility: float | None = None,
@@ -185,12 +185,18 @@ class Agent(TensorAgent):
     ) -> Plan:
         """What `blocks` does first: look at samples, and say how each block is to be done. Arguments are as there.
 
+        ``condition`` may be one for each channel, too.
+
         Raises:
             InputError: not a picture, or with values that are not finite.
             UsageError: a policy that must see the whole picture, or an argument that does not fit.
         """
         num_steps, told = self._num_steps(steps), self.check_legibility(legibility)
-        given = self._telling.given(condition, {})
+        given = (
+            [self._telling.given(one, {}) for one in condition]
+            if isinstance(condition, Sequence) and not isinstance(condition, str)
+            else self._telling.given(condition, {})
+        )
         check_side(side), check_side(tile)
         return plan_blocks(self, source, axes, given, num_steps, told, _scale(white), side, halo, tile)
 

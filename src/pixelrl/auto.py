@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from statistics import fmean, mode
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_n
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import Scale
 from pixelrl.policy_files import for_channels
+from pixelrl.result import Result
 from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.types import Image
 
@@ -99,6 +101,18 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None) ->
     return Choice(gaussian, {"sigma": sigma}, noise, "white noise of one level")
 
 
+def most(choices: Sequence[Choice]) -> Choice:
+    """The choice for pictures that have their noise in common: the policy of most of them, told what is told of that
+    one of its pictures whose noise is in the middle.
+
+    Clean ones, which are told 0, do not count beside others.
+    """
+    noisy = [choice for choice in choices if not choice.told or any(choice.told.values())] or choices
+    policy = mode(choice.policy for choice in noisy)
+    chosen = sorted((one for one in noisy if one.policy == policy), key=lambda one: one.noise.rms)
+    return chosen[len(chosen) // 2]
+
+
 def choose_by_peak(
     image: Any, scale: Scale | float | None = None, peak: float | None = None
 ) -> tuple[str, dict[str, float], float]:
@@ -123,7 +137,21 @@ def choose_by_peak(
     return for_channels("poisson-gaussian")[colour], told, peak
 
 
-def choose_by_text(image: npt.NDArray[np.generic], scale: Scale, agent: Callable[[str], Agent]) -> str:
+class ByText(NamedTuple):
+    """The policy that takes text off a grey picture.
+
+    Attributes:
+        policy: its name.
+        found: whether there was any.
+        result: what it made of the picture, told legibility 0, if it was asked for that already.
+    """
+
+    policy: str
+    found: bool
+    result: Result[npt.NDArray[np.generic]] | None
+
+
+def choose_by_text(parts: Sequence[npt.NDArray[np.generic]], scale: Scale, agent: Callable[[str], Agent]) -> ByText:
     """The policy that takes text off a grey picture.
 
     ``restore-gray`` is better at the hard edges that it learned, and leaves the rims of all other letters behind. So
@@ -131,20 +159,22 @@ def choose_by_text(image: npt.NDArray[np.generic], scale: Scale, agent: Callable
     the picture, too, for far from marks ``restore-color`` keeps every bit.
 
     Args:
-        image: ``(h, w)``, or with alpha ``(h, w, 2)``.
+        parts: of the picture, of one size each, ``(h, w)`` or with alpha ``(h, w, 2)``; or all of it.
         scale: which values are black and white.
         agent: gives the agent of a shipped policy by its name.
 
     Raises:
         InputError: not such an image, or with values that are not finite.
     """
-    result = agent("restore-gray")(image, white=scale, legibility=0).image
-    found = changed_share(image, result, scale)
+    first = [agent("restore-gray")(part, white=scale, legibility=0) for part in parts]
+    found = fmean(changed_share(part, result.image, scale) for part, result in zip(parts, first, strict=True))
     if found < LEAST_FOUND:
-        return "restore-color"
-    after = agent("restore-color")(result, white=scale, legibility=0).image
-    left = changed_share(result, after, scale)
-    return "restore-color" if left >= max(LEAST_FOUND, LEFT_BEHIND * found) else "restore-gray"
+        return ByText("restore-color", False, None)
+    then = (agent("restore-color")(result.image, white=scale, legibility=0).image for result in first)
+    left = fmean(changed_share(result.image, after, scale) for result, after in zip(first, then, strict=True))
+    if left >= max(LEAST_FOUND, LEFT_BEHIND * found):
+        return ByText("restore-color", True, None)
+    return ByText("restore-gray", True, first[0] if len(parts) == 1 else None)
 
 
 def changed_share(before: npt.NDArray[np.generic], after: npt.NDArray[np.generic], scale: Scale) -> float:

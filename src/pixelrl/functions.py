@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +134,9 @@ def restore(
     def restored(floats: Floats, scale: Scale, unit: float) -> Floats:
         policy = "restore-color"
         if floats.ndim == 2:
-            policy = choose_by_text(floats, scale, lambda name: _agent(name, device))
+            policy, _, done = choose_by_text([floats], scale, lambda name: _agent(name, device))
+            if done is not None:
+                return cast(Floats, done.image)
         return _acted(_agent(policy, device), floats, scale, {})
 
     return _carried_out(image, channel_axis, white, restored)

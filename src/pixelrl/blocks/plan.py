@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pixelrl.blocks.cut import GRID, Box, Span, cores
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures.scale import FULL, Scale
+from pixelrl.pictures.scale import FULL, Scale, scale_of
 from pixelrl.precision import Precision
 
 SIDE = 4096
@@ -44,6 +44,25 @@ class Target(Values, Protocol):
 
     def __setitem__(self, index: Any, values: Any) -> None:
         """Of integers and slices."""
+
+
+class Once:
+    """A huge picture of which every part that is looked at stays in the memory: to be looked at again, not read again.
+
+    Args:
+        array: the picture.
+    """
+
+    def __init__(self, array: Values) -> None:
+        self.shape, self.dtype = tuple(array.shape), array.dtype
+        self._array, self._parts = array, dict[str, npt.NDArray[Any]]()
+
+    def __getitem__(self, index: Any) -> Any:
+        """As the picture."""
+        key = repr(index)  # slices cannot be keys themselves
+        if key not in self._parts:
+            self._parts[key] = np.asarray(self._array[index])
+        return self._parts[key]
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -259,6 +278,26 @@ def samples(array: Values, layout: Layout, channel: int) -> list[npt.NDArray[Any
         rows, columns = spots[number % len(spots)]
         found.append(layout.read(array, place, Box(rows, columns)))
     return found
+
+
+def looked_at(
+    array: Values, layout: Layout, channel: int, white: Scale | float | None
+) -> tuple[list[npt.NDArray[Any]], Scale]:
+    """Those `samples` of a channel that tell something, single-coloured ones not, and which values are black and white.
+
+    Args:
+        array: the picture.
+        layout: its own.
+        channel: of which something is to be told.
+        white: which values are black and white, or which value is white; told by the samples if left out.
+
+    Raises:
+        InputError: values that are not finite.
+    """
+    parts = samples(array, layout, channel)
+    planes = [plane for part in parts for plane in (np.moveaxis(part, -1, 0) if part.ndim == 3 else part[None])]
+    scale = white if isinstance(white, Scale) else scale_of(planes, white)
+    return [part for part in parts if part.min() < part.max()] or parts[:1], scale
 
 
 def _spread(length: int, side: int, number: int) -> Iterator[Span]:

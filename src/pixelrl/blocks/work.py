@@ -11,12 +11,12 @@ import torch
 
 from pixelrl.actions import ActionSet
 from pixelrl.blocks.cut import GRID, Reach
-from pixelrl.blocks.plan import Block, Layout, Plan, Target, Told, Values, halo_of, same_size, samples
+from pixelrl.blocks.plan import Block, Layout, Plan, Target, Told, Values, halo_of, looked_at, same_size
 from pixelrl.blocks.play import play
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.pictures.arrays import unpack
-from pixelrl.pictures.scale import Scale, scale_of
+from pixelrl.pictures.scale import Scale
 from pixelrl.policies import Policy
 from pixelrl.precision import Precision
 from pixelrl.types import Image
@@ -57,7 +57,7 @@ def plan_blocks(
     agent: Player,
     source: Values,
     axes: str | None,
-    given: Mapping[str, object],
+    given: Mapping[str, object] | Sequence[Mapping[str, object]],
     steps: int,
     legibility: float | None,
     white: Scale | float | None,
@@ -71,7 +71,7 @@ def plan_blocks(
         agent: who works on them.
         source: the picture.
         axes: see `pixelrl.agent.Agent.blocks`.
-        given: numbers of the condition, by name; the others are estimated.
+        given: numbers of the condition, by name, for all channels or for each; the others are estimated.
         steps: T.
         legibility: what the policy is told.
         white: which values are black and white, or which value is white; told by the samples if left out.
@@ -88,17 +88,14 @@ def plan_blocks(
     _check(agent, policy)
     needed = Reach.of(policy, agent.actions, steps, legibility).halo
     around, exact = halo_of(needed, halo)
+    if not isinstance(given, Mapping) and len(given) != layout.channels:
+        raise UsageError(f"there are {len(given)} conditions for {layout.channels} channels; give one for each, or one")
     told = []
     for channel in range(layout.channels):
-        parts = samples(source, layout, channel)
-        scale = white if isinstance(white, Scale) else scale_of(_planes(parts), white)
-        telling = [part for part in parts if part.min() < part.max()] or parts[:1]
-        told.append(agent.tell_samples(telling, same_size(telling), given, scale))
+        parts, scale = looked_at(source, layout, channel, white)
+        own = given if isinstance(given, Mapping) else given[channel]
+        told.append(agent.tell_samples(parts, same_size(parts), own, scale))
     return Plan(agent.name, layout, steps, legibility, side, around, exact, tile, agent.precision, told)
-
-
-def _planes(parts: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-    return [plane for part in parts for plane in (np.moveaxis(part, -1, 0) if part.ndim == 3 else part[None])]
 
 
 def _check(agent: Player, policy: Policy) -> None:

@@ -117,6 +117,7 @@ def denoise(
     """
     if noise is not None and policy is not None:
         raise UsageError("--noise and --policy both say which policy to use; give one")
+    named = noise is not None or policy is not None
     sensor: dict[str, Level] = {"gain": gain, "read": read, "offset": offset}
     levels: dict[str, Level] = {"sigma": sigma, "peak": peak, **sensor, **conditions}
     if policy is None and any(value != "auto" for value in sensor.values()):
@@ -126,10 +127,12 @@ def denoise(
     if strength is not None:
         levels["strength"] = strength
         policy = policy or (PHOTO if noise is None else None)
-    by_noise = noise is None and policy is None and all(value == "auto" for value in levels.values())
-    return run(
-        work,
-        Settings(
-            policies_for(policy, POLICIES[noise or "gaussian"]), levels, by_noise=by_noise, by_peak=noise == "poisson"
-        ),
+    numbers = [name for name, value in levels.items() if value != "auto"]
+    settings = Settings(
+        policies_for(policy, POLICIES[noise or "gaussian"]),
+        levels,
+        by_noise=noise is None and policy is None and not numbers,
+        by_peak=noise == "poisson",
+        implied_by=() if named else tuple(f"--{name}" for name in numbers if name not in conditions),
     )
+    return run(work, settings)

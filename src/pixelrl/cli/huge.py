@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import shutil
 import sys
@@ -24,6 +25,8 @@ import msgspec
 from pixelrl.blocks import names
 from pixelrl.blocks.names import TIFF, ZARR
 from pixelrl.cli.common import EXIT_INPUTS, EXIT_INTERRUPTED, complain, say, set_threads
+from pixelrl.cli.looking import look
+from pixelrl.cli.one import text_found, text_in_words
 from pixelrl.cli.options import Settings, Work
 from pixelrl.cli.progress import Progress
 from pixelrl.engines import Fault, through
@@ -34,8 +37,7 @@ from pixelrl.policy_files import portable
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
     from pixelrl.blocks.held import Held
-    from pixelrl.blocks.plan import Block, Plan
-    from pixelrl.tasks.conditioning import Given
+    from pixelrl.blocks.plan import Block, Plan, Values
 
 SIDE = 2048
 """Of the blocks, in pixels. A process needs memory for one with its surroundings."""
@@ -71,9 +73,11 @@ class Doing:
     plan: bytes
     source: Path
     begun: Path
+    seeks_text: bool = False
 
     def __call__(self, block: Block) -> None:
-        """Do a block, and leave its marker."""
+        """Do a block, and leave its marker; it holds how many pixels were changed as where letters go, if text is
+        sought."""
         from pixelrl.blocks.ome import open_target
         from pixelrl.blocks.sources import open_source
         from pixelrl.blocks.work import do_block
@@ -81,8 +85,28 @@ class Doing:
         plan = _read(self.plan)
         agent = _agent(self.policy, self.device, plan.precision)
         with closing(open_source(self.source)) as held:
-            do_block(agent, plan, block, held.array, open_target(self.begun))
-        _marker(self.begun, block.number).touch()
+            target = open_target(self.begun)
+            do_block(agent, plan, block, held.array, target)
+            changed = _changed(plan, block, held.array, target) if self.seeks_text else None
+        with written_whole(_marker(self.begun, block.number)) as marker:
+            marker.write_text("" if changed is None else str(changed))
+
+
+def _changed(plan: Plan, block: Block, source: Values, target: Values) -> int:
+    """How many pixels of a block were changed as where letters go."""
+    from pixelrl.auto import changed_share
+
+    before, after = (plan.layout.read(array, block.place, block.core) for array in (source, target))
+    scale = plan.told[plan.layout.channel(block.place)].scale
+    return round(changed_share(before, after, scale) * block.core.rows.length * block.core.columns.length)
+
+
+def _share_changed(begun: Path, plan: Plan) -> float | None:
+    """The share of a finished picture's pixels that were so changed; None if an older version did some of it."""
+    counts = [_marker(begun, block.number).read_text() for block in plan.blocks]
+    layout = plan.layout
+    pixels = len(layout.places) * layout.length("y") * layout.length("x")
+    return sum(map(int, counts)) / pixels if all(counts) else None
 
 
 @functools.lru_cache(maxsize=1)
@@ -134,24 +158,31 @@ def _target(work: Work, settings: Settings, source: Path) -> Path:
 
 def _worked(work: Work, settings: Settings, source: Path, target: Path, held: Held) -> int:
     from pixelrl.blocks.ome import create_target
-    from pixelrl.blocks.plan import Layout
 
     begun, began = target.with_name(f"{target.name}.begun"), time.perf_counter()
-    policy = settings.policies[Layout.of(held.array, held.axes, True).together]
-    plan = _begun(begun, _plan(work, settings, policy, held), source, work.precision != "auto")
+    looked = look(work, settings, held, SIDE)
+    plan = _begun(begun, looked.plan, source, work.precision != "auto")
     _once(begun, "created", lambda: create_target(begun, plan, held))
     blocks = plan.blocks
     mine = blocks if work.shard is None else list(work.shard.of(blocks))
     due = [block for block in mine if not _marker(begun, block.number).exists()]
-    failed = _through(work, Doing(portable(policy), work.device, msgspec.json.encode(plan), source, begun), due)
+    doing = Doing(portable(looked.policy), work.device, msgspec.json.encode(plan), source, begun, settings.seeks_text)
+    failed = _through(work, doing, due)
     left = sum(not _marker(begun, block.number).exists() for block in blocks)
     said = {"input": work.inputs[0], "output": str(work.output), "policy": plan.policy, "blocks": len(blocks)}
-    said |= {"left": left, "condition": [told.values for told in plan.told], "legibility": plan.legibility}
+    said |= {"left": left, **looked.report, "legibility": plan.legibility}
     said |= {"precision": plan.precision, "halo": plan.halo, "seconds": round(time.perf_counter() - began, 3)}
+    text = None
     if not left and (work.shard is None or _first(begun, "finishing")):
+        share = _share_changed(begun, plan) if settings.seeks_text else None
+        text = None if share is None else text_found(share)
         _finish(begun, plan, held, target)
-    words = f"{work.inputs[0]} -> {work.output} ({len(due) - failed} of {len(blocks)} blocks done now"
-    say(json.dumps(said) if work.as_json else f"{words}, {left} left)" if left else f"{words}; complete)")
+    if work.as_json:
+        say(json.dumps(said if text is None else {**said, "text": text}))
+    else:
+        became = f"{len(due) - failed} of {len(blocks)} blocks done now{f', {left} left' if left else '; complete'}"
+        notes = "".join(f"; {note}" for note in looked.notes)
+        say(f"{work.inputs[0]} -> {work.output}{looked.words}{text_in_words(text)} ({became}){notes}")
     return EXIT_INPUTS if failed else 0
 
 
@@ -170,16 +201,6 @@ def _finish(begun: Path, plan: Plan, held: Held, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     os.replace(begun, target)
-
-
-def _plan(work: Work, settings: Settings, policy: str, held: Held) -> Plan:
-    from pixelrl.agent import load
-
-    agent = load(policy, work.device, work.precision)
-    given = settings.given
-    legibility = work.legibility if work.legibility is not None else (0.0 if agent.legible else None)
-    white: Given = "auto" if work.white is None else work.white
-    return agent.plan_blocks(held.array, held.axes, given or "auto", work.steps, white, legibility, SIDE)
 
 
 def _begun(begun: Path, plan: Plan, source: Path, told: bool) -> Plan:
@@ -207,12 +228,34 @@ def _begun(begun: Path, plan: Plan, source: Path, told: bool) -> Plan:
     except (msgspec.MsgspecError, KeyError) as error:
         raise UsageError(f"{place} is damaged: {error}; remove {begun} to begin anew") from error
     mine = plan if told else msgspec.structs.replace(plan, precision=before.precision)
+    if _alike(before, mine):
+        mine = msgspec.structs.replace(mine, told=before.told)
     if (where, before) != (str(source), mine):
         raise UsageError(
             f"{begun} was begun with other options, another picture or another policy; give those again to go on, or "
             "remove it"
         )
     return mine
+
+
+def _alike(before: Plan, plan: Plan) -> bool:
+    """Whether two plans tell the same but for rounding: another processor may see the noise differently in its last
+    bits."""
+    from pixelrl.imaging.color import kind_of_space
+
+    if len(before.told) != len(plan.told):
+        return False
+    for one, other in zip(before.told, plan.told, strict=True):
+        if (one.values.keys(), len(one.planes)) != (other.values.keys(), len(other.planes)):
+            return False
+        pairs = [(one.values[name], other.values[name]) for name in one.values]
+        pairs += [*zip(one.planes, other.planes, strict=True), (one.black, other.black), (one.white, other.white)]
+        if not all(math.isclose(*pair, rel_tol=1e-4, abs_tol=1e-7) for pair in pairs):
+            return False
+        # A space may hold numbers, which follow from those.
+        if (kind_of_space(one.space), one.idle) != (kind_of_space(other.space), other.idle):
+            return False
+    return True
 
 
 def _once(begun: Path, what: str, do: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pixelrl.cli.choosing import chosen_for, doubts
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, prepare, write_to
@@ -133,7 +134,7 @@ def _run(
     units: Scale,
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report, str | None]:
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
-    from pixelrl.auto import LEAST_FOUND, changed_share, choose, choose_by_peak, choose_by_text
+    from pixelrl.auto import changed_share
     from pixelrl.edits import laid
     from pixelrl.pictures.channels import join_alpha, split_alpha
     from pixelrl.pictures.display import orientation_of
@@ -142,22 +143,11 @@ def _run(
     height, width = picture.pixels.shape[:2]
     edits = laid(edits, (height, width), orientation_of(picture.exif))
     given = settings.given
-    trace, began, choice, peak = None, time.perf_counter(), None, None
+    trace, began = None, time.perf_counter()
     pixels = picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
     with threads(work.threads or worthwhile_threads(height * width)):
-        tell: Mapping[str, float]
-        if settings.by_noise:
-            choice = choose(pixels, scale)
-            agent, tell = settings.agent(choice.policy, work), choice.told
-        elif settings.by_peak:
-            policy, tell, peak = choose_by_peak(pixels, scale, given.get("peak"))
-            agent = settings.agent(policy, work)
-        else:
-            if settings.by_text and picture.pixels.ndim == 2:
-                agent = settings.agent(choose_by_text(pixels, scale, lambda name: settings.agent(name, work)), work)
-            else:
-                agent = settings.agent_for(picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1, work)
-            tell = agent.conditioning.in_shares(given, units)
+        chosen = chosen_for([pixels], scale, units, work, settings)
+        agent, tell = chosen.agent, chosen.tell
         if agent.takes_mask and mask is None:
             mask = agent.find_object(picture.pixels, scale)
         if work.ensemble:
@@ -166,7 +156,7 @@ def _run(
             )
             remark = agent.remark(picture.pixels, scale, told)
         else:
-            result = agent(
+            result = (None if edits else chosen.result) or agent(
                 pixels,
                 steps=work.steps,
                 edits=edits,
@@ -178,31 +168,29 @@ def _run(
             )
             image, told, remark = result.image, dict(result.condition), result.remark
             trace = None if work.trace is None else result.trace().of(picture)
+        remark = "; ".join(filter(None, [remark, doubts(pixels, scale, agent, settings)])) or None
     if picture.alpha is not None:
         image, _ = split_alpha(image)
     seconds = time.perf_counter() - began
     if agent.conditioning.idle(told) and not given and remark is None:
         remark = LEFT_ALONE
-    told = agent.conditioning.in_units(told, units) if peak is None else {"peak": peak}
+    told = agent.conditioning.in_units(told, units) if chosen.peak is None else {"peak": chosen.peak}
     usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
     report: Report = {
         "policy": agent.name,
         **told,
         "condition": told,
-        "estimated": [name for name in told if (choice is not None or name not in given) and name not in usual],
+        "estimated": [name for name in told if name not in given and name not in usual],
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "legibility": None if work.ensemble else agent.check_legibility(work.legibility),
         "ensemble": work.ensemble,
         "precision": agent.precision,
         "seconds": round(seconds, 3),
         "trace": None if work.trace is None else str(work.trace),
+        **chosen.seen,
     }
-    if choice is not None:
-        report["noise"] = {**choice.noise.as_dict(), "words": choice.words}
-        report["why"] = choice.why
     if settings.seeks_text:
-        share = changed_share(picture.pixels, image, scale)
-        report["text"] = {"found": share >= LEAST_FOUND, "share": round(share, 5)}
+        report["text"] = text_found(changed_share(picture.pixels, image, scale))
     return image, trace, mask, report, remark
 
 
@@ -247,7 +235,7 @@ def _box(mask: Mask) -> list[int]:
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
-def _told(channel: Mapping[str, object], estimated: Sequence[str]) -> str:
+def told_in_words(channel: Mapping[str, object], estimated: Sequence[str]) -> str:
     """What was seen in a picture, or a channel, and the policy was told, in words that begin with a comma, or none."""
     condition, noise, words = channel["condition"], channel.get("noise"), ""
     assert isinstance(condition, dict)
@@ -261,6 +249,21 @@ def _told(channel: Mapping[str, object], estimated: Sequence[str]) -> str:
     return words
 
 
+def text_found(share: float) -> Report:
+    """What is reported of text where so large a share of a picture was changed as where letters go."""
+    from pixelrl.auto import LEAST_FOUND
+
+    return {"found": share >= LEAST_FOUND, "share": round(share, 5)}
+
+
+def text_in_words(text: object) -> str:
+    """The same in words that begin with a comma; none if it was not sought."""
+    if not isinstance(text, dict):
+        return ""
+    share = f"{100 * text['share']:.2g} % of the picture"
+    return f", text found on {share}" if text["found"] else f", nothing found: {share} changed"
+
+
 def sentence(report: Report) -> str:
     """A report in words."""
     if report.get("skipped"):
@@ -272,7 +275,7 @@ def sentence(report: Report) -> str:
     channels = report.get("channels") or [report]
     assert isinstance(channels, list)
     for channel in channels:
-        told = _told(channel, estimated)
+        told = told_in_words(channel, estimated)
         words += f", {channel['name']}:{told[1:]}" if told and len(channels) > 1 else told
     if report.get("legibility") is not None:
         words += f", legibility {report['legibility']:g}"
@@ -283,10 +286,7 @@ def sentence(report: Report) -> str:
             f", object {'found' if thing['found'] else 'given'} at the {thing['place']}: {x1 - x0} x {y1 - y0} pixels"
         )
         words += f" from ({x0}, {y0}), {100 * thing['share']:.0f} % of the picture"
-    text = report.get("text")
-    if isinstance(text, dict):
-        share = f"{100 * text['share']:.2g} % of the picture"
-        words += f", text found on {share}" if text["found"] else f", nothing found: {share} changed"
+    words += text_in_words(report.get("text"))
     notes = report["notes"]
     remarks = "".join(f"; {note}" for note in notes) if isinstance(notes, list) else ""
     return f"{report['input']} -> {report['output']}{words}, {report['seconds']} s{remarks}"

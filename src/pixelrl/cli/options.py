@@ -140,6 +140,7 @@ class Settings:
             ``policies``.
         by_peak: whether the peak of Poisson noise, in the levels or as estimated, says which of ``policies`` is taken.
         by_text: whether the text that is seen in a grey picture says which policy it is given to.
+        implied_by: the options whose numbers alone said what kind of noise there is, such as ``--strength``.
     """
 
     policies: tuple[str, str]
@@ -153,6 +154,7 @@ class Settings:
     by_noise: bool = False
     by_peak: bool = False
     by_text: bool = False
+    implied_by: tuple[str, ...] = ()
     # Of this command alone: a file of the same name may be another one when the next command runs in this process.
     _agents: dict[str, Agent] = field(default_factory=dict, repr=False)
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, mode
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from pixelrl.cli.choosing import chosen_for, doubts
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import prepare, write_standard_output
@@ -203,52 +203,21 @@ def _channel(
 ) -> Channel:
     """What the pictures of a channel have in common, told by these."""
     given = settings.given
-    seen: Report = {}
-    peak = None
-    if settings.by_noise:
-        agent, tell, seen = _by_noise(work, settings, pictures, scale)
-    elif settings.by_peak:
-        from pixelrl.auto import choose_by_peak
-
-        peaks = [given["peak"]] if "peak" in given else [choose_by_peak(pixels, scale)[2] for pixels in pictures]
-        policy, tell, peak = choose_by_peak(pictures[0], scale, median(peaks))
-        agent = settings.agent(policy, work)
-    else:
-        colours = pictures[0].ndim == 3 and pictures[0].shape[2] > 2
-        if settings.by_text and not colours:
-            from pixelrl.auto import choose_by_text
-
-            chosen = [choose_by_text(pixels, scale, lambda name: settings.agent(name, work)) for pixels in pictures]
-            agent = settings.agent(mode(chosen), work)
-        else:
-            agent = settings.agent_for(3 if colours else 1, work)
-        if agent.takes_mask:
-            held = f"{job.name} holds {len(stack)} pictures"
-            raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
-        tell = agent.estimate(pictures, scale, agent.conditioning.in_shares(given, scale))
+    chosen = chosen_for(pictures, scale, scale, work, settings)
+    agent, tell = chosen.agent, chosen.tell
+    if agent.takes_mask:
+        held = f"{job.name} holds {len(stack)} pictures"
+        raise UsageError(f"{held}, and each has an object of its own; save one as a file of its own")
+    if not chosen.whole:
+        tell = agent.estimate(pictures, scale, tell)
     remark = agent.remark(pictures[0], scale, tell)
     if remark is None and not given and agent.conditioning.idle(tell):
         remark = LEFT_ALONE
-    told = agent.conditioning.in_units(tell, scale) if peak is None else {"peak": peak}
+    remark = "; ".join(filter(None, [remark, doubts(pictures[len(pictures) // 2], scale, agent, settings)])) or None
+    told = agent.conditioning.in_units(tell, scale) if chosen.peak is None else {"peak": chosen.peak}
     usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
     estimated = [name for name in told if name not in given and name not in usual]
-    return Channel(agent, scale, tell, told, estimated, remark, seen)
-
-
-def _by_noise(
-    work: Work, settings: Settings, pictures: Sequence[Pixels], scale: Scale
-) -> tuple[Agent, dict[str, float], Report]:
-    """Who works on these pictures by the noise that most of them show, what the policy is told, and what was seen."""
-    from pixelrl.auto import choose
-
-    choices = [choose(pixels, scale) for pixels in pictures]
-    # Clean ones are told 0, and do not count beside others.
-    choices = [choice for choice in choices if not choice.told or any(choice.told.values())] or choices
-    policy = mode(choice.policy for choice in choices)
-    chosen = sorted((one for one in choices if one.policy == policy), key=lambda one: one.noise.rms)
-    middle = chosen[len(chosen) // 2]
-    seen: Report = {"noise": {**middle.noise.as_dict(), "words": middle.words}, "why": middle.why}
-    return settings.agent(policy, work), dict(middle.told), seen
+    return Channel(agent, scale, tell, told, estimated, remark, chosen.seen)
 
 
 def _results(
