@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,77 +14,15 @@ import torch
 from pixelrl.agent import Agent
 from pixelrl.engines import Fault, processes
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import from_space, to_space
-from pixelrl.imaging.metrics import ActionMaps, agreement, bits_per_pixel, ssim
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.listing import list_pictures
 from pixelrl.pictures.values import array_to_tensor
+from pixelrl.scores import Outcome, Score, check_conditioning, play, scored
 from pixelrl.tasks import Episode, Task
 from pixelrl.threads import threads
 from pixelrl.types import Image
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A policy's work on one picture.
-
-    Attributes:
-        name: the file.
-        start: the episode as the task began it; ``b`` is 1.
-        final: the result, ``(1, c, h, w)`` in the task's space, neither clipped nor rounded.
-        estimate: the policy's own estimate before any action, likewise; None if it forms none.
-        seconds: for the whole episode, network and filters.
-        actions: the maps of actions, ``(t, 1, g, h, w)``; None of the mean of several runs.
-    """
-
-    name: str
-    start: Episode
-    final: Image
-    estimate: Image | None
-    seconds: float
-    actions: ActionMaps | None = None
-
-
-@dataclass(frozen=True)
-class Score:
-    """The measures of one picture.
-
-    Attributes:
-        name: the file.
-        metric: what is measured, `pixelrl.tasks.Task.metric_name`.
-        before: that of the picture as the agents saw it first.
-        after: that of the result.
-        ssim: of the result and the target (`pixelrl.imaging.metrics.ssim`).
-        estimate: the metric of the policy's own estimate before any action; None if it forms none.
-        seconds: for the whole episode, network and filters.
-        bits_per_pixel: of the maps of actions (`pixelrl.imaging.metrics.bits_per_pixel`); None of the mean of several
-            runs, which has no maps.
-        agreement: the share of neighbours that do the same, at each step (`pixelrl.imaging.metrics.agreement`);
-            likewise.
-    """
-
-    name: str
-    metric: str
-    before: float
-    after: float
-    ssim: float
-    estimate: float | None
-    seconds: float
-    bits_per_pixel: float | None = None
-    agreement: tuple[float, ...] | None = None
-
-    def as_dict(self) -> dict[str, object]:
-        """For files: the metric's own name is part of the keys, ``psnr_input``, ``psnr``, ``psnr_estimate``."""
-        return {
-            "name": self.name,
-            f"{self.metric}_input": self.before,
-            self.metric: self.after,
-            "ssim": self.ssim,
-            f"{self.metric}_estimate": self.estimate,
-            "seconds": self.seconds,
-            "bits_per_pixel": self.bits_per_pixel,
-            "agreement": None if self.agreement is None else list(self.agreement),
-        }
+__all__ = ["Outcome", "Score", "Trial", "check_conditioning", "evaluate", "evaluate_pairs", "play", "scored"]
 
 
 @dataclass(frozen=True)
@@ -246,63 +183,6 @@ def _start(agent: Agent, task: Task, level: float, trial: Trial, generator: torc
     return task.degrade(torch.cat([image, clean], 1), level, generator)
 
 
-def check_conditioning(agent: Agent, task: Task) -> None:
-    """Refuse a policy that must be told what a task's episodes do not hold.
-
-    Raises:
-        UsageError: it must.
-    """
-    if agent.card.condition not in (None, task.conditioning.reference):
-        kind = agent.conditioning.name
-        raise UsageError(f"policy {agent.name} must be told {kind}, which this task does not have")
-
-
-def play(
-    agent: Agent,
-    task: Task,
-    starts: Iterable[tuple[str, Episode]],
-    ensemble: bool = False,
-    legibility: float | None = None,
-) -> Iterator[Outcome]:
-    """Let a policy act on episodes of a task, each of one picture with its name."""
-    agent.check_legibility(legibility)
-    for name, start in starts:
-        image, condition = from_space(start.image, task.space).to(agent.device), start.condition.to(agent.device)
-        _synchronise(agent.device)
-        began = time.perf_counter()
-        actions = None
-        if ensemble:
-            final = agent.ensembled(image, condition)
-        else:
-            trajectory, final = agent.run(image, condition, legibility=legibility)
-            actions = trajectory.actions
-        _synchronise(agent.device)
-        seconds = time.perf_counter() - began
-        with torch.no_grad():
-            seen = to_space(image, agent.card.space)
-            estimate = agent.policy.estimate(agent.policy.perceive(seen, condition), seen)
-        if estimate is not None:
-            estimate = to_space(from_space(estimate.cpu(), agent.card.space), task.space)
-        yield Outcome(name, start, to_space(final.cpu(), task.space), estimate, seconds, actions)
-
-
-def scored(task: Task, outcome: Outcome) -> Score:
-    """The measures of an outcome by a task's metric."""
-    start, estimate, actions = outcome.start, outcome.estimate, outcome.actions
-    shown, target = (from_space(image, task.space) for image in (outcome.final, start.target))
-    return Score(
-        outcome.name,
-        task.metric_name,
-        task.metric(start.image, start).item(),
-        task.metric(outcome.final, start).item(),
-        ssim(shown, target).item(),
-        None if estimate is None else task.metric(estimate, start).item(),
-        outcome.seconds,
-        None if actions is None else bits_per_pixel(actions).item(),
-        None if actions is None else tuple(agreement(actions)[:, 0].tolist()),
-    )
-
-
 @final
 class _Pairs(Task):
     """Pictures that were degraded by somebody else."""
@@ -344,8 +224,3 @@ def _read(path: Path, channels: int) -> Image:
         weights = image.new_tensor([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
         return (image * weights[:, None, None]).sum(1, keepdim=True)
     return image.expand(-1, channels, -1, -1) if image.shape[1] == 1 else image
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
