@@ -21,7 +21,7 @@ from pixelrl.agent import Agent, load
 from pixelrl.auto import choose, choose_by_peak, choose_by_text
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, given_white
-from pixelrl.policy_files import find_look, for_channels, shipped_policies
+from pixelrl.policy_files import KINDS, SAYS, find_look, for_channels, shipped_policies
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating[Any]]
@@ -29,18 +29,6 @@ Noise = Literal["auto", "gaussian", "camera", "poisson", "poisson-gaussian", "sa
 
 GREY_LEVELS = 255
 """From black to white, in the unit that policies are told sigma in."""
-
-_POLICIES = {
-    "gaussian": "denoise",
-    "camera": "denoise-photo",
-    "poisson": "poisson",
-    "poisson-gaussian": "poisson-gaussian",
-    "saltpepper": "saltpepper",
-}
-"""What the names of the policies for a kind of noise begin with."""
-_SAYS = {"sigma": "gaussian", "strength": "camera", "peak": "poisson", "gain": "poisson-gaussian"}
-_SAYS |= dict.fromkeys(("read", "offset"), "poisson-gaussian")
-"""The kind of noise that a number speaks of, where nobody names the kind."""
 
 
 def denoise(
@@ -93,7 +81,7 @@ def denoise(
         raise UsageError(f"sigma = {sigma!r} is no standard deviation; give a number of at least 0")
     if noise not in get_args(Noise):
         raise UsageError(f"noise = {noise!r} is no kind of noise; give one of {', '.join(get_args(Noise))}")
-    kind = next((_SAYS[name] for name in given), noise) if noise == "auto" else noise
+    kind = next((SAYS[name] for name in given), noise) if noise == "auto" else noise
 
     def denoised(floats: Floats, scale: Scale, unit: float) -> Floats:
         if kind == "auto":
@@ -102,7 +90,7 @@ def denoise(
         if kind == "poisson" and set(given) <= {"peak"}:
             policy, told, _ = choose_by_peak(floats, scale, given.get("peak"))
             return _acted(_agent(policy, device), floats, scale, told)
-        agent = _agent(for_channels(_POLICIES[kind])[floats.ndim == 3], device)
+        agent = _agent(for_channels(KINDS[kind])[floats.ndim == 3], device)
         shares = {name: value / unit if name in ("gain", "read", "offset") else value for name, value in given.items()}
         told = {name: float(value) for name, value in agent.conditioning.in_shares(shares, scale).items()}
         if "sigma" in given:

@@ -39,6 +39,19 @@ def upgraded(kind: str, arguments: Info) -> Info:
     return arguments
 
 
+KINDS = {
+    "gaussian": "denoise",
+    "camera": "denoise-photo",
+    "poisson": "poisson",
+    "poisson-gaussian": "poisson-gaussian",
+    "saltpepper": "saltpepper",
+}
+"""The kinds of noise, and what the names of the policies for each begin with."""
+SAYS = {"sigma": "gaussian", "strength": "camera", "peak": "poisson", "gain": "poisson-gaussian"}
+SAYS |= dict.fromkeys(("read", "offset"), "poisson-gaussian")
+"""The kind of noise that a number speaks of, where nobody names the kind."""
+
+
 def shipped_policies() -> dict[str, Path]:
     """Name and file of every policy in the package."""
     return {path.stem: path for path in sorted(_weights().glob("*.safetensors"))}

@@ -90,6 +90,32 @@ def test_the_noise_says_which_policy() -> None:
     assert done.policy == pixelrl.choose(noisy(64, 64)).policy == "denoise-gray"
 
 
+def test_salt_and_pepper_is_seen_and_said() -> None:
+    rng = np.random.default_rng(0)
+    clean = np.broadcast_to(np.linspace(60, 180, 64), (64, 64))
+    specks = np.where(rng.random((3, 64, 64)) < 0.3, 255 * rng.integers(0, 2, (3, 64, 64)), clean).astype(np.uint8)
+    done = run(specks, False, Settings(BY_NOISE, steps=1))
+    assert done.policy == "saltpepper-gray"
+    assert done.remarks == ("salt & pepper: specks of exactly black and white: saltpepper-gray",)
+    # One plane of three is clean, which does not count; told apart, each channel has what is seen in it.
+    specks[1] = clean
+    assert run(specks, False, Settings(BY_NOISE, steps=1)).policy == "saltpepper-gray"
+    apart = run(specks, False, Settings(BY_NOISE, steps=1, channel_axis=0))
+    assert apart.policy == "saltpepper-gray"
+    assert "channel 0: salt & pepper: specks of exactly black and white" in apart.remarks
+    assert np.array_equal(apart.image[1], specks[1])
+    # A number says which kind of noise is meant, as in `pixelrl.denoise`.
+    assert run(specks, False, Settings(BY_NOISE, {"sigma": 25.0}, steps=1)).policy == "denoise-gray"
+    assert run(specks, False, Settings(BY_NOISE, {"peak": 30.0}, steps=0)).policy == "poisson-gray"
+
+
+def test_a_clean_layer_stays_as_it_is() -> None:
+    clean = np.broadcast_to(np.linspace(60, 180, 64), (2, 64, 64)).astype(np.uint8)
+    done = run(clean, False, Settings(BY_NOISE, steps=1))
+    assert np.array_equal(done.image, clean)
+    assert "the picture is left as it is" in done.remarks[0]
+
+
 def test_progress_rises_and_what_it_raises_ends_the_work() -> None:
     shares: list[float] = []
     values = noisy(2, 16, 16)

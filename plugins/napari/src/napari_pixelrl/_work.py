@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 import pixelrl
+from pixelrl.auto import Choice, most
 from pixelrl.pictures.channels import join_alpha
+from pixelrl.policy_files import KINDS, SAYS, for_channels
 
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.uint8]
 Index = tuple[int, ...]
 
 BY_NOISE = "by the noise that is seen"
-"""Instead of a policy's name: the noise of the middle plane says which."""
+"""Instead of a policy's name: a number that a person gives says which, or else the noise of most channels."""
 SAMPLES = 8
 """Planes of a channel from which its noise is told, as `pixelrl denoise` does for stacks."""
 
@@ -137,24 +139,38 @@ def run(values: Array, rgb: bool, settings: Settings, progress: Callable[[float]
     if axis is not None and not 0 <= axis < len(shape):
         raise pixelrl.UsageError(f"axis {axis} counts no channels; the layer has {len(shape)} axes beside a picture's")
     policy, told = settings.policy, dict(settings.numbers)
+    channels = [0] if axis is None else range(shape[axis])
+    alike = {channel: [one for one in indices if axis is None or one[axis] == channel] for channel in channels}
+    seen: dict[int, Choice] = {}
     if policy == BY_NOISE:
-        choice = pixelrl.choose(np.asarray(values[indices[len(indices) // 2]]))
-        policy, told = choice.policy, told if len(indices) > 1 else dict(choice.told) | told
+        kind = next((SAYS[name] for name in told if name in SAYS), None)
+        if kind is None:
+            for channel, ones in alike.items():
+                seen[channel] = most([_choice(values[index], progress) for index in _sample(ones)])
+            policy = most([*seen.values()]).policy
+        else:
+            policy = for_channels(KINDS[kind])[rgb]
     agent = pixelrl.load(policy)
-    channels: dict[int, dict[str, float]] = {}
+    conditions: dict[int, dict[str, float]] = {}
     image, traces, remarks = np.empty(values.shape, values.dtype), {}, {}
+    for channel, choice in seen.items():
+        words = choice.why if choice.told.get("sigma") == 0 else choice.policy
+        remarks[f"{choice.words}: {words}" if len(seen) == 1 else f"channel {channel}: {choice.words}"] = None
     for number, index in enumerate(indices):
         channel = 0 if axis is None else index[axis]
         plane = np.asarray(values[index])
-        if channel not in channels:
-            alike = [one for one in indices if axis is None or one[axis] == channel]
-            channels[channel] = told if len(alike) == 1 else _estimated(agent, values, alike, told)
+        if channel not in conditions:
+            if channel in seen and seen[channel].policy == policy:
+                conditions[channel] = {**seen[channel].told, **told}
+            else:
+                ones = alike[channel]
+                conditions[channel] = told if len(ones) == 1 else _estimated(agent, values, ones, told)
 
         def share(part: float, number: int = number) -> None:
             progress((number + part) / len(indices))
 
         result = agent(
-            plane, steps=settings.steps, condition=channels[channel], legibility=settings.legibility, progress=share
+            plane, steps=settings.steps, condition=conditions[channel], legibility=settings.legibility, progress=share
         )
         image[index] = result.image
         traces[index] = replace(result.trace(), alpha=plane[..., 3] if rgb and plane.shape[-1] == 4 else None)
@@ -168,8 +184,18 @@ def _estimated(agent: pixelrl.Agent, values: Array, indices: list[Index], told: 
     """What is told of planes that have their noise in common."""
     if agent.takes_mask or not agent.conditioning.quantities:
         return told
-    chosen = [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, SAMPLES).round().astype(int))]
-    return agent.estimate([np.asarray(values[index]) for index in chosen], condition=told)
+    return agent.estimate([np.asarray(values[index]) for index in _sample(indices)], condition=told)
+
+
+def _sample(indices: list[Index]) -> list[Index]:
+    """Some planes of a channel, spread evenly."""
+    return [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, SAMPLES).round().astype(int))]
+
+
+def _choice(plane: Array, progress: Callable[[float], object]) -> Choice:
+    """The policy for the noise of one plane; before looking, whoever wants to stop can."""
+    progress(0.0)
+    return pixelrl.choose(np.asarray(plane))
 
 
 def parse_numbers(text: str) -> dict[str, float]:
