@@ -36,6 +36,7 @@ from pixelrl.studio.changes import Append, Redo, Switch, Undo
 from pixelrl.studio.document import MOST_EDITS
 from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.preview import Frames, Preview, difference
+from pixelrl.studio.seeing import AS_SEEN
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.state import symbol
 from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
@@ -500,7 +501,7 @@ def test_a_whole_visit(address: str) -> None:
     names = [policy["name"] for policy in tab.get("/api/policies").json()]
     from pixelrl import shipped_policies
 
-    assert sorted(names) == sorted(shipped_policies())
+    assert sorted(names) == sorted([*AS_SEEN, *shipped_policies()])
     pixels = noise(48, 64)
     assert tab.open(png(pixels), "Pf%C3%BCtze%201.png")["name"] == "Pfütze 1.png"
     assert tab.change("append", edit={"do": "stop"}).status_code == 400  # nothing was run yet

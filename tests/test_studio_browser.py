@@ -61,7 +61,7 @@ def page(browser: Any, address: str, folder: Path) -> Iterator[Any]:
         assert "token" not in page.url  # it does not stay in the address bar
         page.set_input_files("#file", folder / "photo.png")
         page.wait_for_selector("#run:visible")
-        until(page, "document.querySelector('#policy').value === 'denoise-photo'")
+        until(page, "document.querySelector('#policy').value === 'noise-as-seen'")
         page.select_option("#policy", "denoise-color")
         page.fill("#level", "20")
         page.click("#run")

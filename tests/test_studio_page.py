@@ -256,7 +256,9 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
     page = start()
     opened(page, picture(tmp_path / "photo.png"))
     tasks = page.locator("#policy option").all_inner_texts()
-    assert tasks[:3] == ["Clean a photograph", "Remove noise", "Remove noise, each colour by itself"]
+    assert tasks[:2] == ["Remove the noise that is seen", "Clean a photograph"]
+    assert tasks[2:4] == ["Remove noise", "Remove noise, each colour by itself"]
+    assert "Remove text, each colour by itself" in tasks
     assert {"Remove text", "Remove specks", "Look: watercolour", "Draw the eye"} < set(tasks)
     policies = call(base.partition("/?")[0], "GET", "/api/policies").json()
     assert all(policy["about"].endswith(".") for policy in policies)
@@ -279,11 +281,15 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
     opened(page, grey)
     tasks = page.locator("#policy option:not([disabled])").all_inner_texts()
     assert tasks == [
+        "Remove the noise that is seen",
+        "Clean a photograph",
         "Remove noise",
         "Remove noise of low light",
         "Remove noise of sensors",
         "Remove specks",
         "Remove text",
+        "Remove text, by the policy for colour",
+        "Remove text, by the policy for grey",
         "Make a code readable",
     ]
 

@@ -50,8 +50,8 @@ class Going:
         Args:
             identity: of the session that is shown where this is asked.
             after: the id of the stage that is taken for the last one there.
-            policy: its name.
-            level: what it is told.
+            policy: its name, or a task of `AS_SEEN`.
+            level: what it is told; nothing for such a task.
             seen: the region that is looked at, which is done first.
 
         Raises:
@@ -74,12 +74,14 @@ class Going:
             progress(0.0, "computing the exact result")
             before = self._ready(last(), progress)
             basis = before.basis(lambda: progress(0.0, "computing the exact result"))
-            agent = self.studio.fitting_agent(policy, before)
+            found = self.studio.found(policy, level, basis.picture, progress)
+            agent = self.studio.fitting_agent(found.policy, before)
             stage = Session(follow(before.folder, basis), basis.picture)
             try:
                 stage.folder.claim()
                 region = None if seen is None else seen.grown(0, stage.width, stage.height)
-                stage.run(agent, level, progress, region, session)
+                stage.found = found.said
+                stage.run(agent, found.level, progress, region, session)
             except BaseException:
                 self.studio.store.discard(stage.folder)
                 raise

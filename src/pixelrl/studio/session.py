@@ -50,6 +50,8 @@ class Session(Phased):
         super().__init__(folder, picture)
         self.notices: list[str] = []
         """What a person must be told of the session itself, one sentence each."""
+        self.found = ""
+        """What was seen in the picture where that said which policy ran, one sentence."""
         self.earlier: dict[str, object] | None = None
         """Another session of the same picture with edits in it, as the page is told of it."""
         self.parser = EditParser(folder, self.height, self.width)

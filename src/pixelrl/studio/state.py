@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pixelrl.actions import find_action
 from pixelrl.agent import Agent
 from pixelrl.edits import DO_NOTHING
+from pixelrl.errors import InputError
 from pixelrl.pictures.display import orientation_of
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.screen import Arrived
+from pixelrl.studio.seeing import NOISE
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.words import time_left, words
 from pixelrl.studio.work import Job
@@ -33,6 +35,7 @@ def session_state(session: Session) -> Json:
             "channels": 1 if pixels.ndim == 2 else pixels.shape[2],
             "depth": {"uint8": "8 bit", "uint16": "16 bit"}.get(str(pixels.dtype), "float"),
             "notes": [*session.picture.notes, *session.notices],
+            "found": session.found,
             "policy": document.policy,
             **document.settings(),
             "mode": document.mode,
@@ -84,8 +87,28 @@ def job_state(job: Job | None) -> Json | None:
 def policy_state(agent: Agent) -> Json:
     """A policy that can be run."""
     takes: Json = {"condition": _control(agent), "object": agent.takes_mask, "channels": agent.num_channels}
-    takes["legibility"] = agent.legibility
+    takes |= {
+        "legibility": agent.legibility,
+        "fits": [count for count in (1, 3) if _takes(agent, count)],
+        "as_seen": False,
+    }
     return {"name": agent.name, **words(agent.name)._asdict(), "steps": agent.card.num_steps, **takes}
+
+
+def _takes(agent: Agent, count: int) -> bool:
+    """Whether a policy takes pictures of so many channels."""
+    try:
+        agent.policy_for(count)
+    except InputError:
+        return False
+    return True
+
+
+def as_seen_state(task: str) -> Json:
+    """A task of `pixelrl.studio.seeing`, as if it were a policy."""
+    takes: Json = {"condition": None, "object": False, "channels": 1, "legibility": None}
+    takes |= {"fits": [1, 3] if task == NOISE else [1], "as_seen": True}
+    return {"name": task, **words(task)._asdict(), "steps": 0, **takes}
 
 
 def offer(stages: Sequence[Folder]) -> Json:

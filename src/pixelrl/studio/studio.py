@@ -16,15 +16,17 @@ import psutil
 from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.errors import InputError, PixelRLError, UsageError
+from pixelrl.pictures.formats import Picture
 from pixelrl.studio.asked import Asked
 from pixelrl.studio.document import StaleError
 from pixelrl.studio.folder import HELD
 from pixelrl.studio.going import Going
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
+from pixelrl.studio.seeing import AS_SEEN, Found, find
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain
-from pixelrl.studio.state import Json, job_state, offer, policy_state, session_state
+from pixelrl.studio.state import Json, as_seen_state, job_state, offer, policy_state, session_state
 from pixelrl.studio.store import Store
 from pixelrl.studio.words import place
 from pixelrl.studio.work import CancelledError, Job, Worker
@@ -224,8 +226,8 @@ class Studio:
 
         Args:
             identity: of the session.
-            policy: its name.
-            level: what it is told.
+            policy: its name, or a task of `AS_SEEN`.
+            level: what it is told; nothing for such a task.
             keep: whether a new session begins with those edits of this one whose operations the policy has.
             seen: the region that is looked at, which is done first.
 
@@ -237,15 +239,18 @@ class Studio:
         self.require_known(policy)
 
         def do(progress: Progress) -> str:
+            found = self.found(policy, level, session.picture, progress)
             progress(0.0, "loading the policy")
-            agent = self.fitting_agent(policy, session)
+            agent = self.fitting_agent(found.policy, session)
             region = None if seen is None else seen.grown(0, session.width, session.height)
-            if session.folder.document.policy in (None, policy):
-                session.run(agent, level, progress, region)
+            if session.folder.document.policy in (None, found.policy):
+                session.found = found.said  # before the page can see that it ran
+                session.run(agent, found.level, progress, region)
                 return identity
             branch = self._branch(session, agent, keep)
+            branch.found = found.said
             try:
-                branch.run(agent, level, progress, region, session)
+                branch.run(agent, found.level, progress, region, session)
             except BaseException:
                 self.store.discard(branch.folder, whole=True)
                 raise
@@ -253,6 +258,10 @@ class Studio:
             return branch.folder.id
 
         return self.worker.submit("running a policy", identity, do)
+
+    def found(self, policy: str, level: Given, picture: Picture, progress: Progress) -> Found:
+        """The policy that is meant, and what it is told: by a picture, where a task of `AS_SEEN` is given."""
+        return find(policy, picture, self.agent, progress) if policy in AS_SEEN else Found(policy, level, "")
 
     def _branch(self, session: Session, agent: Agent, keep: bool) -> Session:
         """A session on the same picture for another policy."""
@@ -288,6 +297,7 @@ class Studio:
         assert session.recorded is not None
         agent = self.agent(session.recorded.trace.policy)
         if requested is not None:
+            session.found = ""
             session.run(agent, cast(Given, requested["level"]), watched)
         elif session.phase is Phase.REACT:
             session.live(agent, watched)
@@ -309,8 +319,8 @@ class Studio:
 
     def require_known(self, policy: str) -> None:
         """Raise UsageError where there is no such policy."""
-        if policy not in self.known:
-            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join(self.known)}")
+        if policy not in (*AS_SEEN, *self.known):
+            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join((*AS_SEEN, *self.known))}")
 
     def fitting_agent(self, policy: str, session: Session) -> Agent:
         """As `agent`; raises InputError where there is not enough memory for it to work on a session's picture."""
@@ -327,9 +337,9 @@ class Studio:
     def policies(self) -> list[Json]:
         """What can be run, for people to choose from; a file that cannot be read is left out."""
         found: list[Json] = []
-        for name in sorted(self.known, key=place):
+        for name in sorted((*AS_SEEN, *self.known), key=place):
             try:
-                found.append(policy_state(self.agent(name)))
+                found.append(as_seen_state(name) if name in AS_SEEN else policy_state(self.agent(name)))
             except PixelRLError:
                 continue
         return found

@@ -13,6 +13,9 @@ class Words(NamedTuple):
 
 
 _WORDS = {
+    "noise-as-seen": Words(
+        "Remove the noise that is seen", "Looks which noise the picture has, and takes the task below that is for it."
+    ),
     "denoise-photo": Words("Clean a photograph", "Removes the noise that cameras and their files leave."),
     "denoise": Words("Remove noise", "Smooths the grain of high sensitivities; edges and detail stay."),
     "poisson": Words("Remove noise of low light", "Smooths grain that is stronger where the picture is brighter."),
@@ -22,6 +25,7 @@ _WORDS = {
     "saltpepper": Words(
         "Remove specks", "Fills black and white specks, as of defective pixels, from what surrounds them."
     ),
+    "text-as-seen": Words("Remove text", "Looks for letters, and fills them by the policy that is best at such."),
     "restore": Words("Remove text", "Fills letters that lie over a picture from what surrounds them."),
     "enhance-foreground-popout": Words(
         "Look: foreground pop-out", "Lets what is in front stand out in tone and colour."

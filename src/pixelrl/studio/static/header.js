@@ -12,13 +12,15 @@ import { change, levelOf, run as runPolicy, send } from "./sync.js";
 // Of the policy that ran, the panel of its object holds the level.
 const levelInPanel = ({ session, policy }) => Boolean(session?.object) && policy === session.policy;
 
-// The tasks for pictures of so many channels. Of two policies for one task, the one for other pictures is named apart.
+// The tasks for pictures of so many channels. Of several policies for one task, those for other pictures are named apart.
 export function tasks(policies, channels) {
-  const unfit = (p) => p.channels > 1 && p.channels !== channels;
-  const twin = (p) => policies.some((other) => other !== p && other.title === p.title && !unfit(other));
-  return policies.filter((p) => !(unfit(p) && twin(p))).map((p) => {
-    const apart = unfit(p) ? " (colour pictures)" : p.channels === 1 && channels > 1 && twin(p) ? ", each colour by itself" : "";
-    return element("option", { value: p.name, title: p.about, disabled: unfit(p) }, p.title + apart);
+  const fits = (p) => p.fits.includes(channels);
+  const twins = (p) => policies.filter((other) => other !== p && other.title === p.title && fits(other));
+  const spare = (p) => !fits(p) || (channels === 1 && p.channels > 1); // of two that fit, the one for colour
+  const bySeen = (p) => !p.as_seen && twins(p).some((other) => other.as_seen);
+  return policies.filter((p) => !(spare(p) && twins(p).length && !bySeen(p))).map((p) => {
+    const apart = !fits(p) ? " (colour pictures)" : bySeen(p) ? `, by the policy for ${p.channels > 1 ? "colour" : "grey"}` : p.channels === 1 && channels > 1 && twins(p).length ? ", each colour by itself" : "";
+    return element("option", { value: p.name, title: p.about, disabled: !fits(p) }, p.title + apart);
   });
 }
 

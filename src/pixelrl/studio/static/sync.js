@@ -37,6 +37,7 @@ async function receive(next, fresh = false) {
     const moved = !other && (ranAnew || before.shown !== session.shown);
     if (other) Object.assign(changes, opened(session, state, before?.picture === session.picture));
     if (ranAnew) Object.assign(changes, ran(session, state));
+    if ((ranAnew || ranAgain) && session.found) Object.assign(changes, asSeen(session));
     if (boxes.length && !other) film.changed(boxes);
     else if (moved || other) film.clear();
     if (boxes.length || moved || other) changes.frames = state.frames + 1;
@@ -55,6 +56,13 @@ function opened(session, { policies }, same) {
   return { step: 0, aim: null, pixel: null, pointed: null, chosen: null, brushed: null, policy, level: levelOf(session, policy), message };
 }
 
+// What was seen in the picture said which policy ran: that is the one at hand from here on.
+const asSeen = (session) => ({
+  policy: session.policy,
+  level: levelOf(session, session.policy),
+  message: { sentence: [`${session.name}: ${session.found}`, ...session.notes].join("; ") + ".", kind: "note" },
+});
+
 // What a person told this policy, as it is typed; nothing if it was another that ran, or nothing was told.
 export const levelOf = (session, policy) => (typeof session.level === "number" && session.policy === policy ? String(session.level) : "");
 
@@ -65,10 +73,10 @@ function offered({ id, edits, policies: names }, policies) {
   return { sentence, kind: "note", actions: { Continue: () => resume(id), "Start anew": () => {} } };
 }
 
-// The policy to begin with.
+// The task to begin with: the noise that is seen, or an object that was given.
 function suited(session, policies) {
-  const fitting = policies.filter((p) => p.channels === session.channels || p.channels === 1);
-  const tests = [(p) => session.region && p.object, (p) => p.channels === session.channels && p.condition, (p) => p.condition, () => true];
+  const fitting = policies.filter((p) => p.fits.includes(session.channels));
+  const tests = [(p) => session.region && p.object, (p) => p.as_seen, () => true];
   return tests.map((test) => fitting.find(test)).find(Boolean)?.name ?? "";
 }
 
