@@ -225,6 +225,24 @@ def test_it_is_seen_at_some_places_and_said(run: Run, tmp_path: Path, monkeypatc
     assert out.count("because of --strength denoise-photo was taken, which does not fill them; leave --strength") == 1
 
 
+def test_the_noise_of_a_huge_picture_is_described(run: Run, tmp_path: Path) -> None:
+    zarr.save_array(tmp_path / "a.zarr", salted(ramp(100, 120)))
+    Image.fromarray(salted(ramp(100, 120))).save(tmp_path / "a.png")
+    (code, out, err), single = run("noise", tmp_path / "a.zarr"), run("noise", tmp_path / "a.png")[1]
+    assert code == 0, err
+    assert out == single.replace("a.png", "a.zarr")
+    assert "salt & pepper: specks of exactly black and white" in out
+    source = slide(tmp_path / "two.zarr", np.stack([noisy(100, 120), ramp(100, 120)]), "cyx")
+    code, out, _ = run("noise", source, "--json")
+    assert code == 0
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert [report["channel"] for report in reports] == [0, 1]
+    assert reports[0]["rms"] > 20 > 1 > reports[1]["rms"]
+    code, _, err = run("noise", source, "-o", tmp_path / "drawn.png")
+    assert code == 2
+    assert "has 2 channels, and -o draws one; leave it out" in err
+
+
 def test_numbers_count_as_the_picture_does(run: Run, tmp_path: Path) -> None:
     zarr.save_array(tmp_path / "a.zarr", photons())
     Image.fromarray(photons()).save(tmp_path / "a.png")

@@ -256,7 +256,7 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
     page = start()
     opened(page, picture(tmp_path / "photo.png"))
     tasks = page.locator("#policy option").all_inner_texts()
-    assert tasks[:2] == ["Remove the noise that is seen", "Clean a photograph"]
+    assert tasks[:2] == ["Remove noise as seen", "Clean a photograph"]
     assert tasks[2:4] == ["Remove noise", "Remove noise, each colour by itself"]
     assert "Remove text, each colour by itself" in tasks
     assert {"Remove text", "Remove specks", "Look: watercolour", "Draw the eye"} < set(tasks)
@@ -281,15 +281,15 @@ def test_tasks_and_operations_are_explained(start: Start, base: str, tmp_path: P
     opened(page, grey)
     tasks = page.locator("#policy option:not([disabled])").all_inner_texts()
     assert tasks == [
-        "Remove the noise that is seen",
+        "Remove noise as seen",
         "Clean a photograph",
         "Remove noise",
         "Remove noise of low light",
         "Remove noise of sensors",
         "Remove specks",
         "Remove text",
-        "Remove text, by the policy for colour",
-        "Remove text, by the policy for grey",
+        "Remove text (colour policy)",
+        "Remove text (grey policy)",
         "Make a code readable",
     ]
 

@@ -139,4 +139,4 @@ def test_grey_pictures_have_the_task_for_text_that_looks(start: Start, tmp_path:
     page.click("#run")
     page.wait_for_selector("#message:has-text('by the text that is seen: restore-gray.')")
     until(page, "document.querySelector('#policy').value === 'restore-gray'")
-    assert page.inner_text("#policy option:checked") == "Remove text, by the policy for grey"
+    assert page.inner_text("#policy option:checked") == "Remove text (grey policy)"

@@ -58,7 +58,7 @@ def denoise(
         channel_axis: which axis holds the channels; None for none.
         noise: its kind: ``gaussian`` (takes sigma), ``camera`` (strength, sigma), ``poisson`` (peak),
             ``poisson-gaussian`` (gain, read, offset) or ``saltpepper``. "auto" is the kind that a given number speaks
-            of, or the one that is seen in the picture (`pixelrl.choose`).
+            of, whatever is seen, or else the one that is seen in the picture (`pixelrl.choose`).
         peak: photons at white.
         gain: the value of one photon, as the values of ``image`` count.
         read: the standard deviation without light, likewise.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pixelrl.blocks.names import is_huge
 from pixelrl.cli.common import EXIT_FAULT, EXIT_INPUTS, PATH, STANDARD, THREADS_OPTION, WHITE_OPTION, complain, say
 from pixelrl.cli.outputs import check_folder, check_place, make_folder
 from pixelrl.cli.places import Job, is_one_picture
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pixelrl.noise.model import NoiseModel
+    from pixelrl.pictures.arrays import Array
     from pixelrl.pictures.files import Picture
+    from pixelrl.pictures.scale import Scale
 
 
 @click.command()
@@ -42,7 +45,7 @@ def noise(
 
     INPUT is a file, a folder, a quoted pattern such as "scans/*.png", or - for standard input. What is seen is the
     level of the noise (its standard deviation, white being 255) by brightness in each channel, and whether it comes in
-    blotches.
+    blotches. Of a picture that need not fit into the memory, such as slide.ome.zarr, samples are looked at.
     """
     from pixelrl.noise.plot import check_plotting
     from pixelrl.pictures.listing import Listing, list_pictures
@@ -51,10 +54,13 @@ def noise(
         raise UsageError("- stands for standard input, which holds one picture; give it alone")
     if inputs == (str(STANDARD),) and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("- is standard input, which is the terminal, or closed; send a picture with < or |")
-    alone = is_one_picture(inputs)
+    alone = is_one_picture(inputs) or (len(inputs) == 1 and is_huge(Path(inputs[0]), Path()))
     if output is not None:
         _check_output(output, alone, overwrite=overwrite)
         check_plotting()
+    if len(inputs) == 1 and is_huge(Path(inputs[0]), Path()):
+        _tell_huge(Path(inputs[0]), output, white, threads, as_json)
+        return 0
     listing = Listing([(STANDARD, STANDARD)]) if inputs == (str(STANDARD),) else list_pictures(inputs)
     jobs = [Job(source, _drawing(output, name, alone)) for source, name in listing.files]
     if output is not None and not alone:
@@ -109,37 +115,72 @@ def _tell(job: Job, drawn: bool, white: float | None, number: int | None, as_jso
     Raises:
         InputError: the picture cannot be read, or is none.
     """
-    from pixelrl.imaging.noise import covered
-    from pixelrl.imaging.specks import SPECKS, salt_and_pepper
-    from pixelrl.noise.estimate import noise_of
-    from pixelrl.pictures.arrays import unpack
     from pixelrl.pictures.channels import join_alpha
     from pixelrl.pictures.scale import Scale
     from pixelrl.threads import threads, worthwhile_threads
 
     picture, of_several = _first(job)
     scale = Scale.of(picture.pixels, white)
-    remark = scale.remark(str(picture.pixels.dtype))
     height, width = picture.pixels.shape[:2]
     pixels = picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
+    notes = [of_several, scale.remark(str(picture.pixels.dtype)), *picture.notes]
     with threads(number or worthwhile_threads(height * width)):
-        try:
-            unpacked = unpack(pixels, scale)
-        except InputError as error:
-            raise InputError(f"{job.name}: {error}") from error
-        model = noise_of(unpacked.tensor, unpacked.opacity)
-        specks = SPECKS if salt_and_pepper(covered(unpacked.tensor[:1], unpacked.opacity)) else None
-        if drawn:
-            from pixelrl.noise.spectrum import spectrum
+        report, words = _seen(job, pixels, scale, notes, drawn)
+    say(json.dumps(report) if as_json else f"{job.name}{f' -> {job.target}' if drawn else ''}: {words}")
 
-            _draw(job, model, spectrum(unpacked.tensor, unpacked.opacity))
-    notes = list(dict.fromkeys(filter(None, (specks, of_several, remark, *picture.notes))))
-    if as_json:
-        report = {"input": str(job.source), **model.as_dict(), "plot": str(job.target) if drawn else None}
-        say(json.dumps({**report, "notes": notes}))
-    else:
-        place = f" -> {job.target}" if drawn else ""
-        say(f"{job.name}{place}: {model.words()}{''.join(f'; {note}' for note in notes)}")
+
+def _tell_huge(source: Path, output: Path | None, white: float | None, number: int | None, as_json: bool) -> None:
+    """Say what the noise of each channel of a picture is like that need not fit into the memory, by samples of it.
+
+    Raises:
+        InputError: it cannot be read.
+        UsageError: it is to be drawn, and has several channels.
+    """
+    from contextlib import closing
+
+    from pixelrl.blocks.plan import Layout, looked_at, same_size
+    from pixelrl.blocks.sources import open_source
+    from pixelrl.cli.common import set_threads
+
+    set_threads(number)
+    with closing(open_source(source)) as held:
+        layout = Layout.of(held.array, held.axes, True)
+        if output is not None and layout.channels > 1:
+            raise UsageError(f"{source} has {layout.channels} channels, and -o draws one; leave it out")
+        for channel in range(layout.channels):
+            parts, scale = looked_at(held.array, layout, channel, white)
+            job = Job(source, STANDARD if output is None else output)
+            name = f"channel {channel}: " if layout.channels > 1 else ""
+            report, words = _seen(job, same_size(parts), scale, [], output is not None)
+            more = {"channel": channel} if name else {}
+            place = "" if output is None else f" -> {output}"
+            say(json.dumps({**report, **more}) if as_json else f"{job.name}{place}: {name}{words}")
+
+
+def _seen(job: Job, pixels: Array, scale: Scale, notes: list[str | None], drawn: bool) -> tuple[dict[str, object], str]:
+    """What is seen in pixels, with alpha or without, as a report and in words; drawn, if it is to be.
+
+    Raises:
+        InputError: values that are not finite.
+    """
+    from pixelrl.imaging.noise import covered
+    from pixelrl.imaging.specks import SPECKS, salt_and_pepper
+    from pixelrl.noise.estimate import noise_of
+    from pixelrl.pictures.arrays import unpack
+
+    try:
+        unpacked = unpack(pixels, scale)
+    except InputError as error:
+        raise InputError(f"{job.name}: {error}") from error
+    model = noise_of(unpacked.tensor, unpacked.opacity)
+    specks = SPECKS if salt_and_pepper(covered(unpacked.tensor[:1], unpacked.opacity)) else None
+    if drawn:
+        from pixelrl.noise.spectrum import spectrum
+
+        _draw(job, model, spectrum(unpacked.tensor, unpacked.opacity))
+    said = list(dict.fromkeys(filter(None, (specks, *notes))))
+    report = {"input": str(job.source), **model.as_dict(), "plot": str(job.target) if drawn else None, "notes": said}
+    return report, f"{model.words()}{''.join(f'; {note}' for note in said)}"
 
 
 def _first(job: Job) -> tuple[Picture, str | None]:

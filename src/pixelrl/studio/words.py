@@ -14,7 +14,7 @@ class Words(NamedTuple):
 
 _WORDS = {
     "noise-as-seen": Words(
-        "Remove the noise that is seen", "Looks which noise the picture has, and takes the task below that is for it."
+        "Remove noise as seen", "Looks which noise the picture has, and takes the task below that is for it."
     ),
     "denoise-photo": Words("Clean a photograph", "Removes the noise that cameras and their files leave."),
     "denoise": Words("Remove noise", "Smooths the grain of high sensitivities; edges and detail stay."),

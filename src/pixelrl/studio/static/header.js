@@ -19,7 +19,7 @@ export function tasks(policies, channels) {
   const spare = (p) => !fits(p) || (channels === 1 && p.channels > 1); // of two that fit, the one for colour
   const bySeen = (p) => !p.as_seen && twins(p).some((other) => other.as_seen);
   return policies.filter((p) => !(spare(p) && twins(p).length && !bySeen(p))).map((p) => {
-    const apart = !fits(p) ? " (colour pictures)" : bySeen(p) ? `, by the policy for ${p.channels > 1 ? "colour" : "grey"}` : p.channels === 1 && channels > 1 && twins(p).length ? ", each colour by itself" : "";
+    const apart = !fits(p) ? " (colour pictures)" : bySeen(p) ? ` (${p.channels > 1 ? "colour" : "grey"} policy)` : p.channels === 1 && channels > 1 && twins(p).length ? ", each colour by itself" : "";
     return element("option", { value: p.name, title: p.about, disabled: !fits(p) }, p.title + apart);
   });
 }
