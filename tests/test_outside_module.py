@@ -219,11 +219,11 @@ def test_in_the_studio_a_policy_may_have_the_name_of_a_shipped_one(tmp_path: Pat
     (tmp_path / "mine.safetensors").write_bytes(shipped.read_bytes())
     studio = Studio(Store(tmp_path / "sessions"), Limits(), "cpu", [tmp_path / "mine.safetensors"])
     name = f"denoise-gray ({tmp_path / 'mine.safetensors'})"
-    assert studio.known == [*pixelrl.shipped_policies(), name]
-    assert studio.agent(name).name == name
-    assert studio.agent("denoise-gray").name == "denoise-gray"
+    assert studio.agents.known == [*pixelrl.shipped_policies(), name]
+    assert studio.agents.get(name).name == name
+    assert studio.agents.get("denoise-gray").name == "denoise-gray"
     with pytest.raises(UsageError, match="'mine' is not here; start the studio with --policy and its file"):
-        studio.agent("mine")
+        studio.agents.get("mine")
     studio.close()
 
 

@@ -10,7 +10,7 @@ import torch
 
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
-from pixelrl.studio import studio as studios
+from pixelrl.studio import agents
 from pixelrl.studio.state import job_state
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits, Studio
@@ -28,7 +28,7 @@ def test_a_run_ends_in_the_middle_of_a_step_that_is_cancelled(tmp_path: Path, mo
     arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 1}
     card = PolicyCard("small", "lookahead", arguments, NAMES, 3, "sigma", {})
     agent = Agent(filled(card), card, torch.device("cpu"))
-    monkeypatch.setattr(studios, "load", lambda name, device: agent)
+    monkeypatch.setattr(agents, "load", lambda name, device: agent)
     studio = Studio(Store(tmp_path), Limits(), "cpu")
     session = studio.open(png(noise(20, 24)), "photo.png")
     computed: list[str] = []

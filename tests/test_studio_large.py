@@ -225,7 +225,7 @@ def test_a_run_on_a_large_photo_ends_within_a_second(tmp_path: Path) -> None:
     photo += np.random.default_rng(0).normal(0, 15, photo.shape)
     session = studio.open(png(photo.clip(0, 255).astype(np.uint8)), "photo.png")
     studio.worker.start()
-    studio.agent("denoise-photo")
+    studio.agents.get("denoise-photo")
     waits: list[Callable[[Job], bool]] = [
         lambda job: time.process_time() - began > 0.5,
         lambda job: job.share > 0.005,

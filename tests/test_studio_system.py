@@ -12,7 +12,7 @@ import pytest
 
 import pixelrl
 from pixelrl.errors import InputError
-from pixelrl.studio import studio
+from pixelrl.studio import agents
 from pixelrl.studio.store import default_folder
 
 
@@ -30,7 +30,7 @@ def test_a_run_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.Monk
     picture = SimpleNamespace(pixels=np.zeros((400, 500), np.uint8))
     folder = SimpleNamespace(document=SimpleNamespace(name="large.png"))
     session = SimpleNamespace(height=400, width=500, picture=picture, folder=folder)
-    studio._check_memory(agent, session)  # type: ignore[arg-type]
+    agents.check_memory(agent, session)  # type: ignore[arg-type]
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
     with pytest.raises(InputError, match=r"large\.png: .* GB of memory are needed for it and 0\.0 GB are free"):
-        studio._check_memory(agent, session)  # type: ignore[arg-type]
+        agents.check_memory(agent, session)  # type: ignore[arg-type]

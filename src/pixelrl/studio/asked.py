@@ -74,9 +74,8 @@ class Asked:
         def do(progress: Progress) -> str:
             trace = session.shown_run().trace
             progress(0.0, "asking the policy again")
-            found = probabilities(
-                self.studio.agent(trace.policy), trace, x, y, lambda share: progress(share, "asking the policy again")
-            )
+            agent = self.studio.agents.get(trace.policy)
+            found = probabilities(agent, trace, x, y, lambda share: progress(share, "asking the policy again"))
             self._sure[identity] = {"x": x, "y": y, "percent": found}
             return identity
 

@@ -60,7 +60,7 @@ class Going:
             BusyError: something else is being done.
         """
         session = self.studio.session(identity, use=True)
-        self.studio.require_known(policy)
+        self.studio.agents.require_known(policy)
 
         def last() -> str:
             found = chain(session.folder)[-1].id
@@ -74,8 +74,8 @@ class Going:
             progress(0.0, "computing the exact result")
             before = self._ready(last(), progress)
             basis = before.basis(lambda: progress(0.0, "computing the exact result"))
-            found = self.studio.found(policy, level, basis.picture, progress)
-            agent = self.studio.fitting_agent(found.policy, before)
+            found = self.studio.agents.found(policy, level, basis.picture, progress)
+            agent = self.studio.agents.fitting(found.policy, before)
             stage = Session(follow(before.folder, basis), basis.picture)
             try:
                 stage.folder.claim()
@@ -110,7 +110,7 @@ class Going:
                 basis = before.basis(lambda part=part: part(0.0, "computing the exact result"))  # type: ignore[misc]
                 stage = self.studio.opened(stages[place].id, part)
                 document = stage.folder.document
-                agent = self.studio.fitting_agent(document.policy or "", stage)
+                agent = self.studio.agents.fitting(document.policy or "", stage)
                 stage.run(agent, cast(Given, document.settings()["level"]), part, basis=basis)
             return identity
 

@@ -86,7 +86,7 @@ class _Served:
     def routes(self) -> list[Route]:
         get: dict[str, Answer] = {
             "/api/state": self.state,
-            "/api/policies": lambda request, _: JSONResponse(self.studio.policies()),
+            "/api/policies": lambda request, _: JSONResponse(self.studio.agents.states()),
             "/api/sessions": lambda request, _: JSONResponse(self.studio.offered()),
             "/api/sessions/{id}/thumb": self.session_thumb,
             "/api/frame/{step:int}": self.frame,

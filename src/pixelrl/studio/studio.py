@@ -1,34 +1,30 @@
-"""The studio behind the server: the open sessions, the policies, the worker, the limits."""
+"""The studio behind the server: the open sessions, the work on them, the limits."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, final
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
-from pixelrl.agent import TILE, Agent, load
-from pixelrl.checkpoint import shipped_policies
-from pixelrl.errors import InputError, PixelRLError, UsageError
-from pixelrl.pictures.formats import Picture
+from pixelrl.agent import Agent
+from pixelrl.errors import PixelRLError, UsageError
+from pixelrl.studio.agents import Agents
 from pixelrl.studio.asked import Asked
 from pixelrl.studio.document import StaleError
 from pixelrl.studio.folder import HELD
 from pixelrl.studio.going import Going
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
-from pixelrl.studio.seeing import AS_SEEN, Found, find
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain
-from pixelrl.studio.state import Json, as_seen_state, job_state, offer, policy_state, session_state
+from pixelrl.studio.state import Json, job_state, offer, session_state
 from pixelrl.studio.store import Store
-from pixelrl.studio.words import place
 from pixelrl.studio.work import CancelledError, Job, Worker
 from pixelrl.tasks.conditioning import Given
 
@@ -76,20 +72,12 @@ class Studio:
     """
 
     def __init__(self, store: Store, limits: Limits, device: str = "auto", policies: Sequence[Path] = ()) -> None:
-        self.store, self.limits, self.device = store, limits, device
+        self.store, self.limits = store, limits
         self.worker = Worker(self.sessions, self.react)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.RLock()
-        self._agents: dict[str, Agent] = {}
+        self.agents = Agents(device, policies, self.worker.check)
         self.asked, self.going = Asked(self), Going(self)
-        for file in policies:
-            agent = self._load(file)
-            if agent.name in (*shipped_policies(), *self._agents):  # the name is what a session remembers
-                agent.card = replace(agent.card, name=f"{agent.name} ({file})")
-            self._agents[agent.name] = agent
-        self.known = [*shipped_policies(), *self._agents]
-        """The names of the policies that can be run."""
-        self._loading = threading.Lock()
 
     # --- Open sessions ----------------------------------------------------------------------------
 
@@ -236,12 +224,12 @@ class Studio:
             BusyError: something else is being done.
         """
         session = self.session(identity, use=True)
-        self.require_known(policy)
+        self.agents.require_known(policy)
 
         def do(progress: Progress) -> str:
-            found = self.found(policy, level, session.picture, progress)
+            found = self.agents.found(policy, level, session.picture, progress)
             progress(0.0, "loading the policy")
-            agent = self.fitting_agent(found.policy, session)
+            agent = self.agents.fitting(found.policy, session)
             region = None if seen is None else seen.grown(0, session.width, session.height)
             if session.folder.document.policy in (None, found.policy):
                 session.found = found.said  # before the page can see that it ran
@@ -258,10 +246,6 @@ class Studio:
             return branch.folder.id
 
         return self.worker.submit("running a policy", identity, do)
-
-    def found(self, policy: str, level: Given, picture: Picture, progress: Progress) -> Found:
-        """The policy that is meant, and what it is told: by a picture, where a task of `AS_SEEN` is given."""
-        return find(policy, picture, self.agent, progress) if policy in AS_SEEN else Found(policy, level, "")
 
     def _branch(self, session: Session, agent: Agent, keep: bool) -> Session:
         """A session on the same picture for another policy."""
@@ -295,54 +279,12 @@ class Studio:
             progress(share, label)
 
         assert session.recorded is not None
-        agent = self.agent(session.recorded.trace.policy)
+        agent = self.agents.get(session.recorded.trace.policy)
         if requested is not None:
             session.found = ""
             session.run(agent, cast(Given, requested["level"]), watched)
         elif session.phase is Phase.REACT:
             session.live(agent, watched)
-
-    # --- Policies ---------------------------------------------------------------------------------
-
-    def agent(self, name: str) -> Agent:
-        """A policy of `known`, loaded once.
-
-        Raises:
-            UsageError: there is none of this name.
-        """
-        with self._loading:
-            if name not in self.known:
-                raise UsageError(f"policy {name!r} is not here; start the studio with --policy and its file")
-            if name not in self._agents:
-                self._agents[name] = self._load(name)
-            return self._agents[name]
-
-    def require_known(self, policy: str) -> None:
-        """Raise UsageError where there is no such policy."""
-        if policy not in (*AS_SEEN, *self.known):
-            raise UsageError(f"policy = {policy!r} is unknown; give one of {', '.join((*AS_SEEN, *self.known))}")
-
-    def fitting_agent(self, policy: str, session: Session) -> Agent:
-        """As `agent`; raises InputError where there is not enough memory for it to work on a session's picture."""
-        agent = self.agent(policy)
-        _check_memory(agent, session)
-        return agent
-
-    def _load(self, policy: str | Path) -> Agent:
-        agent = load(policy, self.device)
-        for module in agent.policy.modules():  # a tile takes seconds, a layer of it does not
-            module.register_forward_pre_hook(lambda *_: self.worker.check())
-        return agent
-
-    def policies(self) -> list[Json]:
-        """What can be run, for people to choose from; a file that cannot be read is left out."""
-        found: list[Json] = []
-        for name in sorted((*AS_SEEN, *self.known), key=place):
-            try:
-                found.append(as_seen_state(name) if name in AS_SEEN else policy_state(self.agent(name)))
-            except PixelRLError:
-                continue
-        return found
 
     # --- What the page shows ----------------------------------------------------------------------
 
@@ -371,16 +313,3 @@ class Studio:
     def offered(self) -> list[Json]:
         """Sessions on the disk, those with edits first."""
         return [offer(chain(folder)) for folder in self.store.offered()]
-
-
-def _check_memory(agent: Agent, session: Session) -> None:
-    """Raise InputError where the run would need more memory than there is."""
-    pixels = session.height * session.width
-    values = pixels * (1 if session.picture.pixels.ndim == 2 else 3)
-    images = 4 * values * 8  # as it came, at each end of a step, told of noise, remembered; maps of actions
-    network = 50 * len(agent.actions) * min(TILE * TILE, pixels)  # of a tile
-    need = images + network
-    free = psutil.virtual_memory().available
-    if need > free:
-        has = f"{need / 1e9:.1f} GB of memory are needed for it and {free / 1e9:.1f} GB are free"
-        raise InputError(f"{session.folder.document.name}: {has}; cut the picture up")
