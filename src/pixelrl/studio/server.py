@@ -6,14 +6,12 @@ Every request says in ``session`` which session its tab shows. One that cannot b
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib import resources
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from starlette.applications import Starlette
@@ -22,36 +20,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pixelrl.errors import PixelRLError, UsageError
+from pixelrl.errors import PixelRLError
 from pixelrl.pictures.display import orientation_of
 from pixelrl.studio import requests
 from pixelrl.studio.document import StaleError
-from pixelrl.studio.exports import EXPORTS, Export
+from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.folder import small_png
 from pixelrl.studio.guard import App, Guard
+from pixelrl.studio.http import Handler, RefusedError, attachment, numbers, raw, read_body, refusal, static_routes
 from pixelrl.studio.preview import Box, parse_box
 from pixelrl.studio.regions import area
 from pixelrl.studio.session import Session
-from pixelrl.studio.studio import ClosedError, Limits, Studio
+from pixelrl.studio.studio import ClosedError, Studio
 from pixelrl.studio.wished import wish, wished
 from pixelrl.studio.work import BusyError
 
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _UPLOADS = 4
-_GRACE = 30.0
-"""Seconds after which a body must have arrived at the least rate."""
 _LOG = logging.getLogger(__name__)
-Handler = Callable[[Request], Awaitable[Response]]
 Answer = Callable[[Request, bytes], Response]
 """Answers a request with its body. Runs in a thread."""
-
-
-class RefusedError(Exception):
-    """A request that is answered with a status and a sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 def application(
@@ -92,13 +79,13 @@ class _Served:
             "/api/frame/{step:int}": self.frame,
             "/api/map/{step:int}": self.map,
             "/api/arrived": self.arrived,
-            "/api/object": lambda request, _: _raw(self._shown(request).wanted_object()[..., None].view(np.uint8)),
+            "/api/object": lambda request, _: raw(self._shown(request).wanted_object()[..., None].view(np.uint8)),
             "/api/area/{number:int}": self.area,
             "/api/thumb/{step:int}": self.thumb,
             "/api/pixel": self.pixel,
             "/api/value": self.value,
             "/api/sure": lambda request, _: JSONResponse(self.studio.asked.sure(self._shown(request).folder.id)),
-            "/api/report": lambda request, _: _file(self.studio.asked.report(self._shown(request).folder.id)),
+            "/api/report": lambda request, _: attachment(self.studio.asked.report(self._shown(request).folder.id)),
             "/api/export/{what}": self.export,
         }
         post: dict[str, Answer] = {
@@ -122,7 +109,7 @@ class _Served:
         return [
             *(Route(path, self._handler(answer), methods=["GET"]) for path, answer in get.items()),
             *(Route(path, self._handler(answer), methods=["POST"]) for path, answer in post.items()),
-            *_static(),
+            *static_routes(),
         ]
 
     # --- Around every request ---------------------------------------------------------------------
@@ -138,33 +125,33 @@ class _Served:
                 finally:
                     self.slots.release()
             except RefusedError as error:
-                return _error(error.status, str(error))
+                return refusal(error.status, str(error))
             except BusyError as error:
-                return _error(429, str(error))
+                return refusal(429, str(error))
             except ClosedError as error:
-                return _error(409, str(error), "closed")
+                return refusal(409, str(error), "closed")
             except StaleError as error:
-                return _error(409, str(error), "stale")
+                return refusal(409, str(error), "stale")
             except PixelRLError as error:
-                return _error(400, str(error))
+                return refusal(400, str(error))
             except MemoryError:
-                return _error(507, "there is not enough memory for this; a smaller picture is needed")
+                return refusal(507, "there is not enough memory for this; a smaller picture is needed")
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception as error:
                 _LOG.exception("a request failed")
-                return _error(500, f"this is a fault of the studio ({type(error).__name__}); the terminal says more")
+                return refusal(500, f"this is a fault of the studio ({type(error).__name__}); the terminal says more")
 
         return handler
 
     async def _body(self, request: Request) -> bytes:
         limits = self.studio.limits
         if request.url.path != "/api/open":
-            return await _body(request, limits.request, limits)
+            return await read_body(request, limits.request, limits)
         if not self.uploads.acquire(blocking=False):
             raise BusyError("other pictures are being sent; wait until they are there")
         try:
-            return await _body(request, limits.upload, limits)
+            return await read_body(request, limits.upload, limits)
         finally:
             self.uploads.release()
 
@@ -245,24 +232,24 @@ class _Served:
         session, plain = self._shown(request), "plain" in request.query_params
         step = request.path_params["step"]
         if session.recorded is None and step == 0:
-            return _raw(session.input_frame())
-        return _raw(session.frame(step, plain, parse_box(request.query_params.get("box"))))
+            return raw(session.input_frame())
+        return raw(session.frame(step, plain, parse_box(request.query_params.get("box"))))
 
     def arrived(self, request: Request, body: bytes) -> Response:
         arrived = self._shown(request).arrived
         if arrived is None:
             raise RefusedError(404, "the run is over, or nothing has come of it yet")
-        return _raw(arrived.shown, arrived.box)
+        return raw(arrived.shown, arrived.box)
 
     def map(self, request: Request, body: bytes) -> Response:
         box, plain = parse_box(request.query_params.get("box")), "plain" in request.query_params
         maps = self._shown(request).action_map(request.path_params["step"], plain, box)
-        return _raw(np.moveaxis(maps, 0, -1))
+        return raw(np.moveaxis(maps, 0, -1))
 
     def area(self, request: Request, body: bytes) -> Response:
         session = self._shown(request)
         box, inside = area(session.outlined(request.path_params["number"]), session.height, session.width)
-        return _raw(inside[..., None], box)
+        return raw(inside[..., None], box)
 
     def thumb(self, request: Request, body: bytes) -> Response:
         session = self._shown(request)
@@ -270,10 +257,10 @@ class _Served:
         return Response(small_png(image, orientation_of(session.picture.exif)), media_type="image/png")
 
     def pixel(self, request: Request, body: bytes) -> Response:
-        return JSONResponse(self._shown(request).pixel(*_numbers(request, "x", "y")))
+        return JSONResponse(self._shown(request).pixel(*numbers(request, "x", "y")))
 
     def value(self, request: Request, body: bytes) -> Response:
-        return JSONResponse(self._shown(request).value(*_numbers(request, "x", "y", "step")))
+        return JSONResponse(self._shown(request).value(*numbers(request, "x", "y", "step")))
 
     def export(self, request: Request, body: bytes) -> Response:
         what = request.path_params["what"]
@@ -284,79 +271,6 @@ class _Served:
         try:
             session = self._shown(request)
             as_wished = what == "picture" and "format" in request.query_params
-            return _file(wished(session, wish(request.query_params)) if as_wished else EXPORTS[what](session))
+            return attachment(wished(session, wish(request.query_params)) if as_wished else EXPORTS[what](session))
         finally:
             self.large.release()
-
-
-def _numbers(request: Request, *names: str) -> list[int]:
-    """Whole numbers from 0 on in the address."""
-    found = {name: request.query_params.get(name, "") for name in names}
-    for name, text in found.items():
-        if not (text.isdecimal() and len(text) < 10):
-            raise UsageError(f"{name} = {text!r} must be a whole number")
-    return [int(text) for text in found.values()]
-
-
-async def _body(request: Request, limit: int, limits: Limits) -> bytes:
-    """The request's body, of which no more than the limit is ever read, and for which nobody waits without end."""
-    sentence = f"the upload is larger than {limit / 1e6:g} MB, the most that the studio takes"
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > limit:
-        raise RefusedError(413, sentence)
-    body, stream = bytearray(), request.stream()
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    try:
-        while True:
-            late = began + _GRACE + len(body) / limits.slowest
-            async with asyncio.timeout_at(min(late, clock() + limits.silence)):
-                body += await anext(stream)
-            if len(body) > limit:
-                raise RefusedError(413, sentence)
-    except StopAsyncIteration:
-        return bytes(body)
-    except TimeoutError:
-        raise RefusedError(408, "the request did not arrive in time; send it again") from None
-
-
-def _raw(array: Any, box: Sequence[int] | None = None) -> Response:
-    """``(h, w, c)`` bytes, and in headers their shape and, where it is told, their place in the picture."""
-    headers = {"x-shape": ",".join(str(n) for n in array.shape)}
-    if box is not None:
-        headers["x-box"] = ",".join(str(n) for n in box)
-    return Response(np.ascontiguousarray(array).tobytes(), media_type="application/octet-stream", headers=headers)
-
-
-def _file(made: Export) -> Response:
-    """A file for the browser to keep."""
-    quoted = urllib.parse.quote(made.name)
-    headers = {"content-disposition": f"attachment; filename*=UTF-8''{quoted}", "x-name": quoted}
-    headers["x-notes"] = urllib.parse.quote("; ".join(made.notes))
-    return Response(made.data, media_type=made.kind, headers=headers)
-
-
-def _error(status: int, sentence: str, reason: str | None = None) -> Response:
-    said = {"error": sentence} if reason is None else {"error": sentence, "reason": reason}
-    return JSONResponse(said, status_code=status)
-
-
-def _static() -> list[Route]:
-    """The page. Its files are read once, here; no request names a path."""
-    folder = resources.files("pixelrl.studio") / "static"
-    routes = []
-    for file in folder.iterdir():
-        suffix = "." + file.name.rpartition(".")[2]
-        if suffix in _TYPES:
-            response = Response(file.read_bytes(), media_type=_TYPES[suffix])
-            routes.append(Route(f"/static/{file.name}", _constant(response), methods=["GET"]))
-            if file.name == "index.html":
-                routes.append(Route("/", _constant(response), methods=["GET"]))
-    return routes
-
-
-def _constant(response: Response) -> Handler:
-    async def handler(request: Request) -> Response:
-        return response
-
-    return handler
