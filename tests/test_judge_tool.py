@@ -21,6 +21,13 @@ def test_the_judge_and_its_factors_are_exchanged(tmp_path: Path, monkeypatch: py
     for name, weight in policy.state_dict().items():
         assert weight.unique().item() == (2.0 if name.startswith(("judge", "log_factors")) else 1.0), name
     assert (card.name, card.training) == ("tiny", {"iterations": 7, "minutes": 1.0, "judge": "tiny"})
+    judge.give(str(one), str(other), tmp_path / "factors.safetensors", factors=True)
+    silent, card = load_policy(tmp_path / "factors.safetensors")
+    weights = silent.state_dict()
+    assert (weights["log_factors"] == 2).all()
+    assert not weights["judge.leave"].any()
+    assert not silent.learned_to_choose(0.5)
+    assert card.training == {"iterations": 7, "minutes": 1.0, "factors": "tiny"}
     for unfit, sentence in (
         (
             policy_file(tmp_path / "larger.safetensors", 1.0, kind="consulting", head_width=6),

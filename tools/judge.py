@@ -1,10 +1,11 @@
 """Give a policy that consults the judge of another one, with its factors: all that is learned by reinforcement.
 
-    python tools/judge.py POLICY JUDGE -o RUN/policy.safetensors
+    python tools/judge.py POLICY JUDGE -o RUN/policy.safetensors [--factors]
 
 The judge sees how far outcomes miss the estimate, in units that follow the noise, and neither operations nor
 pictures. So one that learned on grey noise can serve colour, photons or text; docs/legibility.md says which policies
-have which judge, and what it is worth there.
+have which judge, and what it is worth there. With --factors the policy gets the factors alone, and a judge that says
+nothing: for salt & pepper that was as good.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import torch
 
 from pixelrl.checkpoint import find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
@@ -22,8 +24,14 @@ PARTS = ("judge.", "log_factors")
 """What the names of the weights begin with that are learned by reinforcement."""
 
 
-def give(name: str, judge: str, target: Path) -> None:
+def give(name: str, judge: str, target: Path, factors: bool = False) -> None:
     """Write the policy with the other's judge as a policy file.
+
+    Args:
+        name: of the policy, or its file.
+        judge: the other policy's.
+        target: what to write.
+        factors: whether the judge is to say nothing, so that the factors alone choose.
 
     Raises:
         UsageError: no such policies, or not two that consult, with as many steps and judges of one size.
@@ -35,18 +43,22 @@ def give(name: str, judge: str, target: Path) -> None:
     if any(weight.shape != policy.state_dict()[key].shape for key, weight in theirs.items()):
         raise UsageError(f"{name} and {judge} have judges of different sizes, or for another number of steps")
     policy.load_state_dict({**policy.state_dict(), **theirs})
+    if factors:
+        with torch.no_grad():
+            policy.judge.leave.zero_()
     kept = {key: card.training[key] for key in ("recipe", "iterations", "minutes", "mixed") if key in card.training}
-    save_policy(target, policy, replace(card, training={**kept, "judge": its_card.name}))
+    save_policy(target, policy, replace(card, training={**kept, "factors" if factors else "judge": its_card.name}))
 
 
 @click.command(help=__doc__)
 @click.argument("policy")
 @click.argument("judge")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(policy: str, judge: str, output: Path) -> None:
+@click.option("--factors", is_flag=True, help="Its factors alone; the judge says nothing.")
+def main(policy: str, judge: str, output: Path, factors: bool) -> None:
     """Give a policy another's judge."""
     try:
-        give(policy, judge, output)
+        give(policy, judge, output, factors)
     except UsageError as error:
         raise click.ClickException(str(error)) from error
 
