@@ -197,6 +197,8 @@ def test_a_policy_without_a_unit_has_that_of_before() -> None:
     assert Consulting(len(NAMES), **SMALL).unit == "condition"
     with pytest.raises(ValueError, match="unit = 'dB' is unknown; known are condition, density"):
         for_specks(unit="dB")
+    with pytest.raises(ValueError, match="is for the estimator 'impulses', not for 'plain'"):
+        Consulting(len(NAMES), **SMALL, unit="density")
 
 
 @torch.no_grad()

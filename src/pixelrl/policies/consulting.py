@@ -74,7 +74,8 @@ class Consulting(Estimating):
         unit: of prices, one of `UNITS`: what the usual miss of the estimate follows.
 
     Raises:
-        ValueError: an unknown estimator or unit, an estimator with fewer agents than channels, or sizes that are none.
+        ValueError: an unknown estimator or unit, two that do not go together, an estimator with fewer agents than
+                channels, or sizes that are none.
     """
 
     has_values = False
@@ -104,6 +105,8 @@ class Consulting(Estimating):
             raise ValueError(f"default_legibility = {default_legibility} must be a number from 0 to 1")
         if unit not in UNITS:
             raise ValueError(f"unit = {unit!r} is unknown; known are {', '.join(UNITS)}")
+        if unit == "density" and estimator != "impulses":
+            raise ValueError(f"unit = 'density' is for the estimator 'impulses', not for {estimator!r}")
         self.unit = unit
         self.num_actions, self.num_steps, self.default_legibility = num_actions, num_steps, default_legibility
         self.judge = Judge(num_steps, head_width)
