@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 import shutil
 import sys
@@ -25,7 +24,7 @@ import msgspec
 from pixelrl.blocks import names
 from pixelrl.blocks.names import TIFF, ZARR
 from pixelrl.cli.common import EXIT_INPUTS, EXIT_INTERRUPTED, complain, say, set_threads
-from pixelrl.cli.looking import look
+from pixelrl.cli.looking import alike, look
 from pixelrl.cli.one import text_found, text_in_words
 from pixelrl.cli.options import Settings, Work
 from pixelrl.cli.progress import Progress
@@ -228,7 +227,7 @@ def _begun(begun: Path, plan: Plan, source: Path, told: bool) -> Plan:
     except (msgspec.MsgspecError, KeyError) as error:
         raise UsageError(f"{place} is damaged: {error}; remove {begun} to begin anew") from error
     mine = plan if told else msgspec.structs.replace(plan, precision=before.precision)
-    if _alike(before, mine):
+    if alike(before, mine):
         mine = msgspec.structs.replace(mine, told=before.told)
     if (where, before) != (str(source), mine):
         raise UsageError(
@@ -236,26 +235,6 @@ def _begun(begun: Path, plan: Plan, source: Path, told: bool) -> Plan:
             "remove it"
         )
     return mine
-
-
-def _alike(before: Plan, plan: Plan) -> bool:
-    """Whether two plans tell the same but for rounding: another processor may see the noise differently in its last
-    bits."""
-    from pixelrl.imaging.color import kind_of_space
-
-    if len(before.told) != len(plan.told):
-        return False
-    for one, other in zip(before.told, plan.told, strict=True):
-        if (one.values.keys(), len(one.planes)) != (other.values.keys(), len(other.planes)):
-            return False
-        pairs = [(one.values[name], other.values[name]) for name in one.values]
-        pairs += [*zip(one.planes, other.planes, strict=True), (one.black, other.black), (one.white, other.white)]
-        if not all(math.isclose(*pair, rel_tol=1e-4, abs_tol=1e-7) for pair in pairs):
-            return False
-        # A space may hold numbers, which follow from those.
-        if (kind_of_space(one.space), one.idle) != (kind_of_space(other.space), other.idle):
-            return False
-    return True
 
 
 def _once(begun: Path, what: str, do: Callable[[], object]) -> None:

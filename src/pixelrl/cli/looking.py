@@ -151,3 +151,23 @@ def _said(
     report: Report = {"condition": conditions, "estimated": estimated, "channels": channels, "notes": said}
     report |= own[0].seen if len(own) == 1 else {}
     return Looked(policy, plan, report, words, said)
+
+
+def alike(before: Plan, plan: Plan) -> bool:
+    """Whether two plans tell the same but for rounding: another processor may see the noise differently in its last
+    bits."""
+    from pixelrl.imaging.color import kind_of_space
+
+    if len(before.told) != len(plan.told):
+        return False
+    for one, other in zip(before.told, plan.told, strict=True):
+        if (one.values.keys(), len(one.planes)) != (other.values.keys(), len(other.planes)):
+            return False
+        pairs = [(one.values[name], other.values[name]) for name in one.values]
+        pairs += [*zip(one.planes, other.planes, strict=True), (one.black, other.black), (one.white, other.white)]
+        if not all(math.isclose(*pair, rel_tol=1e-4, abs_tol=1e-7) for pair in pairs):
+            return False
+        # A space may hold numbers, which follow from those.
+        if (kind_of_space(one.space), one.idle) != (kind_of_space(other.space), other.idle):
+            return False
+    return True
