@@ -60,7 +60,7 @@ function opened(session, { policies }, same) {
 const asSeen = (session) => ({
   policy: session.policy,
   level: levelOf(session, session.policy),
-  message: { sentence: [`${session.name}: ${session.found}`, ...session.notes].join("; ") + ".", kind: "note" },
+  message: { sentence: `${[`${session.name}: ${session.found}`, ...session.notes].join("; ")}.`, kind: "note" },
 });
 
 // What a person told this policy, as it is typed; nothing if it was another that ran, or nothing was told.
