@@ -61,7 +61,9 @@ def digest(files: Iterable[Path]) -> str:
 def command_digest() -> str:
     """Of everything that decides what the command does when it is told nothing: policies, estimates, their choice."""
     package = Path(pixelrl.__file__).parent
-    files = [package / "auto.py", package / "imaging" / "noise.py", package / "tasks" / "conditioning.py"]
-    for folder, pattern in (("noise", "*.*"), ("weights", "denoise*"), ("weights", "poisson*")):
+    files = [package / "auto.py", package / "imaging" / "noise.py", package / "imaging" / "specks.py"]
+    for folder, pattern in (
+        ("tasks/conditioning", "*.py"), ("noise", "*.*"), ("weights", "denoise*"), ("weights", "poisson*"),
+    ):  # fmt: skip
         files += sorted((package / folder).glob(pattern))
     return digest(files)

@@ -425,7 +425,7 @@ def test_nothing_is_logged_of_dissent_without_a_price() -> None:
 class Priced(Legible):
     """All neighbours that act otherwise cost a legible agent twice what it was told."""
 
-    def price(self, legibility: Tensor, condition: Tensor) -> Tensor:
+    def price(self, legibility: Tensor, memory: Tensor, image: Tensor) -> Tensor:
         return 2 * legibility[:, None, None, None]
 
 
