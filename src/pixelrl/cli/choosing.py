@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, mode
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,12 @@ def chosen_for(pictures: Sequence[Pixels], scale: Scale, units: Scale, work: Wor
         result = chosen[0].result if asked and len(chosen) == 1 else None
     agent = settings.agent(policy, work)
     return Chosen(agent, agent.conditioning.in_shares(given, units), result=result)
+
+
+def estimated_names(agent: Agent, told: Iterable[str], given: Collection[str]) -> list[str]:
+    """Which of the numbers that a policy is told, by name, nobody gave and have no default."""
+    usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
+    return [name for name in told if name not in given and name not in usual]
 
 
 def doubts(picture: Pixels, scale: Scale, agent: Agent, settings: Settings) -> str | None:

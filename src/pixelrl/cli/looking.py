@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mode
 from typing import TYPE_CHECKING
 
-from pixelrl.cli.choosing import Chosen, chosen_for, doubts
+from pixelrl.cli.choosing import Chosen, chosen_for, doubts, estimated_names
 from pixelrl.cli.common import LEFT_ALONE
 from pixelrl.cli.one import told_in_words
 from pixelrl.cli.options import Settings, Work
@@ -128,7 +128,7 @@ def _most(chosen: Sequence[Chosen]) -> str:
 def _said(
     settings: Settings, policy: str, agent: Agent, plan: Plan, own: Sequence[Chosen], notes: Sequence[str]
 ) -> Looked:
-    given, usual = settings.given, [one.name for one in agent.conditioning.quantities if one.default is not None]
+    given = settings.given
     channels: list[Report] = []
     said = list(notes)
     for number, told in enumerate(plan.told):
@@ -143,14 +143,10 @@ def _said(
             said.append(f"{name}: {remark}" if len(plan.told) > 1 else remark)
     conditions = [channel["condition"] for channel in channels]
     names = dict.fromkeys(name for condition in conditions for name in condition)  # type: ignore[attr-defined]
-    estimated = [name for name in names if name not in given and name not in usual]
-    words = ""
-    for channel in channels:
-        each = told_in_words(channel, estimated)
-        words += f", {channel['name']}:{each[1:]}" if each and len(channels) > 1 else each
-    report: Report = {"condition": conditions, "estimated": estimated, "channels": channels, "notes": said}
+    unsaid = estimated_names(agent, names, given)
+    report: Report = {"condition": conditions, "estimated": unsaid, "channels": channels, "notes": said}
     report |= own[0].seen if len(own) == 1 else {}
-    return Looked(policy, plan, report, words, said)
+    return Looked(policy, plan, report, told_in_words(channels, unsaid), said)
 
 
 def alike(before: Plan, plan: Plan) -> bool:

@@ -54,11 +54,12 @@ def noise(
         raise UsageError("- stands for standard input, which holds one picture; give it alone")
     if inputs == (str(STANDARD),) and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("- is standard input, which is the terminal, or closed; send a picture with < or |")
-    alone = is_one_picture(inputs) or (len(inputs) == 1 and is_huge(Path(inputs[0]), Path()))
+    huge = len(inputs) == 1 and is_huge(Path(inputs[0]), Path())
+    alone = huge or is_one_picture(inputs)
     if output is not None:
         _check_output(output, alone, overwrite=overwrite)
         check_plotting()
-    if len(inputs) == 1 and is_huge(Path(inputs[0]), Path()):
+    if huge:
         _tell_huge(Path(inputs[0]), output, white, threads, as_json)
         return 0
     listing = Listing([(STANDARD, STANDARD)]) if inputs == (str(STANDARD),) else list_pictures(inputs)

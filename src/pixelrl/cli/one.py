@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pixelrl.cli.choosing import chosen_for, doubts
+from pixelrl.cli.choosing import chosen_for, doubts, estimated_names
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import make_folder, prepare, write_to
@@ -175,12 +175,11 @@ def _run(
     if agent.conditioning.idle(told) and not given and remark is None:
         remark = LEFT_ALONE
     told = agent.conditioning.in_units(told, units) if chosen.peak is None else {"peak": chosen.peak}
-    usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
     report: Report = {
         "policy": agent.name,
         **told,
         "condition": told,
-        "estimated": [name for name in told if name not in given and name not in usual],
+        "estimated": estimated_names(agent, told, given),
         "steps": agent.card.num_steps if work.steps is None else work.steps,
         "legibility": None if work.ensemble else agent.check_legibility(work.legibility),
         "ensemble": work.ensemble,
@@ -235,8 +234,17 @@ def _box(mask: Mask) -> list[int]:
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
-def told_in_words(channel: Mapping[str, object], estimated: Sequence[str]) -> str:
-    """What was seen in a picture, or a channel, and the policy was told, in words that begin with a comma, or none."""
+def told_in_words(channels: Sequence[Mapping[str, object]], estimated: Sequence[str]) -> str:
+    """What was seen in a picture, or in each channel, and the policy was told, in words that begin with a comma, or
+    none."""
+    words = ""
+    for channel in channels:
+        told = _told(channel, estimated)
+        words += f", {channel['name']}:{told[1:]}" if told and len(channels) > 1 else told
+    return words
+
+
+def _told(channel: Mapping[str, object], estimated: Sequence[str]) -> str:
     condition, noise, words = channel["condition"], channel.get("noise"), ""
     assert isinstance(condition, dict)
     if isinstance(noise, dict):
@@ -274,9 +282,7 @@ def sentence(report: Report) -> str:
         words += f", {report['pictures']} pictures ({report['held']})"
     channels = report.get("channels") or [report]
     assert isinstance(channels, list)
-    for channel in channels:
-        told = told_in_words(channel, estimated)
-        words += f", {channel['name']}:{told[1:]}" if told and len(channels) > 1 else told
+    words += told_in_words(channels, estimated)
     if report.get("legibility") is not None:
         words += f", legibility {report['legibility']:g}"
     thing = report.get("object")

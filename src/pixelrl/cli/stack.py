@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pixelrl.cli.choosing import chosen_for, doubts
+from pixelrl.cli.choosing import chosen_for, doubts, estimated_names
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
 from pixelrl.cli.outputs import prepare, write_standard_output
@@ -215,9 +215,7 @@ def _channel(
         remark = LEFT_ALONE
     remark = "; ".join(filter(None, [remark, doubts(pictures[len(pictures) // 2], scale, agent, settings)])) or None
     told = agent.conditioning.in_units(tell, scale) if chosen.peak is None else {"peak": chosen.peak}
-    usual = [quantity.name for quantity in agent.conditioning.quantities if quantity.default is not None]
-    estimated = [name for name in told if name not in given and name not in usual]
-    return Channel(agent, scale, tell, told, estimated, remark, chosen.seen)
+    return Channel(agent, scale, tell, told, estimated_names(agent, told, given), remark, chosen.seen)
 
 
 def _results(
