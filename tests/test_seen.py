@@ -7,14 +7,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import pixelrl
 from conftest import Run
 from pixelrl.agent import Agent
+from pixelrl.auto import choose_by_text
+from pixelrl.pictures.scale import Scale
 from pixelrl.tasks.text_masks import text_mask
 
 WORDS = "salt & pepper: specks of exactly black and white"
@@ -96,3 +99,19 @@ def test_the_run_that_chose_the_policy_for_text_is_not_done_again(
     asked.clear()
     assert np.array_equal((255 * pixelrl.restore(pixels)).round().clip(0, 255), named)
     assert asked == {"restore-gray": 1, "restore-color": 1}
+    soft = Image.fromarray(np.broadcast_to(np.linspace(60, 180, 120, dtype=np.uint8), (96, 120)))
+    ImageDraw.Draw(soft).text((4, 20), "The quick\nbrown fox", fill=255, font=ImageFont.load_default(22))
+    asked.clear()
+    restored = pixelrl.restore(np.asarray(soft))
+    assert asked == {"restore-gray": 1, "restore-color": 1}
+    by_color = pixelrl.load("restore-color", "cpu")(np.asarray(soft) / np.float32(255), white=1.0, legibility=0)
+    assert np.array_equal(restored, by_color.image)
+
+
+def test_stripes_of_the_picture_itself_are_no_letters_left_behind() -> None:
+    """Where a second look at what ``restore-gray`` made decided, they were most of what was found."""
+    waves = 128 + 60 * np.sign(np.sin(np.arange(160) / 2)) * np.ones((128, 1))
+    pixels = cv2.GaussianBlur(waves, (0, 0), 0.5).astype(np.uint8)
+    pixels[text_mask(128, 160, 3, [], 14).numpy()] = 255
+    found = choose_by_text([pixels], Scale(0, 255), lambda name: pixelrl.load(name, "cpu"))
+    assert (found.policy, found.found) == ("restore-gray", True)
