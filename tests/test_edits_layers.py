@@ -90,7 +90,7 @@ def test_the_preview_shows_what_the_replay_gives(plain: Trajectory) -> None:
         {**PROTECT, "off": True},
     ]
     edits = [as_mask(edit, HEIGHT, WIDTH) for edit in parsed(*entries)]
-    preview = Preview(frames, PAPER_NINE)
+    preview = Preview(frames, PAPER_NINE, "srgb")
     preview.change(edits, edits)
     while preview.todo:
         preview.work(1.0)

@@ -89,7 +89,7 @@ def test_the_preview_is_the_replay_up_to_rounding(
     plain = recorded(channels, agents, generator)
     frames = Frames(list(plain.images()), plain.actions)
     untouched = [image.clone() for image in frames.images]
-    shown, edits = Preview(frames, NAMES), ()
+    shown, edits = Preview(frames, NAMES, "srgb"), ()
     for turn in range(10):
         new: tuple[Edit, ...] = (*edits, random_edit(generator, 70, 90)) if turn % 4 != 3 else edits[1:]
         shown.change(new, difference(edits, new))
@@ -106,7 +106,7 @@ def test_the_preview_is_the_replay_up_to_rounding(
 
 def test_a_preview_changes_nothing_beyond_the_reach(generator: torch.Generator) -> None:
     plain = recorded(1, 1, generator)
-    shown = Preview(Frames(list(plain.images()), plain.actions), NAMES)
+    shown = Preview(Frames(list(plain.images()), plain.actions), NAMES, "srgb")
     mask = torch.zeros((70, 90), dtype=torch.bool)
     mask[30:34, 40:50] = True
     shown.change([Edit(mask=mask, force="grey level -16")], [Edit(mask=mask, stop=True)])

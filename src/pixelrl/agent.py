@@ -212,11 +212,11 @@ class Agent(TensorAgent):
         Numbers are the median of the samples'. Of a condition that has a level for every pixel, the root mean square.
         """
         tensors = [unpack(each, scale).tensor.to(self.device) for each in parts]
-        each = [self.conditioning.values(to_space(one, self.card.space), given)[0] for one in tensors]
+        each = [self.conditioning.values(to_space(one, self.card.told_space), given)[0] for one in tensors]
         values = {name: median(one[name] for one in each) for name in each[0]}
         image = unpack(whole, scale).tensor.to(self.device)
-        space = self.conditioning.space(image, values) or self.card.space
-        planes = self.conditioning.condition(to_space(image, self.card.space), values)
+        space = self.card.works_in(self.conditioning.space(image, values))
+        planes = self.conditioning.condition(to_space(image, self.card.told_space), values)
         level = planes if planes.shape[-2:] == (1, 1) else planes.square().mean((-2, -1), keepdim=True).sqrt()
         remark = joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._telling.beyond([values]))
         idle = bool(self._telling.still([values])[0])
@@ -322,7 +322,7 @@ class Agent(TensorAgent):
             raise UsageError(f"policy {self.name} takes no mask, so it has no object")
         tensor = unpack(image, _scale(white)).tensor.to(self.device)
         self.policy_for(tensor.shape[1])
-        region = self._telling.region(to_space(tensor, self.card.space), None)
+        region = self._telling.region(to_space(tensor, self.card.told_space), None)
         assert region is not None
         found: npt.NDArray[np.bool_] = region.cpu().numpy()
         return found

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import OPPONENT, opponent_of
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.policies import Policy, build_policy
 from pixelrl.policy_files import FORMAT, HEADER, Info, read_header, weights_file
@@ -34,7 +35,7 @@ class PolicyCard:
         num_steps: T it was trained for.
         condition: what it is told beside the image (`pixelrl.tasks.Conditioning.reference`), None for nothing.
         training: how it came about, for people: recipe, iterations, minutes, or the file it was imported from.
-        space: the RGB space of the values that its agents work on (`pixelrl.tasks.Task.space`).
+        space: of the values that its agents work on (`pixelrl.tasks.Task.space`).
     """
 
     name: str
@@ -45,6 +46,15 @@ class PolicyCard:
     condition: str | None
     training: Info
     space: str = "srgb"
+
+    @property
+    def told_space(self) -> str:
+        """The space of the values that its condition holds for: of opponent colours, those that they are made of."""
+        return "srgb" if self.space == OPPONENT else self.space
+
+    def works_in(self, told: str | None) -> str:
+        """The space of the values that its agents work on, where its condition asks for a space, or for none."""
+        return opponent_of(told or "srgb") if self.space == OPPONENT else told or self.space
 
     def trained(self, quantity: str) -> tuple[float, float] | None:
         """Between what a number that the policy is told lay in its training; None where the file does not say it."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixelrl.actions import ActionSet
 from pixelrl.edits import Edit, Editor, check_steps, edits_of
-from pixelrl.imaging.color import outcome_in_srgb, to_space
+from pixelrl.imaging.color import OPPONENT, outcome_in_srgb, to_space
 from pixelrl.memory import trim
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import Rest, number_of_tiles, side_of_steps, tiled_forward, tiled_perceive
@@ -232,7 +232,8 @@ class Trajectory:
         """
         edits = edits_of(edits)
         check_steps(edits, self.num_steps)
-        editor, recorded = Editor(edits, self.action_names, *self.initial.shape[-2:]), self.actions
+        height, width = self.initial.shape[-2:]
+        editor, recorded = Editor(edits, self.action_names, height, width, self.space), self.actions
 
         def act(t: int, image: Image) -> Decision:
             return Decision(editor.replay(t, image, recorded[t]))
@@ -301,7 +302,8 @@ def rollout(
         UsageError: an edit that does not fit.
     """
     check_steps(edits, num_steps)
-    editor = Editor(edits, actions.names, *image.shape[-2:])
+    height, width = image.shape[-2:]
+    editor = Editor(edits, actions.names, height, width, OPPONENT if policy.opponent else "srgb")
     # To perceive a tile takes about as long as a step on it.
     if tile is None:
         side, smaller, parts = 0, 1.0, 1.0 + num_steps

@@ -109,11 +109,11 @@ class Telling:
         """
         if not self.conditioning.takes_mask:  # an object may be half transparent, noise does not count there
             image = covered(image, None if opacity is None else opacity.to(image.device))
-        seen = to_space(image, self.card.space)
+        seen = to_space(image, self.card.told_space)
         values = self.conditioning.values(seen, given)
         region = self.region(seen, mask)
         alike = all(one == values[0] for one in values)  # a batch has one space
-        space = (self.conditioning.space(image, values[0]) if alike else None) or self.card.space
+        space = self.card.works_in(self.conditioning.space(image, values[0]) if alike else None)
         return Conditions(values, region, self.conditioning.condition(seen, values, region), space)
 
     def region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:

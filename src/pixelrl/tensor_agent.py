@@ -15,7 +15,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.edits import Edit, Mask, edits_of
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import kind_of_space, to_space
+from pixelrl.imaging.color import OPPONENT, kind_of_space, to_space
 from pixelrl.playing import TILE, Play, mean_of_symmetries
 from pixelrl.policies import Policy
 from pixelrl.policies.wrapped import InGrey
@@ -117,7 +117,8 @@ class TensorAgent:
 
     def works_in(self, space: str) -> bool:
         """Whether the agents work on values of such a space."""
-        return kind_of_space(space) in (self.card.space, self.conditioning.space_kind)
+        kind = kind_of_space(space)
+        return kind == self.card.space or (kind == self.conditioning.space_kind and self.card.space != OPPONENT)
 
     def policy_for(self, channels: int) -> tuple[Policy, int]:
         """The policy as it is used on images of so many channels, and how many of them it sees together.
@@ -142,7 +143,7 @@ class TensorAgent:
             values: by name, as in `Result.condition`, or for each image, as in `Result.conditions`.
             mask: as in `Result.mask`.
         """
-        return self.conditioning.condition(to_space(image, self.card.space), values, mask)
+        return self.conditioning.condition(to_space(image, self.card.told_space), values, mask)
 
     def run(
         self,

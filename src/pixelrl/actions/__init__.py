@@ -3,6 +3,7 @@
 A new action is one row in ``arithmetic.py``, ``blur.py`` or a file like them; ``table.py`` collects the rows.
 """
 
+from pixelrl.actions.arithmetic import LEVEL_STEPS
 from pixelrl.actions.base import Action
 from pixelrl.actions.table import (
     ACTIONS,
@@ -17,6 +18,7 @@ from pixelrl.actions.table import (
 __all__ = [
     "ACTIONS",
     "DO_NOTHING",
+    "LEVEL_STEPS",
     "PAPER_NINE",
     "PAPER_THIRTEEN",
     "Action",

@@ -32,3 +32,6 @@ ROWS: tuple[Action, ...] = (
     Action("grey level +16", partial(_add, levels=16), 0, "#eeac9a", "Brighter by 16 of 255 grey levels."),
     Action("grey level +64", partial(_add, levels=64), 0, "#f0df28", "Brighter by 64 of 255 grey levels."),
 )
+
+LEVEL_STEPS = frozenset(action.name for action in ROWS if action.name.startswith("grey level"))
+"""Those that make a pixel brighter or darker by so many grey levels."""

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from pixelrl.actions import DO_NOTHING
+from pixelrl.actions import DO_NOTHING, LEVEL_STEPS
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import OPPONENT, kind_of_space
 from pixelrl.imaging.thinning import thinned
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
@@ -90,13 +91,19 @@ class Editor:
         action_names: the operations of the episode.
         height: of the image.
         width: of the image.
+        space: of the values that the agents work on (`pixelrl.imaging.color.to_space`). Of opponent colours, brightness
+            alone is what a person sees as such, and a forced step of grey levels is one of brightness: the agents of
+            colour do nothing, as if all of red, green and blue made the step.
 
     Raises:
         UsageError: an edit that does not fit; its place in the list (from 1) is named.
     """
 
-    def __init__(self, edits: Sequence[Edit], action_names: Sequence[str], height: int, width: int) -> None:
+    def __init__(
+        self, edits: Sequence[Edit], action_names: Sequence[str], height: int, width: int, space: str = "srgb"
+    ) -> None:
         self.edits, self.names = tuple(edits), tuple(action_names)
+        self.opponent = kind_of_space(space) == OPPONENT
         self.regions: list[Mask] = []
         for place, edit in enumerate(self.edits, 1):
             for name in (*(edit.actions or ()), *edit.forbid, *((edit.force,) if edit.force is not None else ())):
@@ -140,7 +147,8 @@ class Editor:
         return self._edited(t, image, actions, None)
 
     def _edited(self, t: int, image: Image, actions: ActionMap, others: Sequence[ActionMap] | None) -> ActionMap:
-        value = 255 * image.mean(1, keepdim=True).clamp(0, 1)  # as a person sees it
+        bright = image[:, :1] if self.opponent else image.mean(1, keepdim=True)
+        value = 255 * bright.clamp(0, 1)  # as a person sees it
         for index, (edit, region) in enumerate(zip(self.edits, self.regions, strict=True)):
             if edit.off:
                 continue
@@ -165,6 +173,8 @@ class Editor:
             else:
                 name = edit.force if edit.force is not None else DO_NOTHING
                 instead = torch.full_like(actions, self.names.index(name))
+                if self.opponent and name in LEVEL_STEPS and DO_NOTHING in self.names:
+                    instead[:, 1:] = self.names.index(DO_NOTHING)
             actions = torch.where(meets, instead, actions)
         return actions
 

@@ -37,33 +37,61 @@ _SRGB_TO_PROPHOTO = np.linalg.inv(_PROPHOTO_TO_SRGB)
 _WHITE_D65 = (0.95047, 1.0, 1.08883)
 
 
-SPACES = ("srgb", "prophoto")
-"""The RGB spaces of the values that agents work on, by name. Pictures are taken for sRGB. Beside these there are the
-spaces of `pixelrl.imaging.anscombe.Anscombe`, written with their numbers."""
+RGB_SPACES, OPPONENT = ("srgb", "prophoto"), "opponent"
+SPACES = (*RGB_SPACES, OPPONENT)
+"""The spaces of the values that agents work on, by name. Pictures are taken for sRGB. Beside these there are the
+spaces of `pixelrl.imaging.anscombe.Anscombe`, written with their numbers, and `opponent_of` them."""
+
+CHANNEL_NAMES = {OPPONENT: ("brightness", "blue to red", "green to magenta")}
+OPPONENT_SCALE = 3**-0.5
+_BLUE_TO_RED, _GREEN_TO_MAGENTA = 6**-0.5, 18**-0.5
+
+
+def opponent_of(space: str) -> str:
+    """The opponent colours of the values of another space: ``opponent`` itself for those of sRGB."""
+    return OPPONENT if space == "srgb" else f"{OPPONENT} {space}"
 
 
 def kind_of_space(space: str) -> str:
-    """One of `SPACES`, or `pixelrl.imaging.anscombe.NAME` of a space with numbers.
+    """One of `SPACES`, or `pixelrl.imaging.anscombe.NAME` of a space with numbers; of opponent colours `OPPONENT`.
 
     Raises:
         UsageError: it is no space.
     """
     if space in SPACES:
         return space
-    Anscombe.parse(space)
-    return ANSCOMBE
+    Anscombe.parse(_before_opponent(space))
+    return OPPONENT if space.startswith(OPPONENT) else ANSCOMBE
 
 
-def to_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
-    """sRGB values as values of a space.
+def _before_opponent(space: str) -> str:
+    """The space of whose values this one has the opponent colours, or itself."""
+    return "srgb" if space == OPPONENT else space.removeprefix(f"{OPPONENT} ")
+
+
+def channel_names(space: str, channels: int) -> tuple[str, ...]:
+    """What people call the channels of an image in a space, of which each has its agent.
 
     Raises:
         UsageError: it is no space.
     """
-    kind = kind_of_space(space)
-    if kind == ANSCOMBE:
+    if channels == 3:
+        return CHANNEL_NAMES.get(kind_of_space(space), ("red", "green", "blue"))
+    return tuple(f"channel {number + 1}" for number in range(channels))
+
+
+def to_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
+    """sRGB values as values of a space. Of grey pictures, the opponent colours are the one of brightness.
+
+    Raises:
+        UsageError: it is no space.
+    """
+    if kind_of_space(space) == OPPONENT:
+        values = to_space(image, _before_opponent(space))
+        return values if values.shape[-3] == 1 else by_strips(to_opponent, values)
+    if kind_of_space(space) == ANSCOMBE:
         return by_strips(Anscombe.parse(space).to, image)
-    return by_strips(srgb_to_prophoto, image) if kind == "prophoto" else image
+    return by_strips(srgb_to_prophoto, image) if space == "prophoto" else image
 
 
 def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c h w"]:
@@ -74,10 +102,12 @@ def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b 
     Raises:
         UsageError: it is no space.
     """
-    kind = kind_of_space(space)
-    if kind == ANSCOMBE:
+    if kind_of_space(space) == OPPONENT:
+        values = image if image.shape[-3] == 1 else by_strips(from_opponent, image)
+        return from_space(values, _before_opponent(space))
+    if kind_of_space(space) == ANSCOMBE:
         return by_strips(Anscombe.parse(space).back, image)
-    return by_strips(prophoto_to_srgb, image) if kind == "prophoto" else image
+    return by_strips(prophoto_to_srgb, image) if space == "prophoto" else image
 
 
 def outcome_in_srgb(
@@ -86,6 +116,7 @@ def outcome_in_srgb(
     """What became of a picture, by `from_space`; values that no operation has changed are its own, bit for bit.
 
     That makes a difference for an Anscombe space: such values have their noise still, and its inverse is for others.
+    Opponent colours would come back with rounding errors; of these, a pixel is its own if none of the three changed.
 
     Args:
         image: values of the space.
@@ -95,11 +126,14 @@ def outcome_in_srgb(
     Raises:
         UsageError: it is no space.
     """
-    if kind_of_space(space) != ANSCOMBE:
+    kind = kind_of_space(space)
+    if kind not in (ANSCOMBE, OPPONENT):
         return from_space(image, space)
 
     def known(image: Tensor, initial: Tensor) -> Tensor:
-        return torch.where(image == to_space(initial, space), initial, from_space(image, space))
+        same = image == to_space(initial, space)
+        same = same.all(-3, keepdim=True) if kind == OPPONENT else same
+        return torch.where(same, initial, from_space(image, space))
 
     return by_strips(known, image, initial)
 
@@ -130,6 +164,30 @@ def opponent(image: Pixels) -> Pixels:
     red, green, blue = image.unbind(-3)
     luma = 0.3 * red + 0.59 * green + 0.11 * blue
     return torch.stack([luma, 1.2 * (red - green), 1.2 * (luma - blue)], -3)
+
+
+def to_opponent(image: Pixels) -> Pixels:
+    """RGB values as their mean and two differences, red less blue and both less green (Dabov et al., ICIP 2007).
+
+    The three directions are orthogonal and have one measure: a distance here is `OPPONENT_SCALE` times that in RGB. The
+    differences have 0.5 added, so that colours of [0, 1] have all three values there.
+    """
+    mean, red, magenta = opponent_change(image).unbind(-3)
+    return torch.stack([mean, red + 0.5, magenta + 0.5], -3)
+
+
+def opponent_change(change: Pixels) -> Pixels:
+    """How opponent colours change where RGB values do; exactly 0 where these do not."""
+    red, green, blue = change.unbind(-3)
+    differences = (red - blue) * _BLUE_TO_RED, (red + blue - 2 * green) * _GREEN_TO_MAGENTA
+    return torch.stack([(red + green + blue) / 3, *differences], -3)
+
+
+def from_opponent(image: Pixels) -> Pixels:
+    """The inverse of `to_opponent`, to 1e-6."""
+    mean, red, magenta = image.unbind(-3)
+    red, magenta = (red - 0.5) * (3 * _BLUE_TO_RED), (magenta - 0.5) * (3 * _GREEN_TO_MAGENTA)
+    return torch.stack([mean + red + magenta, mean - 2 * magenta, mean - red + magenta], -3)
 
 
 def lab_distance(lab: Float[Tensor, "*#b 3 h w"], other: Float[Tensor, "*#b 3 h w"]) -> Float[Tensor, "*b 1 h w"]:

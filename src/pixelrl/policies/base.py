@@ -68,6 +68,9 @@ class Policy(nn.Module, ABC):
     default_legibility: float = 0.0
     """What a legible policy is told when nobody says: from 0, the best quality, to 1, the plainest maps."""
 
+    opponent: bool = False
+    """Whether the images that it acts on have opponent colours (`pixelrl.imaging.color.to_opponent`)."""
+
     precision: Precision | None = None
     """In which numbers it looks at the image as the episode begins; None if that is no choice (`pixelrl.precision`)."""
 

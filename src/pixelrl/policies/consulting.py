@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pixelrl.imaging.color import OPPONENT_SCALE
 from pixelrl.policies.base import Memory, PolicyOutput, check_sizes
 from pixelrl.policies.council import Council, nearest
 from pixelrl.policies.estimating import Estimating, cropped, of_size
@@ -72,6 +73,8 @@ class Consulting(Estimating):
         estimator: how the estimate comes about, a key of `pixelrl.policies.estimators.ESTIMATORS`.
         condition_planes: planes of the condition (`pixelrl.tasks.Conditioning.num_planes`).
         unit: of prices, one of `UNITS`: what the usual miss of the estimate follows.
+        opponent: whether the agents of a pixel work on its opponent colours (`pixelrl.imaging.color.to_opponent`), one
+            on its brightness and two on its colour, instead of red, green and blue.
 
     Raises:
         ValueError: an unknown estimator or unit, two that do not go together, an estimator with fewer agents than
@@ -96,8 +99,9 @@ class Consulting(Estimating):
         estimator: str = "plain",
         condition_planes: int = 1,
         unit: str = "condition",
+        opponent: bool = False,
     ) -> None:
-        super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes)
+        super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes, opponent)
         check_sizes(head_width=head_width, num_steps=num_steps)
         if self.num_agents != num_channels:
             raise ValueError(f"the estimator {estimator!r} has one agent for all channels, which cannot consult here")
@@ -105,6 +109,8 @@ class Consulting(Estimating):
             raise ValueError(f"default_legibility = {default_legibility} must be a number from 0 to 1")
         if unit not in UNITS:
             raise ValueError(f"unit = {unit!r} is unknown; known are {', '.join(UNITS)}")
+        if opponent and unit == "density":
+            raise ValueError("unit = 'density' is for values that are hit one by one; opponent colours mix them")
         if unit == "density" and estimator != "impulses":
             raise ValueError(f"unit = 'density' is for the estimator 'impulses', not for {estimator!r}")
         self.unit = unit
@@ -128,6 +134,7 @@ class Consulting(Estimating):
             usual = usual_miss_of_impulses(image)
         else:
             usual = usual_miss(condition).expand(-1, -1, *image.shape[-2:])[:, :, ::2, ::2]
+        usual = usual * OPPONENT_SCALE if self.opponent else usual
         estimate = cropped(estimate, image)
         zero = torch.zeros_like(estimate[:, :1])
         return torch.cat([estimate, usual + zero, zero, zero], 1)

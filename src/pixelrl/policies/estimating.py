@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pixelrl.imaging.color import from_opponent, opponent_change
 from pixelrl.policies.base import Policy, check_depths, check_sizes
 from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
 from pixelrl.policies.estimators import ESTIMATORS, Cells, Marks, Plain
@@ -44,9 +45,12 @@ class Estimating(Policy):
         depths: residual blocks before, in and after the quarter-resolution part.
         estimator: how the estimate comes about, a key of `pixelrl.policies.estimators.ESTIMATORS`.
         condition_planes: planes of the condition (`pixelrl.tasks.Conditioning.num_planes`).
+        opponent: whether the images that it is given, and its estimate, have opponent colours
+            (`pixelrl.imaging.color.to_opponent`). The encoder sees red, green and blue all the same.
 
     Raises:
-        ValueError: an unknown estimator, one that is not for so many channels, or sizes that are none.
+        ValueError: an unknown estimator, one that is not for so many channels, sizes that are none, or opponent colours
+            where they cannot be.
     """
 
     stride = 2
@@ -61,8 +65,12 @@ class Estimating(Policy):
         depths: Sequence[int],
         estimator: str,
         condition_planes: int,
+        opponent: bool = False,
     ) -> None:
         super().__init__()
+        if opponent and (num_channels != 3 or estimator not in ("plain", "marks")):
+            raise ValueError("opponent colours are for num_channels = 3 and the estimators 'plain' and 'marks'")
+        self.opponent = opponent
         check_sizes(num_channels=num_channels, width=width, deep_width=deep_width)
         before, deep, after = check_depths(depths)
         if estimator not in ESTIMATORS:
@@ -95,12 +103,12 @@ class Estimating(Policy):
         large = image.shape[-2] * image.shape[-1] >= 2 * strip
         if large and self.perceives_in_strips and not torch.is_grad_enabled():
             return self._in_strips(image, condition, strip)
-        seen, inputs = self._seen(image, condition)
+        seen, inputs, own = self._seen(image, condition)
         features = self._encoded(self.encoder, inputs)
         answer = self.to_residual(features)
         if not self.training:
             answer = self.estimator.agreed(inputs, answer, self._answer)
-        return Understood(self.kept(features), self.estimator.estimate(seen, inputs, answer))
+        return Understood(self.kept(features), self._estimated(seen, inputs, own, answer))
 
     def _answer(self, inputs: Cells) -> Cells:
         answer: Cells = self.to_residual(self._encoded(self.encoder, inputs))
@@ -115,23 +123,37 @@ class Estimating(Policy):
         kept, estimate = Gathered(rows), Gathered(rows)
         for start, stop in rows_of_strips(height, width, pixels, self.reach, self.alignment):
             first, end, last = max(0, start - around), min(height, stop + around), stop == height
-            seen, inputs = self._seen(image[:, :, first:end], condition[:, :, first:end])
-            inputs = inputs[:, :, (start - first) // 2 : None if last else (stop - first) // 2]
-            waiting.put(inputs)
+            seen, *cells = self._seen(image[:, :, first:end], condition[:, :, first:end])
+            inputs, own = (each[:, :, (start - first) // 2 : None if last else (stop - first) // 2] for each in cells)
+            waiting.put(torch.cat([inputs, own], 1) if self.opponent else inputs)
             features = self._encoded(partial(encoder, last=last), inputs)
             remembered = self.kept(features)
             if remembered is not None:
                 kept.put(remembered)
             answer = to_residual(features, last)
-            estimate.put(self.estimator.estimate(seen, waiting.take(answer.shape[2]), answer))
+            whole, number = waiting.take(answer.shape[2]), inputs.shape[1]
+            estimate.put(self._estimated(seen, whole[:, :number], whole[:, number:], answer))
         assert estimate.whole is not None
         return Understood(kept.whole, estimate.whole)
 
-    def _seen(self, image: Image, condition: Condition) -> tuple[Tensor, Cells]:
-        """The image as the estimator has it, and what the encoder sees of it."""
-        seen = pad_to_multiple(self.estimator.seen(image), self.alignment)
+    def _seen(self, image: Image, condition: Condition) -> tuple[Tensor, Cells, Cells]:
+        """The image as the estimator has it, what the encoder sees of it, and the cells of its opponent colours.
+
+        Of the last there are no channels where the image has none.
+        """
+        in_rgb = from_opponent(image) if self.opponent else image
+        seen = pad_to_multiple(self.estimator.seen(in_rgb), self.alignment)
         inputs = self.estimator.inputs(seen, pad_to_multiple(condition, self.alignment))
-        return seen, inputs.contiguous(memory_format=torch.channels_last)
+        own = F.pixel_unshuffle(pad_to_multiple(image, self.alignment), 2) if self.opponent else inputs[:, :0]
+        return seen, inputs.contiguous(memory_format=torch.channels_last), own
+
+    def _estimated(self, seen: Image, inputs: Cells, own: Cells, answer: Cells) -> Cells:
+        """The estimate; in opponent colours exactly the image's where the estimator leaves it as it is."""
+        estimate = self.estimator.estimate(seen, inputs, answer)
+        if not self.opponent:
+            return estimate
+        change = F.pixel_shuffle(estimate.float() - inputs[:, : self.estimator.cells].float(), 2)
+        return own + F.pixel_unshuffle(opponent_change(change), 2)
 
     def _encoded(self, encoder: Callable[[Tensor], Tensor], inputs: Cells) -> Tensor:
         if self.precision != "bf16":

@@ -16,6 +16,8 @@ from pixelrl.types import Condition, Image, Outcomes
 class InGrey(Policy):
     """A colour policy on grey pictures: it sees three equal channels, and its three agents of a pixel act as one.
 
+    Of a policy that works on opponent colours, the agent of brightness acts, and those of colour see none.
+
     Args:
         policy: of three channels, with an agent for each.
     """
@@ -33,15 +35,13 @@ class InGrey(Policy):
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""
-        return self.policy.perceive(image.expand(-1, 3, -1, -1), condition)
+        return self.policy.perceive(self._three(image), condition)
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
-        """The mean logits of the three agents."""
-        colours = outcomes.expand(-1, -1, 3, -1, -1)
-        logits, value, memory = self.policy(image.expand(-1, 3, -1, -1), colours, memory)
-        return PolicyOutput(
-            logits.mean(2, keepdim=True), None if value is None else value.mean(1, keepdim=True), memory
-        )
+        """The mean logits of the three agents, or those of brightness."""
+        colours = self._three(outcomes.flatten(0, 1)).reshape(*outcomes.shape[:2], 3, *outcomes.shape[-2:])
+        logits, value, memory = self.policy(self._three(image), colours, memory)
+        return PolicyOutput(self._one(logits, 2), None if value is None else self._one(value, 1), memory)
 
     def told(self, memory: Memory, legibility: float | Float[Tensor, " b"]) -> Memory:
         """What the policy remembers of it."""
@@ -57,20 +57,30 @@ class InGrey(Policy):
 
     def survey(self, image: Image, memory: Memory) -> Memory:
         """What the policy must know of the whole image."""
-        return self.policy.survey(image.expand(-1, 3, -1, -1), memory)
+        return self.policy.survey(self._three(image), memory)
 
     def price(self, legibility: Float[Tensor, " b"], memory: Memory, image: Image) -> Float[Tensor, "b 1 _ _"]:
         """The policy's own price."""
-        return self.policy.price(legibility, memory, image.expand(-1, 3, -1, -1))
+        return self.policy.price(legibility, memory, self._three(image))
 
     def learned_to_choose(self, legibility: float) -> bool:
         """Whether the policy has."""
         return self.policy.learned_to_choose(legibility)
 
     def estimate(self, memory: Memory, image: Image) -> Image | None:
-        """The mean of the three channels' estimates."""
-        estimate = self.policy.estimate(memory, image.expand(-1, 3, -1, -1))
-        return None if estimate is None else estimate.mean(1, keepdim=True)
+        """The mean of the three channels' estimates, or that of brightness."""
+        estimate = self.policy.estimate(memory, self._three(image))
+        return None if estimate is None else self._one(estimate, 1)
+
+    def _three(self, image: Image) -> Image:
+        """The three channels that the policy sees of one."""
+        if not self.policy.opponent:
+            return image.expand(-1, 3, -1, -1)
+        return torch.cat([image, torch.full_like(image, 0.5).expand(-1, 2, -1, -1)], 1)
+
+    def _one(self, of_three: Tensor, axis: int) -> Tensor:
+        """What becomes of three agents' values along an axis."""
+        return of_three.narrow(axis, 0, 1) if self.policy.opponent else of_three.mean(axis, keepdim=True)
 
 
 @final

@@ -27,13 +27,14 @@ class ExactReplay:
         recorded: the frames without edits.
         names: the operations.
         edits: those to carry out.
+        space: of the values that agents work on.
     """
 
-    def __init__(self, recorded: Frames, names: Sequence[str], edits: Sequence[Edit]) -> None:
+    def __init__(self, recorded: Frames, names: Sequence[str], edits: Sequence[Edit], space: str) -> None:
         steps, (height, width) = len(recorded.actions), recorded.images[0].shape[-2:]
         first = min((0 if edit.steps == "all" else min(edit.steps) - 1 for edit in edits), default=steps)
         first = min(first, steps)
-        editor = Editor(edits, names, height, width)
+        editor = Editor(edits, names, height, width, space)
 
         def act(t: int, image: Image) -> Decision:
             return Decision(editor.replay(first + t, image, recorded.actions[first + t]))
@@ -78,7 +79,7 @@ class Known:
         trace, frames = self.recorded.trace, self.frames or self.recorded.frames
         if self.edits:
             if self.frames is None:
-                replay = ExactReplay(self.recorded.frames, trace.action_names, self.edits)
+                replay = ExactReplay(self.recorded.frames, trace.action_names, self.edits, trace.space)
                 while replay.step():
                     after_step()
                 frames = replay.frames

@@ -85,7 +85,7 @@ class Phased(Screen):
         """Begin with a run and these edits: a preview is shown."""
         self.recorded, self.reaction = recorded, None
         self.runs += 1
-        self.preview = Preview(recorded.frames, recorded.trace.action_names)
+        self.preview = Preview(recorded.frames, recorded.trace.action_names, recorded.trace.space)
         self.edits = edits
         self.preview.change(edits, edits)
         self._unsettle()
@@ -139,7 +139,7 @@ class Phased(Screen):
             if time.monotonic() - self._edited_at < _QUIET:
                 return False
             if self._replay is None:
-                self._replay = ExactReplay(self.recorded.frames, self._names(), self.edits)
+                self._replay = ExactReplay(self.recorded.frames, self._names(), self.edits, self.recorded.trace.space)
             replay = self._replay
         more = replay.step()
         with self.lock:

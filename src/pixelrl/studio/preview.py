@@ -118,10 +118,11 @@ class Preview:
     Args:
         recorded: the frames without edits. It is not changed.
         names: the operations.
+        space: of the values that agents work on.
     """
 
-    def __init__(self, recorded: Frames, names: Sequence[str]) -> None:
-        self.recorded, self.actions = recorded, ActionSet(names)
+    def __init__(self, recorded: Frames, names: Sequence[str], space: str) -> None:
+        self.recorded, self.actions, self.space = recorded, ActionSet(names), space
         self.frames = recorded.copy()
         self.height, self.width = recorded.images[0].shape[-2:]
         self.margin = self.actions.reach * len(recorded.actions)
@@ -197,7 +198,7 @@ class Preview:
             if other.meets(window):
                 part = other.grown(0, window.x1, window.y1).within(window)
                 settled[max(0, part.y0) : part.y1, max(0, part.x0) : part.x1] = False
-        editor = Editor(local(self.edits, window), self.actions.names, *settled.shape)
+        editor = Editor(local(self.edits, window), self.actions.names, *settled.shape, self.space)
         allowed = torch.from_numpy(settled)
         before, changed, everything = window.crop(self.frames.images[0]), None, np.zeros_like(settled)
         for t, recorded in enumerate(self.recorded.actions):

@@ -16,7 +16,7 @@ import torch
 
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import SPACES, from_space, outcome_in_srgb
+from pixelrl.imaging.color import RGB_SPACES, from_space, outcome_in_srgb
 from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
 from pixelrl.imaging.parts import strips
 from pixelrl.pictures.display import as_seen
@@ -162,7 +162,7 @@ class Screen:
         """Part of an image of the frames in sRGB."""
         assert self.recorded is not None
         space = self.recorded.trace.space
-        if space in SPACES:
+        if space in RGB_SPACES:
             return from_space(box.crop(image), space)
         return outcome_in_srgb(box.crop(image), space, self.recorded.initial(box))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import OPPONENT
 from pixelrl.plugins import resolve_class
 from pixelrl.tasks.base import Episode, Task
 from pixelrl.tasks.camera import CameraDenoising
 from pixelrl.tasks.conditioning import CONDITIONINGS, Conditioning, Quantity, find_conditioning
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising, SaltPepperDenoising
 from pixelrl.tasks.enhancement import ColorEnhancement
+from pixelrl.tasks.opponent import InOpponentColours
 from pixelrl.tasks.restoration import TextRemoval
 from pixelrl.tasks.rewarded import Rewarded
 from pixelrl.tasks.saliency import SaliencyEditing
@@ -21,6 +23,7 @@ __all__ = [
     "Conditioning",
     "Episode",
     "GaussianDenoising",
+    "InOpponentColours",
     "PoissonDenoising",
     "Quantity",
     "Rewarded",
@@ -47,9 +50,15 @@ TASKS: dict[str, type[Task]] = {
 def build_task(kind: str, arguments: dict[str, object]) -> Task:
     """Make a task of a recipe: a name in `TASKS`, or ``module:Class`` for a task of the user's own.
 
+    With ``space = "opponent"`` among the arguments, its agents work on opponent colours (`InOpponentColours`).
+
     Raises:
         UsageError: unknown kind, or arguments that it does not take.
     """
+    if "space" in arguments:
+        if arguments["space"] != OPPONENT:
+            raise UsageError(f"task.space = {arguments['space']!r} is unknown; give {OPPONENT!r}, or leave it out")
+        return InOpponentColours(build_task(kind, {key: v for key, v in arguments.items() if key != "space"}))
     task_class = resolve_class(kind, TASKS, Task, "task", may_import=True)
     try:
         return task_class(**arguments)

@@ -57,7 +57,7 @@ class Task(ABC):
     from_pairs: bool = False
     """Whether what `begin` is given are pairs of pictures, ``(b, 2c, h, w)``: before and after."""
     space: str = "srgb"
-    """The RGB space of the values that agents work on: ``srgb`` or ``prophoto``."""
+    """The space of the values that agents work on, one of `pixelrl.imaging.color.SPACES`."""
     metric_name: str = "psnr"
     """What `metric` measures."""
     pays_actions: bool = True

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import SPACES, lab_distance, prophoto_to_lab, srgb_to_prophoto
+from pixelrl.imaging.color import RGB_SPACES, lab_distance, prophoto_to_lab, srgb_to_prophoto
 from pixelrl.tasks.base import Episode, Task, checked_steps
 from pixelrl.types import Image
 
@@ -33,8 +33,8 @@ class ColorEnhancement(Task):
     metric_name = "lab_distance"
 
     def __init__(self, files: str = "srgb", num_steps: int = 10, actions: tuple[str, ...] = PAPER_THIRTEEN) -> None:
-        if files not in SPACES:
-            raise UsageError(f"files = {files!r} is unknown; known are {', '.join(SPACES)}")
+        if files not in RGB_SPACES:
+            raise UsageError(f"files = {files!r} is unknown; known are {', '.join(RGB_SPACES)}")
         self.levels = (0.0,)
         self.files, self.num_steps, self.action_names = files, checked_steps(num_steps), tuple(actions)
 

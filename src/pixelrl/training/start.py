@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pixelrl.checkpoint import PolicyCard, find_policy, load_policy
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import OPPONENT
 from pixelrl.policies import Policy
 from pixelrl.tasks import Task, build_task
 from pixelrl.training.recipe import Recipe
@@ -21,12 +22,14 @@ def card_of(recipe: Recipe, task: Task) -> PolicyCard:
     """The card of the policy that is to be trained, without a training.
 
     Raises:
-        UsageError: no such kind of policy, or one that cannot be told what the task tells.
+        UsageError: no such kind of policy, one that cannot be told what the task tells, or one on other values.
     """
     arguments = {key: value for key, value in recipe.policy.items() if key != "kind"}
     kind = str(recipe.policy["kind"])
     card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {}, task.space)
     policy, conditioning = card.build(may_import=True), task.conditioning
+    if policy.opponent != (task.space == OPPONENT):
+        raise UsageError("policy.opponent = true and task.space = 'opponent' go together; set both, or neither")
     if not policy.takes_condition:
         return card
     if policy.condition_planes != conditioning.num_planes:
