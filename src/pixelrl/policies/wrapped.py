@@ -72,7 +72,7 @@ class InGrey(Policy):
         estimate = self.policy.estimate(memory, self._three(image))
         return None if estimate is None else self._one(estimate, 1)
 
-    def _three(self, image: Image) -> Image:
+    def _three(self, image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
         """The three channels that the policy sees of one."""
         if not self.policy.opponent:
             return image.expand(-1, 3, -1, -1)

@@ -13,6 +13,7 @@ from PIL import ImageDraw
 
 from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import channel_names
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.display import upright
@@ -81,7 +82,7 @@ def frames(trace: Trace, reference: Array | None = None) -> list[Frame]:
             (caption(label, image, target), photo(upright(image, turn), trace.icc_profile, shrink).convert("RGB"))
         ]
         for g in range(agents):
-            title = _map_title(t, g, agents)
+            title = _map_title(t, g, channel_names(trace.space, agents))
             if t == 0:
                 panels.append((title, PillowImage.new("RGB", panels[0][1].size, _PAPER)))
             else:
@@ -106,8 +107,8 @@ def encoded(pictures: list[Frame], names: Sequence[str], ending: str) -> bytes:
     return buffer.getvalue()
 
 
-def _map_title(t: int, g: int, agents: int) -> str:
-    whose = "" if agents == 1 else f", {('red', 'green', 'blue')[g] if agents == 3 else f'channel {g + 1}'}"
+def _map_title(t: int, g: int, names: tuple[str, ...]) -> str:
+    whose = "" if len(names) == 1 else f", {names[g]}"
     return f"operations, step {t}{whose}" if t else "no step yet" if g == 0 else ""
 
 

@@ -19,7 +19,7 @@ from pixelrl.agent import TILE, Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import to_space
+from pixelrl.imaging.color import OPPONENT, channel_names, kind_of_space, to_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
@@ -58,7 +58,7 @@ def report_html(
         progress: called with the share of the work that is done; what it raises ends the work.
 
     The page shows photos upright, in sRGB. The coordinates that it states count stored pixels, as regions and edits do,
-    and the values are those that the agents worked on.
+    and the values are those that the agents worked on: of opponent colours, the mean and the two differences.
 
     Raises:
         InputError: the reference has another shape, or is not an image.
@@ -117,6 +117,8 @@ def report_html(
         "profile": other_colours,
         "channels": images[0].shape[1],
         "agents": agents,
+        "names": channel_names(trace.space, images[0].shape[1]),
+        "opponent": kind_of_space(trace.space) == OPPONENT and agents == 3,
         "steps": steps,
         "dtype": str(trace.pixels.dtype),
         "actions": [_operation(name) for name in trace.action_names],

@@ -16,6 +16,7 @@ from PIL import ImageDraw
 
 from pixelrl.actions import find_action, in_table_order
 from pixelrl.errors import InputError
+from pixelrl.imaging.color import channel_names
 from pixelrl.imaging.metrics import agreement, psnr, step_bits, to_8_bit
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import in_srgb, upright
@@ -289,7 +290,7 @@ def _map_caption(trace: Trace, t: int, g: int) -> str:
     agents = trace.actions.shape[1]
     if agents == 1:
         return f"operations, step {t + 1}"
-    return f"step {t + 1}, {('red', 'green', 'blue')[g] if agents == 3 else f'channel {g + 1}'}"
+    return f"step {t + 1}, {channel_names(trace.space, agents)[g]}"
 
 
 def _note(trace: Trace, view: _View) -> str:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from pixelrl.edits import DO_NOTHING
+from pixelrl.imaging.color import OPPONENT, OPPONENT_SCALE, kind_of_space, opponent_change
 from pixelrl.imaging.metrics import to_8_bit
 from pixelrl.rollout import Trajectory
 from pixelrl.types import Image
@@ -45,11 +47,11 @@ def contributions(images: Sequence[Image], trajectory: Trajectory, target: Image
     """What each action contributed to the gain in PSNR, in dB: ``(t, n)``; the sum of step t is that step's gain.
 
     An agent's reward is the decrease of its value's squared error, on clipped 8-bit values as
-    `pixelrl.imaging.metrics.psnr` takes them. A step's gain in dB is shared out among the actions in proportion to the
-    summed rewards of the agents
-    that took them. Shares may be negative, and larger than the gain where others are negative. (The factor from squared
-    error to dB is 10 / ln 10 over the logarithmic mean of the errors before and after, so it stays finite where the
-    rewards cancel.) Steps from or to an error of zero have an infinite gain: NaN.
+    `pixelrl.imaging.metrics.psnr` takes them; where agents work on opponent colours, of the errors' opponent colours. A
+    step's gain in dB is shared out among the actions in proportion to the summed rewards of the agents that took them.
+    Shares may be negative, and larger than the gain where others are negative. (The factor from squared error to dB is
+    10 / ln 10 over the logarithmic mean of the errors before and after, so it stays finite where the rewards cancel.)
+    Steps from or to an error of zero have an infinite gain: NaN.
 
     Args:
         images: the T + 1 images of ``trajectory``, ``(1, c, h, w)``.
@@ -58,10 +60,15 @@ def contributions(images: Sequence[Image], trajectory: Trajectory, target: Image
     """
     n = len(trajectory.action_names)
     result = np.zeros((trajectory.num_steps, n))
-    clean = to_8_bit(target)
-    before = (to_8_bit(images[0]) - clean).double().square()
+    clean, opponent = to_8_bit(target), kind_of_space(trajectory.space) == OPPONENT and target.shape[1] == 3
+
+    def squared(image: Image) -> Tensor:
+        error = (to_8_bit(image) - clean).double()
+        return (opponent_change(error) / OPPONENT_SCALE if opponent else error).square()
+
+    before = squared(images[0])
     for t, maps in enumerate(trajectory.actions):
-        after = (to_8_bit(images[t + 1]) - clean).double().square()
+        after = squared(images[t + 1])
         index = maps.expand(before.shape).reshape(-1).long()
         rewards = torch.bincount(index, weights=(before - after).reshape(-1), minlength=n).cpu().numpy()
         old, new = float(before.mean()), float(after.mean())

@@ -10,6 +10,7 @@ from pixelrl.actions import find_action
 from pixelrl.agent import Agent
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError
+from pixelrl.imaging.color import channel_names
 from pixelrl.pictures.display import orientation_of
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.screen import Arrived
@@ -58,6 +59,7 @@ def session_state(session: Session) -> Json:
             "runs": session.runs,
             "steps": len(trace.actions),
             "agents": trace.actions.shape[1],
+            "channels": channel_names(trace.space, trace.actions.shape[1]),
             "actions": [_action(name) for name in trace.action_names],
             "edits": [
                 {"number": number, "edit": document.entries[number], **session.extent(number, edit)}

@@ -4,7 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const T = data.steps, N = data.actions.length, C = data.channels, G = data.agents;
-const CHANNELS = C === 3 ? ["red", "green", "blue"] : Array.from({ length: C }, (_, i) => `channel ${i + 1}`);
+const CHANNELS = data.names;
 const NAMES = data.actions.map((action) => action.name);
 const COLORS = data.actions.map((action) => [1, 3, 5].map((at) => parseInt(action.color.slice(at, at + 2), 16)));
 const MOST_BITS = Math.log2(Math.max(2, N));
@@ -90,20 +90,22 @@ function storedCorners([x0, y0, x1, y1]) {
 }
 
 const tenths = (view, t, channel, i) => view.values[(t * C + channel) * view.size + i];
+/** What an agent works on, in tenths: the channel's value, or of opponent colours the mean, or a difference (`color.py`). */
+const along = (channel, [red, green, blue]) => [(red + green + blue) / 3, (red - blue) / Math.sqrt(6), (red + blue - 2 * green) / Math.sqrt(18)][channel];
+const workedOn = (view, t, channel, i) => (data.opponent ? along(channel, [0, 1, 2].map((c) => tenths(view, t, c, i))) : tenths(view, t, channel, i));
+const cleanOf = (view, channel, i) => (data.opponent ? along(channel, [0, 1, 2].map((c) => view.reference[c * view.size + i])) : view.reference[channel * view.size + i]);
 const byte = (value) => Math.min(255, Math.max(0, Math.round(value / 10)));
 const actionAt = (view, t, agent, i) => view.actions[((t - 1) * G + agent) * view.size + i];
 const percentAt = (view, t, action, agent, i) => view.percent[(((t - 1) * N + action) * G + agent) * view.size + i];
 const bitsAt = (view, t, i) => (view.unsure[(t - 1) * view.size + i] / 255) * MOST_BITS;
 
-/** Decrease of squared error at step t, of values as written to a file; the mean over the channels if none is given. */
-function rewardAt(view, t, i, channel = null) {
-  if (channel === null) {
-    let sum = 0;
-    for (let c = 0; c < C; c++) sum += rewardAt(view, t, i, c);
-    return sum / C;
-  }
-  const clean = byte(view.reference[channel * view.size + i]);
-  return (byte(tenths(view, t - 1, channel, i)) - clean) ** 2 - (byte(tenths(view, t, channel, i)) - clean) ** 2;
+/** Decrease of squared error at step t, of values as written to a file; the mean over the channels if no agent is given. */
+function rewardAt(view, t, i, agent = null) {
+  const errors = (step) => Array.from({ length: C }, (_, c) => byte(tenths(view, step, c, i)) - byte(view.reference[c * view.size + i]));
+  const [before, after] = [errors(t - 1), errors(t)];
+  if (agent === null) return before.reduce((sum, error, c) => sum + error ** 2 - after[c] ** 2, 0) / C;
+  // Along an opponent colour a distance is 0.577 of that in red, green and blue.
+  return data.opponent ? 3 * (along(agent, before) ** 2 - along(agent, after) ** 2) : before[agent] ** 2 - after[agent] ** 2;
 }
 
 function changeAt(view, t, i) {

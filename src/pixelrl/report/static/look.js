@@ -230,7 +230,7 @@ function drawLoupes() {
 /** What happened to the pixel, for the agent of the chosen channel. */
 function drawStory() {
   const { view, channel } = look, agent = Math.min(channel, G - 1), i = look.y * view.w + look.x;
-  const value = (t) => (tenths(view, t, channel, i) / 10).toFixed(1);
+  const value = (t) => (workedOn(view, t, channel, i) / 10).toFixed(1);
   const rewards = Boolean(view.reference) && view.shrink === 1, odds = Boolean(view.percent);
   const row = (t, ...cells) => el("tr", { class: t === look.step ? "now" : undefined, "data-step": t },
     el("th", { scope: "row" }, t === 0 ? "" : `${t}`), ...cells);
@@ -243,7 +243,7 @@ function drawStory() {
       ...(rewards ? [el("td", { class: "number" }, signed(rewardAt(view, t, i, channel), 0))] : [])));
   }
   const head = ["step", el("th", { scope: "col" }, "operation"), "value", ...(odds ? ["prob."] : []), ...(rewards ? ["reward"] : [])];
-  const clean = rewards ? ` The clean value is ${(view.reference[channel * view.size + i] / 10).toFixed(1)}.` : "";
+  const clean = rewards ? ` The clean value is ${(cleanOf(view, channel, i) / 10).toFixed(1)}.` : "";
   const dot = view.shrink > 1 ? `Mean of ${view.shrink} x ${view.shrink} pixels: v` : "V";
   $("story").replaceChildren(table(`${dot}alues${C > 1 ? ` of ${CHANNELS[channel]}` : ""} after each step, in grey levels.${clean}`, head, rows));
 }
@@ -272,6 +272,6 @@ function drawOdds() {
 
 function speak() {
   const { view, step, channel } = look, i = look.y * view.w + look.x, agent = Math.min(channel, G - 1);
-  const value = (tenths(view, step, channel, i) / 10).toFixed(1);
+  const value = (workedOn(view, step, channel, i) / 10).toFixed(1);
   $("spoken").textContent = `x ${$("at-x").value}, y ${$("at-y").value}: ${step ? `${NAMES[actionAt(view, step, agent, i)]}, ` : ""}value ${value}`;
 }

@@ -39,7 +39,9 @@ for (const id of ["#pixel-x", "#pixel-y"]) $(id).onchange = () => attempt(() => 
 
 store.subscribe(["frames"], ({ aim }) => { if (aim) attempt(() => look({ ...aim })); });
 
-export const letters = ["R", "G", "B"];
+const SHORT = { red: "R", green: "G", blue: "B", brightness: "Bright", "blue to red": "B–R", "green to magenta": "G–M" };
+/** The heads of columns, one for each agent of a pixel. */
+export const heads = (session) => session.channels.map((name) => element("th", { scope: "col", title: name }, SHORT[name] ?? name));
 const number = (value) => (Math.abs(value - Math.round(value)) < 0.005 ? String(Math.round(value)) : value.toFixed(1));
 
 store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
@@ -51,7 +53,7 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
   }
   const colours = pixel.values[0].length, agents = session.agents;
   const head = element("tr", {}, element("th", { scope: "col" }, "Step"), element("th", { "aria-label": "colour" }),
-    ...(colours === 3 ? letters : ["Value"]).map((name) => element("th", { scope: "col" }, name)),
+    ...(agents === 3 ? heads(session) : (colours === 3 ? ["R", "G", "B"] : ["Value"]).map((name) => element("th", { scope: "col" }, name))),
     ...(agents === 1 ? [element("th", { scope: "col", class: "operation" }, "Operation")] : []));
   const rows = pixel.values.map((values, t) => {
     const done = (g) => {
@@ -109,9 +111,9 @@ store.subscribe(["session"], ({ session }) => {
   if (!session?.ran) return;
   $("#pixel-x").max = session.width - 1;
   $("#pixel-y").max = session.height - 1;
-  const names = ["red", "green", "blue"].slice(0, session.agents);
+  const names = session.channels;
   $("#channel").hidden = session.agents === 1;
-  if ($("#channel").length !== names.length + 1)
+  if ([...$("#channel").options].slice(1).map((option) => option.text).join() !== names.join())
     $("#channel").replaceChildren(element("option", { value: -1 }, "all three"), ...names.map((name, i) => element("option", { value: i }, name)));
 });
 store.subscribe(["overlay"], ({ overlay }) => { $("#overlay").checked = overlay; });

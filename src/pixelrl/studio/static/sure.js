@@ -1,7 +1,7 @@
 // How sure the policy was of what the pixel at hand did: at each step, what each agent held most likely.
 
 import { $, chip, element, percent } from "./dom.js";
-import { letters } from "./look.js";
+import { heads } from "./look.js";
 import { store } from "./store.js";
 import { howSure } from "./sync.js";
 
@@ -20,7 +20,7 @@ store.subscribe(["pixel", "sure", "session"], ({ session, pixel, sure }, before)
   if (!known || (sure === before.sure && pixel === before.pixel)) return;
   const agents = sure.percent[0].length;
   const head = agents === 1 ? [] : [element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Step"),
-    ...sure.percent[0].map((_, g) => element("th", { scope: "col" }, letters[g] ?? String(g + 1)))))];
+    ...heads(session)))];
   $("#sure").replaceChildren(element("h3", {}, "How sure the policy was"),
     element("table", { class: agents === 1 ? "alone" : "" }, ...head, element("tbody", {}, ...sure.percent.map((step, t) => element("tr", {},
       element("th", { scope: "row" }, String(t + 1)), ...step.map((chances) => element("td", {}, ...likely(chances, session.actions))))))),
