@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pixelrl.checkpoint import load_policy
+from pixelrl.checkpoint import PolicyCard, load_policy, save_policy
 from pixelrl.errors import UsageError
-from test_mix import policy_file
+from test_mix import ACTIONS, policy_file
 
 
 def test_the_judge_and_its_factors_are_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +38,20 @@ def test_the_judge_and_its_factors_are_exchanged(tmp_path: Path, monkeypatch: py
         with pytest.raises(UsageError, match=sentence):
             judge.give(str(one), str(unfit), tmp_path / "none.safetensors")
     assert not (tmp_path / "none.safetensors").exists()
+
+
+def test_a_policy_can_be_given_opponent_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import judge
+
+    arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 3}
+    card, colour = PolicyCard("tiny", "consulting", arguments, ACTIONS, 3, "sigma", {}), tmp_path / "colour.safetensors"
+    save_policy(colour, card.build(), card)
+    judge.give(str(colour), str(colour), tmp_path / "new.safetensors", opponent=True, legibility=0.3)
+    policy, card = load_policy(tmp_path / "new.safetensors")
+    assert (policy.opponent, policy.default_legibility, card.space) == (True, 0.3, "opponent")
+    before = load_policy(colour)[0].state_dict()
+    assert all(weight.equal(before[name]) for name, weight in policy.state_dict().items())
+    grey = policy_file(tmp_path / "grey.safetensors", 1.0, kind="consulting")
+    with pytest.raises(UsageError, match="cannot be changed so: opponent colours are for"):
+        judge.give(str(grey), str(grey), tmp_path / "none.safetensors", opponent=True)

@@ -1,11 +1,12 @@
 """Give a policy that consults the judge of another one, with its factors: all that is learned by reinforcement.
 
-    python tools/judge.py POLICY JUDGE -o RUN/policy.safetensors [--factors]
+    python tools/judge.py POLICY JUDGE -o RUN/policy.safetensors [--factors] [--opponent] [--legibility L]
 
 The judge sees how far outcomes miss the estimate, in units that follow the noise, and neither operations nor
 pictures. So one that learned on grey noise can serve colour, photons or text; docs/legibility.md says which policies
 have which judge, and what it is worth there. With --factors the policy gets the factors alone, and a judge that says
-nothing: for salt & pepper that was as good.
+nothing: for salt & pepper that was as good. With --opponent the agents of the policy work on opponent colours from then
+on, which needs no other weights: the encoder sees red, green and blue all the same. POLICY and JUDGE may be one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ import torch
 
 from pixelrl.checkpoint import find_policy, load_policy, save_policy
 from pixelrl.errors import UsageError
+from pixelrl.imaging.color import OPPONENT
 from pixelrl.policies import Consulting
 
 PARTS = ("judge.", "log_factors")
 """What the names of the weights begin with that are learned by reinforcement."""
 
 
-def give(name: str, judge: str, target: Path, factors: bool = False) -> None:
+def give(
+    name: str,
+    judge: str,
+    target: Path,
+    factors: bool = False,
+    opponent: bool = False,
+    legibility: float | None = None,
+) -> None:
     """Write the policy with the other's judge as a policy file.
 
     Args:
@@ -32,6 +41,8 @@ def give(name: str, judge: str, target: Path, factors: bool = False) -> None:
         judge: the other policy's.
         target: what to write.
         factors: whether the judge is to say nothing, so that the factors alone choose.
+        opponent: whether its agents are to work on opponent colours.
+        legibility: its default; None for the one that it has.
 
     Raises:
         UsageError: no such policies, or not two that consult, with as many steps and judges of one size.
@@ -46,8 +57,19 @@ def give(name: str, judge: str, target: Path, factors: bool = False) -> None:
     if factors:
         with torch.no_grad():
             policy.judge.leave.zero_()
+    arguments = dict(card.arguments)
+    if opponent:
+        arguments["opponent"], card = True, replace(card, space=OPPONENT)
+    if legibility is not None:
+        arguments["default_legibility"] = legibility
+    try:
+        changed = replace(card, arguments=arguments).build()
+    except ValueError as error:
+        raise UsageError(f"{name} cannot be changed so: {error}") from error
+    changed.load_state_dict(policy.state_dict())
     kept = {key: card.training[key] for key in ("recipe", "iterations", "minutes", "mixed") if key in card.training}
-    save_policy(target, policy, replace(card, training={**kept, "factors" if factors else "judge": its_card.name}))
+    training = {**kept, "factors" if factors else "judge": its_card.name}
+    save_policy(target, changed, replace(card, arguments=arguments, training=training))
 
 
 @click.command(help=__doc__)
@@ -55,10 +77,12 @@ def give(name: str, judge: str, target: Path, factors: bool = False) -> None:
 @click.argument("judge")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--factors", is_flag=True, help="Its factors alone; the judge says nothing.")
-def main(policy: str, judge: str, output: Path, factors: bool) -> None:
+@click.option("--opponent", is_flag=True, help="Agents of opponent colours instead of red, green and blue.")
+@click.option("--legibility", type=click.FloatRange(0, 1), help="The default of what is told.")
+def main(policy: str, judge: str, output: Path, factors: bool, opponent: bool, legibility: float | None) -> None:
     """Give a policy another's judge."""
     try:
-        give(policy, judge, output, factors)
+        give(policy, judge, output, factors, opponent, legibility)
     except UsageError as error:
         raise click.ClickException(str(error)) from error
 
