@@ -53,5 +53,5 @@ def test_a_policy_can_be_given_opponent_colours(tmp_path: Path, monkeypatch: pyt
     before = load_policy(colour)[0].state_dict()
     assert all(weight.equal(before[name]) for name, weight in policy.state_dict().items())
     grey = policy_file(tmp_path / "grey.safetensors", 1.0, kind="consulting")
-    with pytest.raises(UsageError, match="cannot be changed so: opponent colours are for"):
+    with pytest.raises(UsageError, match="opponent colours are for"):
         judge.give(str(grey), str(grey), tmp_path / "none.safetensors", opponent=True)

@@ -62,10 +62,7 @@ def give(
         arguments["opponent"], card = True, replace(card, space=OPPONENT)
     if legibility is not None:
         arguments["default_legibility"] = legibility
-    try:
-        changed = replace(card, arguments=arguments).build()
-    except ValueError as error:
-        raise UsageError(f"{name} cannot be changed so: {error}") from error
+    changed = replace(card, arguments=arguments).build()
     changed.load_state_dict(policy.state_dict())
     kept = {key: card.training[key] for key in ("recipe", "iterations", "minutes", "mixed") if key in card.training}
     training = {**kept, "factors" if factors else "judge": its_card.name}
