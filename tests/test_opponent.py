@@ -203,7 +203,7 @@ def test_a_task_degrades_and_measures_in_rgb() -> None:
     assert torch.allclose(rewards, plain.step_reward(one, one.image, one.target).sum() / 3, rtol=1e-4)
     with pytest.raises(UsageError, match="leave it out"):
         build_task("color-enhancement", {"space": "opponent"})
-    with pytest.raises(UsageError, match=r"task.space = 'lab' is unknown"):
+    with pytest.raises(UsageError, match=r"task.space = 'lab' is unknown; give 'srgb' or 'opponent'"):
         build_task("gaussian-denoising", {"space": "lab"})
 
 

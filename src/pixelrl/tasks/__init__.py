@@ -50,15 +50,19 @@ TASKS: dict[str, type[Task]] = {
 def build_task(kind: str, arguments: dict[str, object]) -> Task:
     """Make a task of a recipe: a name in `TASKS`, or ``module:Class`` for a task of the user's own.
 
-    With ``space = "opponent"`` among the arguments, its agents work on opponent colours (`InOpponentColours`).
+    With ``space = "opponent"`` among the arguments, its agents work on opponent colours (`InOpponentColours`); ``srgb``
+    is what a task works on by itself.
 
     Raises:
         UsageError: unknown kind, or arguments that it does not take.
     """
     if "space" in arguments:
-        if arguments["space"] != OPPONENT:
-            raise UsageError(f"task.space = {arguments['space']!r} is unknown; give {OPPONENT!r}, or leave it out")
-        return InOpponentColours(build_task(kind, {key: v for key, v in arguments.items() if key != "space"}))
+        others = {key: value for key, value in arguments.items() if key != "space"}
+        if arguments["space"] == OPPONENT:
+            return InOpponentColours(build_task(kind, others))
+        if arguments["space"] != "srgb":
+            raise UsageError(f"task.space = {arguments['space']!r} is unknown; give 'srgb' or {OPPONENT!r}")
+        return build_task(kind, others)
     task_class = resolve_class(kind, TASKS, Task, "task", may_import=True)
     try:
         return task_class(**arguments)
