@@ -27,7 +27,7 @@ from pixelrl.rollout import rollout
 from pixelrl.training.data import load_photos, split
 
 LEGIBILITIES = (0.1, 0.25, 0.5, 0.75, 1.0)
-AT = {1: (2.0, 3.0), 3: (9.0, 15.0)}
+AT = {1: (2.0, 3.0), 3: (4.0, 8.0)}
 """Bits per pixel at which variants are compared, by the channels of the pictures."""
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     measured = [row for name in given.only or POLICIES for row in rows(name, given.folder)]
-    print(table(["policy and its default", "", "at the default", "lost at 2 or 9 bits", "at 3 or 15"], measured))
+    print(table(["policy and its default", "", "at the default", "lost at 2 or 4 bits", "at 3 or 8"], measured))
 
 
 if __name__ == "__main__":
