@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,16 @@ import pixelrl.agent
 import pixelrl_onnx
 import pixelrl_onnx.agent
 from pixelrl.actions import ACTIONS
+from pixelrl.agent import Agent
+from pixelrl.exporting import calibration
 from pixelrl.exporting import export as exporting
 from pixelrl.exporting.export import export
-from pixelrl.imaging import noise
+from pixelrl.imaging import color, noise
 from pixelrl.imaging.anscombe import Anscombe
 from pixelrl.noise.poisson_gaussian import clipped_space
 from pixelrl.pictures import atomic
 from pixelrl.tasks import conditioning
-from pixelrl_onnx import spaces, trace
+from pixelrl_onnx import episode, spaces, trace
 from pixelrl_onnx.noise import estimate_sigma
 from pixelrl_onnx.operations import OPERATIONS
 
@@ -43,11 +46,28 @@ def stored(image: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
+def in_space(name: str, space: str) -> Agent:
+    """A shipped policy with its weights, whose agents work on values of ``srgb`` or of ``opponent``."""
+    shipped = pixelrl.load(name, "cpu", "fp32")
+    card = replace(shipped.card, space=space, arguments=shipped.card.arguments | {"opponent": space == "opponent"})
+    policy = card.build()
+    policy.load_state_dict(shipped.policy.state_dict())
+    return Agent(policy.eval(), card, torch.device("cpu"), "fp32")
+
+
+AGENTS = {
+    "grey": lambda: pixelrl.load("denoise-gray", "cpu", "fp32"),
+    "rgb": lambda: in_space("denoise-color", "srgb"),
+    "opponent": lambda: in_space("denoise-color", "opponent"),
+}
+SPACES = {"rgb": "srgb", "opponent": "opponent"}
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    for name in ("denoise-gray", "denoise-color"):
-        export(pixelrl.load(name, "cpu", "fp32"), folder / name)
+    for name, agent in AGENTS.items():
+        export(agent(), folder / name)
     return folder
 
 
@@ -78,8 +98,9 @@ def test_the_level_of_the_noise_is_that_of_the_package(size: tuple[int, int]) ->
     assert estimate_sigma(planes) == pytest.approx(noise.estimate_sigma(torch.from_numpy(planes)[None]), rel=1e-4)
 
 
-def test_text_goes_as_with_the_package_and_what_is_far_from_it_stays(tmp_path: Path) -> None:
-    agent = pixelrl.load("restore-color", "cpu", "fp32")
+@pytest.mark.parametrize("space", SPACES.values())
+def test_text_goes_as_with_the_package_and_what_is_far_from_it_stays(space: str, tmp_path: Path) -> None:
+    agent = in_space("restore-color", space)
     export(agent, tmp_path)
     runner, stamped = pixelrl_onnx.load(tmp_path, 1), data.astronaut()[0:128, 130:290].copy()
     stamped[20:44:3, 10:60] = 255
@@ -103,14 +124,35 @@ def test_values_of_another_space_have_the_bits_of_those_of_the_package(
     np.testing.assert_array_equal(here.back(values), there.back(torch.from_numpy(values)).numpy())
 
 
+@pytest.mark.parametrize("before", ["srgb", str(Anscombe(0.01, 0.02, 0.05, 3.0, 21.0, 0.0, 1.0))])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_opponent_colours_have_the_bits_of_those_of_the_package(before: str, channels: int) -> None:
+    name = color.opponent_of(before)
+    here = spaces.find_space(name)
+    assert isinstance(here, spaces.Opponent)
+    assert str(here) == name
+    values = np.random.default_rng(2).uniform(-0.5, 1.5, (channels, 40, 51)).astype(np.float32)
+    there, tensor = here.to(values), torch.from_numpy(values)[None]
+    np.testing.assert_array_equal(there, color.to_space(tensor, name)[0].numpy())
+    np.testing.assert_array_equal(here.back(there), color.from_space(torch.from_numpy(there)[None], name)[0].numpy())
+    there[-1, :20] += np.float32(0.1)
+    final = episode.in_srgb(there, here, values)
+    np.testing.assert_array_equal(final, color.outcome_in_srgb(torch.from_numpy(there)[None], name, tensor)[0].numpy())
+    np.testing.assert_array_equal(final[:, 20:], values[:, 20:])
+    if channels == 3:
+        np.testing.assert_array_equal(spaces.opponent_change(values), color.opponent_change(tensor)[0].numpy())
+
+
 @pytest.mark.parametrize("sigma", [1.0, 25.0, 50.0])
 def test_the_space_for_clipped_noise_is_that_of_the_package(sigma: float) -> None:
     assert str(spaces.clipped_space(sigma / 255)) == str(clipped_space(sigma / 255))
 
 
+@pytest.mark.parametrize("start", ["", "opponent "])
 @pytest.mark.parametrize("text", ["anscombe", "anscombe(gain=1.0)", "anscombe(gain=0,read=0,offset=0,low=0,high=1)"])
-def test_a_space_that_is_none_is_refused_here_and_there(text: str) -> None:
-    for parse, error in ((Anscombe.parse, pixelrl.UsageError), (spaces.find_space, pixelrl_onnx.UsageError)):
+def test_a_space_that_is_none_is_refused_here_and_there(text: str, start: str) -> None:
+    text = start + text
+    for parse, error in ((color.kind_of_space, pixelrl.UsageError), (spaces.find_space, pixelrl_onnx.UsageError)):
         with pytest.raises(error, match="space"):
             parse(text)
 
@@ -118,7 +160,19 @@ def test_a_space_that_is_none_is_refused_here_and_there(text: str) -> None:
 def test_the_numbers_that_the_runner_repeats_are_those_of_the_package() -> None:
     here = pixelrl_onnx.agent
     assert (here.FAR, here.CLIPPED, here.SEEN) == (pixelrl.agent.FAR, conditioning.CLIPPED, conditioning.SEEN)
-    assert (here.CARD, here.ENCODER, here.FORMAT) == (exporting.CARD, exporting.ENCODER, exporting.FORMAT)
+    assert (here.CARD, here.ENCODER) == (exporting.CARD, exporting.ENCODER)
+    assert (exporting.FORMAT, exporting.OPPONENT_FORMAT) == here.FORMATS
+
+
+def test_a_runner_from_before_opponent_colours_reads_all_exports_but_those_of_them(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixelrl_onnx.agent.FORMATS", (1,))
+    for name in ("grey", "rgb"):
+        assert "space" not in json.loads((exported / name / "policy.json").read_text())
+        pixelrl_onnx.load(exported / name)
+    with pytest.raises(pixelrl_onnx.UsageError, match=r"another format; this version of pixelrl-onnx reads 1$"):
+        pixelrl_onnx.load(exported / "opponent")
 
 
 @pytest.mark.parametrize("written_whole", [atomic.written_whole, trace.written_whole])
@@ -137,35 +191,44 @@ def test_files_are_there_whole_or_not_at_all(written_whole: Callable, tmp_path: 
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file", "first")]
 
 
-@pytest.mark.parametrize("policy", ["denoise-gray", "denoise-color"])
-@pytest.mark.parametrize("kind", ["floats", "clipped", "grey", "odd"])
+@pytest.mark.parametrize("policy", AGENTS)
+@pytest.mark.parametrize("kind", ["floats", "clipped", "grey", "clipped grey", "odd"])
 def test_the_result_is_that_of_the_package(exported: Path, policy: str, kind: str) -> None:
     """All but rare ties, which are within the rounding of two convolution libraries."""
-    agent, runner = pixelrl.load(policy, "cpu", "fp32"), pixelrl_onnx.load(exported / policy, 1)
-    clean = CLEAN[:61, :47] if kind == "odd" else CLEAN[..., 0] if kind == "grey" else CLEAN
-    image = noisy(clean)
-    image = stored(image) if kind == "clipped" else image
+    agent, runner = AGENTS[policy](), pixelrl_onnx.load(exported / policy, 1)
+    clean = CLEAN[:61, :47] if kind == "odd" else CLEAN[..., 0] if "grey" in kind else CLEAN
+    image, clipped = noisy(clean), "clipped" in kind
+    image = stored(image) if clipped else image
     wanted, found = agent(image, legibility=0), runner(image)
     assert found.image.shape == image.shape
     assert found.image.dtype == image.dtype
     assert found.condition["sigma"] == pytest.approx(wanted.condition["sigma"], rel=1e-4)
     differing = (wanted.trajectory.actions[:, 0].numpy() != found.actions).mean()
     assert differing < 2e-3
-    white = 255 if kind == "clipped" else 1
+    space = found.trace().space
+    assert (space.startswith("opponent"), "anscombe(" in space) == (policy == "opponent", clipped)
+    if clipped:  # it names the level of the noise, which is estimated to its last digits here and there
+        assert space.partition("anscombe(")[0] == wanted.trace().space.partition("anscombe(")[0]
+    else:
+        assert space == wanted.trace().space
+    white = 255 if clipped else 1
     wrong = [np.square(each.image / white - clean / 255).mean() for each in (wanted, found)]
     assert abs(10 * np.log10(wrong[0] / wrong[1])) < 0.005
 
 
-@pytest.mark.parametrize("value", [np.uint8(0), np.float32(0.5)])
-def test_without_noise_nothing_is_done(exported: Path, value: np.generic) -> None:
-    image = np.full((20, 21), value)
-    result = pixelrl_onnx.load(exported / "denoise-gray")(image)
+@pytest.mark.parametrize("policy", ["grey", "opponent"])
+@pytest.mark.parametrize("value", [np.uint8(0), np.float32(0.1)])
+def test_without_noise_nothing_is_done(exported: Path, value: np.generic, policy: str) -> None:
+    image = np.full((20, 21) if policy == "grey" else (20, 21, 3), value)
+    result = pixelrl_onnx.load(exported / policy)(image)
     np.testing.assert_array_equal(result.image, image)
+    assert result.trace().space == SPACES.get(policy, "srgb")
+    np.testing.assert_array_equal(result.trace().replay(), image)
     assert {result.action_names[i] for i in np.unique(result.actions)} == {"do nothing"}
 
 
 def test_without_opencv_the_result_is_the_same_but_for_ties(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner, image = pixelrl_onnx.load(exported / "denoise-gray", 1), noisy(CLEAN[..., 0])
+    runner, image = pixelrl_onnx.load(exported / "grey", 1), noisy(CLEAN[..., 0])
     wanted = runner(image, sigma=25)
     monkeypatch.setattr("pixelrl_onnx.filters.cv2", None)
     found = runner(image, sigma=25)
@@ -185,7 +248,7 @@ def test_colours_of_16_bits_take_opencv(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_tiles_do_not_show(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner, image = pixelrl_onnx.load(exported / "denoise-gray", 1), noisy(CLEAN[..., 0])
+    runner, image = pixelrl_onnx.load(exported / "grey", 1), noisy(CLEAN[..., 0])
     whole = runner(image, sigma=25)
     monkeypatch.setattr("pixelrl_onnx.agent.TILE", 32)
     tiled = runner(image, sigma=25)
@@ -193,20 +256,45 @@ def test_tiles_do_not_show(exported: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert np.abs(whole.image - tiled.image).mean() < 1e-4
 
 
-def test_traces_go_both_ways(exported: Path, tmp_path: Path) -> None:
-    image = stored(noisy(CLEAN))
-    result = pixelrl_onnx.load(exported / "denoise-color")(image, sigma=25, white=250)
+@pytest.mark.parametrize("policy", SPACES)
+@pytest.mark.parametrize("kind", ["clipped", "in units", "grey", "floats"])
+def test_traces_go_to_the_package(exported: Path, tmp_path: Path, policy: str, kind: str) -> None:
+    image = noisy(CLEAN[..., 1] if kind == "grey" else CLEAN)
+    image = image if kind == "floats" else stored(image)
+    result = pixelrl_onnx.load(exported / policy)(image, sigma=25, white=250 if kind == "in units" else None)
     pixelrl_onnx.save_trace(tmp_path / "here.npz", result.trace())
     np.testing.assert_array_equal(pixelrl.load_trace(tmp_path / "here.npz").replay(), result.image)
     np.testing.assert_array_equal(pixelrl_onnx.load_trace(tmp_path / "here.npz").replay(), result.image)
-    for policy, legibility in (("denoise-color", 0.5), ("saltpepper-gray", 0), ("restore-gray", 0)):
-        theirs = pixelrl.load(policy, "cpu")(image, legibility=legibility)
-        pixelrl.save_trace(tmp_path / f"{policy}.npz", theirs.trace())
-        np.testing.assert_array_equal(pixelrl_onnx.load_trace(tmp_path / f"{policy}.npz").replay(), theirs.image)
+
+
+@pytest.mark.parametrize(
+    ("agent", "legibility"),
+    [
+        (AGENTS["rgb"], 0.5),
+        (AGENTS["opponent"], 0.5),
+        (lambda: pixelrl.load("saltpepper-gray", "cpu"), 0),
+        (lambda: pixelrl.load("restore-gray", "cpu"), 0),
+    ],
+)
+def test_traces_come_from_the_package(agent: Callable[[], Agent], legibility: float, tmp_path: Path) -> None:
+    image = stored(noisy(CLEAN))
+    theirs = agent()(image, legibility=legibility)
+    pixelrl.save_trace(tmp_path / "there.npz", theirs.trace())
+    np.testing.assert_array_equal(pixelrl_onnx.load_trace(tmp_path / "there.npz").replay(), theirs.image)
+
+
+def test_opponent_colours_of_values_with_photons_replay(tmp_path: Path) -> None:
+    """As policies for Poisson-Gaussian noise leave them, which themselves are not exported."""
+    image = stored(noisy(CLEAN))
+    maps = np.random.default_rng(3).integers(0, len(OPERATIONS), (4, 3, *image.shape[:2]), np.uint8)
+    space = color.opponent_of(str(Anscombe(0.01, 0.02, 0.05, 3.0, 21.0)))
+    theirs = pixelrl.Trace(image, maps, tuple(OPERATIONS), "any", space=space)
+    pixelrl.save_trace(tmp_path / "there.npz", theirs)
+    np.testing.assert_array_equal(pixelrl_onnx.load_trace(tmp_path / "there.npz").replay(), theirs.replay())
 
 
 def test_what_the_runner_cannot_do_is_refused(exported: Path, tmp_path: Path) -> None:
-    runner, image = pixelrl_onnx.load(exported / "denoise-gray"), stored(noisy(CLEAN))
+    runner, image = pixelrl_onnx.load(exported / "grey"), stored(noisy(CLEAN))
     for words, call in {
         "takes sigma": lambda: runner(image, peak=3),
         "not a noise level": lambda: runner(image, sigma=-1),
@@ -259,6 +347,15 @@ def test_eight_bits_are_next_to_fp32(tmp_path: Path, run: Run, monkeypatch: pyte
     assert found.trace().precision is None  # older readers know of no int8
     assert run("export", "restore-gray", "-o", tmp_path / "no", "--int8")[0] == 2
     assert run("export", "denoise-gray", "-o", tmp_path / "no", "--pictures", tmp_path / "clean")[0] == 2
+
+
+def test_eight_bits_are_calibrated_on_what_the_encoder_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is red, green and blue also where the agents work on opponent colours."""
+    monkeypatch.setattr("pixelrl.exporting.calibration.CROPS", 2)
+    Image.fromarray(CLEAN.repeat(2, 0).repeat(2, 1)).save(tmp_path / "clean.png")
+    found = {name: calibration.calibrated(AGENTS[name](), tmp_path) for name in SPACES}
+    for name, eight in found["rgb"].items():
+        assert found["opponent"][name].seen == pytest.approx(eight.seen, rel=1e-3)
 
 
 def test_the_command_lines(tmp_path: Path, run: Run) -> None:

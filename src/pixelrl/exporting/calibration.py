@@ -16,6 +16,7 @@ from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.exporting.export import exportable
 from pixelrl.exporting.graph import Eight, Layer, affine, layers
+from pixelrl.imaging.color import to_opponent
 from pixelrl.policies.estimating import Estimating
 from pixelrl.tasks import Task
 from pixelrl.tasks.denoising import GaussianDenoising, PoissonDenoising
@@ -126,7 +127,7 @@ def _watched(
         for i, clean in enumerate(crops):
             share = i / (len(crops) - 1)
             start = task.degrade(clean, _level(task, STRONG + (1 - STRONG) * share if i % 2 else share), generator)
-            policy.understood(start.image, start.condition)
+            policy.understood(to_opponent(start.image) if policy.opponent else start.image, start.condition)
     finally:
         for each in hooks:
             each.remove()

@@ -10,14 +10,17 @@ from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.exporting.graph import Eight, encoder_graph
+from pixelrl.imaging.color import OPPONENT
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.policies.consulting import Consulting
 from pixelrl.policies.estimating import Estimating
 from pixelrl.policies.estimators import Marks, Plain
 from pixelrl.policies.lookahead import Lookahead
 
-CARD, ENCODER, FORMAT = "policy.json", "encoder.onnx", 1
-"""The files of an exported policy, and the version of what the first one says."""
+CARD, ENCODER = "policy.json", "encoder.onnx"
+"""The files of an exported policy."""
+FORMAT, OPPONENT_FORMAT = 1, 2
+"""The version of what the card says; the second if it says a space: a runner that passed over it would be wrong."""
 
 ABLE = ("sigma", "peak")
 """The conditions that a runner turns into what the network is told."""
@@ -41,7 +44,7 @@ def exportable(agent: Agent) -> Estimating:
         reason = (
             f"its encoder is shown more than the picture (the estimator {card.arguments.get('estimator', 'lab')!r})"
         )
-    elif card.space != "srgb":
+    elif card.space not in ("srgb", OPPONENT):
         reason = f"its agents work on values of another space ({card.space})"
     elif card.condition not in (None, *ABLE):
         reason = f"what it is told ({card.condition}) takes PyTorch to be worked out"
@@ -53,6 +56,8 @@ def exportable(agent: Agent) -> Estimating:
 
 def export(agent: Agent, folder: Path, eight: dict[str, Eight] | None = None) -> None:
     """Write the encoder as ONNX and what the policy says of itself as JSON, to run at legibility 0.
+
+    The encoder sees red, green and blue, and its estimate has them, also where the agents work on opponent colours.
 
     Args:
         agent: whose policy is `exportable`.
@@ -83,11 +88,13 @@ def card_of(agent: Agent, policy: Estimating, precision: str) -> dict[str, objec
         for action in ActionSet(card.action_names).actions
     ]
     trained = card.trained(card.condition) if card.condition else None
+    opponent = card.space == OPPONENT
     return {
-        "format": FORMAT,
+        "format": OPPONENT_FORMAT if opponent else FORMAT,
         "name": card.name,
         "made_by": f"pixelrl {__version__}",
         "num_channels": policy.num_channels,
+        **({"space": card.space} if opponent else {}),
         "num_steps": card.num_steps,
         "condition": card.condition,
         "condition_planes": policy.condition_planes,

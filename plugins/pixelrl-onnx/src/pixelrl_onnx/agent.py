@@ -18,12 +18,13 @@ from pixelrl_onnx.episode import Maps, idle, in_srgb, nearest
 from pixelrl_onnx.errors import InputError, UsageError
 from pixelrl_onnx.noise import estimate_sigma
 from pixelrl_onnx.operations import DO_NOTHING, find_operations
-from pixelrl_onnx.spaces import clipped_space
+from pixelrl_onnx.spaces import Opponent, Space, clipped_space, find_space, from_opponent, opponent_change
 from pixelrl_onnx.trace import Trace
 
 Given = float | Literal["auto"]
 
-FORMAT = 1
+FORMATS = (1, 2)
+"""The second is that of policies whose agents work on opponent colours."""
 CARD, ENCODER = "policy.json", "encoder.onnx"
 """What a folder of ``pixelrl export`` holds: what the policy says of itself, and the network that looks once."""
 TILE = 1024
@@ -41,7 +42,8 @@ class Result:
 
     Attributes:
         image: the result, of the dtype and shape that came in.
-        actions: uint8 ``(t, g, h, w)``, indices into ``action_names``.
+        actions: uint8 ``(t, g, h, w)``, indices into ``action_names``; a pixel has one agent, or one for each channel:
+            red, green and blue, or opponent colours, brightness and two differences (`Trace.space`).
         action_names: the named operations.
         policy: the name of the policy.
         condition: what it was told, for instance ``{"sigma": 25.0}``.
@@ -85,6 +87,7 @@ class Agent:
         self._trained = card["trained"]
         self._planes, self._halo, self._alignment = card["condition_planes"], card["reach"], card["alignment"]
         self._operations, self._session = find_operations(self.action_names), session
+        self._space = find_space(card.get("space", "srgb"))
 
     def __call__(
         self,
@@ -119,20 +122,18 @@ class Agent:
             raise InputError(f"policy {self.name} takes {self.num_channels} channels, the image has {len(planes)}")
         condition = self.told(planes, sigma, peak)
         remark, still = self._beyond(condition)
-        still = still or condition.get("sigma") == 0
+        still = (still or condition.get("sigma") == 0) and DO_NOTHING in self.action_names
         number = self.num_steps if steps is None else steps
-        space = "srgb"
-        if still and DO_NOTHING in self.action_names:
+        values = self._space if still else self._works_in(planes, condition)
+        if still:
             shape = (number, *planes.shape)
             maps, final = np.full(shape, self.action_names.index(DO_NOTHING), np.uint8), planes
         else:
-            values = clipped_space(condition["sigma"] / 255) if self._clipped(planes, condition) else None
-            space = "srgb" if values is None else str(values)
             seen = planes if values is None else values.to(planes)
-            maps, final = self._played(seen, self.estimate(seen, condition), number)
+            maps, final = self._played(seen, self._goals(seen, condition), number)
             final = in_srgb(final, values, planes)
         precision = self.precision if self.precision == "fp32" else None
-        told = (self.name, condition, remark, 0.0, image, scale, space, precision)
+        told = (self.name, condition, remark, 0.0, image, scale, str(values or "srgb"), precision)
         return Result(to_pixels(final, image, scale), maps, self.action_names, *told)
 
     run = __call__
@@ -158,7 +159,7 @@ class Agent:
         return {"sigma": estimate_sigma(planes)}
 
     def estimate(self, planes: Planes, condition: Mapping[str, float]) -> Planes:
-        """The clean image that the encoder takes planes ``(c, h, w)`` for, in tiles.
+        """The clean image that the encoder takes planes ``(c, h, w)`` for, in tiles: red, green and blue, or grey.
 
         A policy for colour sees a grey image as three equal channels, and its estimate has three.
         """
@@ -185,6 +186,13 @@ class Agent:
             first, last = max(0, start - self._halo), min(length, stop + self._halo)
             yield slice(first, last), slice(start - first, stop - first), slice(start, stop)
 
+    def _goals(self, image: Planes, condition: Mapping[str, float]) -> Planes:
+        """The estimate, in the values that the agents work on; of opponent colours a grey image has its brightness."""
+        if not isinstance(self._space, Opponent):
+            return self.estimate(image, condition)
+        seen = from_opponent(image) if len(image) == 3 else np.repeat(image, 3, 0)
+        return image + opponent_change(self.estimate(seen, condition) - seen)[: len(image)]
+
     def _played(self, image: Planes, goals: Planes, steps: int) -> tuple[Maps, Planes]:
         maps: list[Any] = []
         for _ in range(steps):
@@ -194,6 +202,13 @@ class Agent:
             chosen, image = nearest(image, goals, self._operations)
             maps.append(chosen)
         return np.stack(maps) if maps else np.zeros((0, *image.shape), np.uint8), image
+
+    def _works_in(self, planes: Planes, condition: Mapping[str, float]) -> Space | None:
+        """The space of the values that the agents work on."""
+        if not self._clipped(planes, condition):
+            return self._space
+        clipped = clipped_space(condition["sigma"] / 255)
+        return Opponent(clipped) if isinstance(self._space, Opponent) else clipped
 
     def _clipped(self, planes: Planes, condition: Mapping[str, float]) -> bool:
         """Whether a file has clipped the noise at black and white."""
@@ -237,8 +252,9 @@ def load(folder: str | Path, threads: int | None = None) -> Agent:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} is no exported policy; give a folder that `pixelrl export` wrote") from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise UsageError(f"{folder / CARD} is of another format; this version of pixelrl-onnx reads {FORMAT}")
+    if not isinstance(card, dict) or card.get("format") not in FORMATS:
+        reads = " and ".join(map(str, FORMATS))
+        raise UsageError(f"{folder / CARD} is of another format; this version of pixelrl-onnx reads {reads}")
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pixelrl_onnx.arrays import Planes
 from pixelrl_onnx.filters import Plane
 from pixelrl_onnx.operations import DO_NOTHING, Operation, find_operations
-from pixelrl_onnx.spaces import Anscombe, find_space
+from pixelrl_onnx.spaces import Opponent, Space, find_space
 
 Maps = npt.NDArray[np.uint8]
 """``(t, g, h, w)``, indices into the operations; g is 1 or c."""
@@ -31,9 +31,15 @@ def replay(initial: Planes, maps: Maps, names: Sequence[str], space: str) -> Pla
     return in_srgb(image, values, initial)
 
 
-def in_srgb(image: Planes, space: Anscombe | None, initial: Planes) -> Planes:
-    """Values of a space as those of the picture, of which those that nothing has changed keep their very bits."""
-    return image if space is None else np.where(image == space.to(initial), initial, space.back(image))
+def in_srgb(image: Planes, space: Space | None, initial: Planes) -> Planes:
+    """Values of a space as those of the picture, of which those that nothing has changed keep their very bits.
+
+    Of opponent colours, a pixel keeps them if none of its values has changed.
+    """
+    if space is None:
+        return image
+    same = image == space.to(initial)
+    return np.where(same.all(0) if isinstance(space, Opponent) else same, initial, space.back(image))
 
 
 def carried_out(image: Planes, chosen: npt.NDArray[np.uint8], operations: Sequence[Operation]) -> Planes:

@@ -1,8 +1,9 @@
-"""Values for noise that a file has clipped at black and white: the Anscombe space of ``pixelrl.imaging.anscombe``.
+"""The values that operations are carried out on: opponent colours, and those for noise that a file has clipped.
 
-Its values are nearly the picture's own; what counts is the way back, which gives the mean that the values had before
-they were clipped (Foi 2009; Makitalo and Foi 2013). A space is written with all its numbers, so that a trace replays
-alone.
+Opponent colours are those of ``pixelrl.imaging.color``. For noise that was clipped at black and white there is the
+Anscombe space of ``pixelrl.imaging.anscombe``. Its values are nearly the picture's own; what counts is the way back,
+which gives the mean that the values had before they were clipped (Foi 2009; Makitalo and Foi 2013). A space is written
+with all its numbers, so that a trace replays alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pixelrl_onnx.errors import UsageError
 Values = npt.NDArray[np.float32]
 _Array = npt.NDArray[np.float64]
 
+OPPONENT = "opponent"
+_BLUE_TO_RED, _GREEN_TO_MAGENTA = 6**-0.5, 18**-0.5
 _NUMBER = r"([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)"
 _NODES, _FEW, _QUADRATURE = 2048, 50.0, 64
 """Means for which the inverse is tabulated; photons up to which Poisson's distribution is summed up; nodes of a sum."""
@@ -67,13 +70,67 @@ class Anscombe:
         return np.asarray(2 * np.sqrt(np.maximum(photons, 0)), np.float64)
 
 
+@dataclass(frozen=True)
+class Opponent:
+    """Brightness and two differences of colour, of the picture's own values or of those of another space.
+
+    Images are planes ``(3, h, w)``, or ``(1, h, w)`` of a grey picture, of which there is the one of brightness alone.
+
+    Attributes:
+        before: the space of the values that they are made of; None for the picture's own.
+    """
+
+    before: Anscombe | None = None
+
+    def __str__(self) -> str:
+        """Its name in traces."""
+        return OPPONENT if self.before is None else f"{OPPONENT} {self.before}"
+
+    def to(self, image: Values) -> Values:
+        """Pictures' values to these."""
+        values = image if self.before is None else self.before.to(image)
+        return to_opponent(values) if len(values) == 3 else values
+
+    def back(self, image: Values) -> Values:
+        """These values to those of pictures."""
+        values = from_opponent(image) if len(image) == 3 else image
+        return values if self.before is None else self.before.back(values)
+
+
+Space = Anscombe | Opponent
+
+
+def to_opponent(image: Values) -> Values:
+    """Red, green and blue as their mean and two differences, which have 0.5 added."""
+    mean, red, magenta = opponent_change(image)
+    return np.stack([mean, red + np.float32(0.5), magenta + np.float32(0.5)])
+
+
+def opponent_change(change: Values) -> Values:
+    """How opponent colours change where red, green and blue do; exactly 0 where these do not."""
+    red, green, blue = change
+    differences = (
+        (red - blue) * np.float32(_BLUE_TO_RED),
+        (red + blue - np.float32(2) * green) * np.float32(_GREEN_TO_MAGENTA),
+    )
+    return np.stack([(red + green + blue) / np.float32(3), *differences])
+
+
+def from_opponent(image: Values) -> Values:
+    """The inverse of `to_opponent`."""
+    mean, red, magenta = image
+    red = (red - np.float32(0.5)) * np.float32(3 * _BLUE_TO_RED)
+    magenta = (magenta - np.float32(0.5)) * np.float32(3 * _GREEN_TO_MAGENTA)
+    return np.stack([mean + red + magenta, mean - np.float32(2) * magenta, mean - red + magenta])
+
+
 def clipped_space(sigma: float) -> Anscombe:
     """The space for white noise of this level, as a share of white, that was clipped at 0 and 1."""
     ends = Anscombe(_SHORTEST_GAIN * sigma, sigma, 0.0, 0.0, 1.0).stabilized(np.array([0.0, 1.0]))
     return Anscombe(_SHORTEST_GAIN * sigma, sigma, 0.0, float(ends[0]), float(ends[1]), 0.0, 1.0)
 
 
-def find_space(name: str) -> Anscombe | None:
+def find_space(name: str) -> Space | None:
     """The space of a name; None for the values of the picture itself.
 
     Raises:
@@ -81,6 +138,13 @@ def find_space(name: str) -> Anscombe | None:
     """
     if name == "srgb":
         return None
+    if name == OPPONENT:
+        return Opponent()
+    before = name.removeprefix(f"{OPPONENT} ")
+    return _find_anscombe(name) if before == name else Opponent(_find_anscombe(before))
+
+
+def _find_anscombe(name: str) -> Anscombe:
     names = [field.name for field in fields(Anscombe)]
     pattern = ",".join(f"{each}={_NUMBER}" for each in names[:5])
     pattern += "".join(f"(?:,{each}={_NUMBER})?" for each in names[5:])
