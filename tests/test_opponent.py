@@ -238,3 +238,12 @@ def test_a_policy_file_keeps_it(tmp_path: Path) -> None:
     assert card.works_in(None) == "opponent"
     assert card.works_in("anscombe(x)") == "opponent anscombe(x)"
     assert replace(card, space="srgb").works_in(None) == "srgb"
+
+
+def test_a_trace_of_other_channels_is_damaged(tmp_path: Path) -> None:
+    for space, channels in (("opponent", 2), ("opponent", 4), ("prophoto", 1), ("prophoto", 2)):
+        pixels = np.zeros((4, 5, channels) if channels > 1 else (4, 5), np.uint8)
+        maps = np.zeros((1, channels, 4, 5), np.uint8)
+        pixelrl.save_trace(tmp_path / "trace.npz", pixelrl.Trace(pixels, maps, NAMES, "x", {}, space))
+        with pytest.raises(UsageError, match="is damaged"):
+            pixelrl.load_trace(tmp_path / "trace.npz")

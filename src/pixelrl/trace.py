@@ -15,7 +15,7 @@ import torch
 
 from pixelrl.actions import ActionSet
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import kind_of_space
+from pixelrl.imaging.color import OPPONENT, kind_of_space
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.pictures.display import orientation_exif, orientation_of, upright
@@ -182,7 +182,7 @@ def load_trace(path: str | Path) -> Trace:
         and (scale is None or (math.isfinite(scale.white - scale.black) and scale.black < scale.white))
         and (legibility is None or 0 <= legibility <= 1)
         and precision in (None, *get_args(Precision))
-        and _is_space(space)
+        and _has_space(space, channels)
         and (mask is None or (mask.dtype == bool and mask.shape == pixels.shape[:2]))
         and (alpha is None or (alpha.dtype == pixels.dtype and alpha.shape == pixels.shape[:2]))
         and (profile is None or (profile.dtype == np.uint8 and profile.ndim == 1))
@@ -203,9 +203,10 @@ def load_trace(path: str | Path) -> Trace:
     return Trace(pixels, actions, names, policy, condition, space, *beside)
 
 
-def _is_space(space: str) -> bool:
+def _has_space(space: str, channels: int) -> bool:
+    """Whether it is one, for pictures of so many channels."""
     try:
-        kind_of_space(space)
+        kind = kind_of_space(space)
     except UsageError:
         return False
-    return True
+    return channels == 3 or kind not in ("prophoto", OPPONENT) or (kind == OPPONENT and channels == 1)
