@@ -94,7 +94,7 @@ def cases() -> Iterable[Case]:
         noisy(25),
         {"sigma": 25},
         "denoise photo.png -o out.png",
-        "A pixel has three agents here; these are the maps of the green ones.",
+        "A pixel has three agents here; these are the maps of brightness.",
     )
     yield Case(
         "photons",
@@ -122,7 +122,7 @@ def cases() -> Iterable[Case]:
         lettered,
         {},
         "restore photo.png -o out.png",
-        "The maps of the green agents.",
+        "The maps of brightness.",
     )
     for look in ("foreground-popout", "local-xpro", "watercolor"):
         yield Case(
@@ -167,7 +167,7 @@ def map_sheet(result: pixelrl.Result) -> Image.Image:
     """The maps of all steps, five in a row, and which colour is which operation."""
     names = result.trajectory.action_names
     maps = result.trajectory.actions[:, 0].numpy()
-    agents = maps[:, 1 if maps.shape[1] == 3 else 0]
+    agents = maps[:, 0]  # of colours, brightness
     cell = max(1, -(-max(agents.shape[-2:]) // (WIDTH // 5 - GAP)))
     panels = [action_map_image(majority(step, cell, len(names)), names) for step in agents]
     counts = np.array([np.bincount(step.ravel(), minlength=len(names)) / step.size for step in agents])
