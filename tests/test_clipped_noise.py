@@ -44,7 +44,7 @@ def test_dark_and_bright_pictures_keep_their_mean(policy: str, mean: float) -> N
     bias = np.asarray(result.image, np.float64).mean() - 255 * clean.mean().item()
     assert abs(bias) < 2
     assert abs(255 * (noisy.mean() - clean.mean()).item()) > 5, "the noisy picture's own is far off"
-    assert result.trajectory.space.startswith("anscombe(")
+    assert "anscombe(" in result.trajectory.space
     again = torch.from_numpy(result.trace().replay())
     assert torch.equal(again, torch.from_numpy(result.image)), "a trace knows the way back"
 

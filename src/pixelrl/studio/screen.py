@@ -16,7 +16,7 @@ import torch
 
 from pixelrl.edits import Edit
 from pixelrl.errors import UsageError
-from pixelrl.imaging.color import OPPONENT, RGB_SPACES, from_space, kind_of_space, opponent_change, outcome_in_srgb
+from pixelrl.imaging.color import RGB_SPACES, from_space, outcome_in_srgb
 from pixelrl.imaging.metrics import bits_per_pixel, to_8_bit
 from pixelrl.imaging.parts import strips
 from pixelrl.pictures.display import as_seen
@@ -200,20 +200,13 @@ class Screen:
         return box
 
     def pixel(self, x: int, y: int) -> dict[str, object]:
-        """The story of a pixel: its values in grey levels, and its operations, shown and recorded.
-
-        Of opponent colours, the values are the mean and the two differences, which are 0 for grey.
-        """
+        """The story of a pixel: its values in grey levels, and its operations, shown and recorded."""
         self.require_pixel(x, y)
         with self.lock:
             frames, plain = self.shown(), self._frames(True)
             images = [self._in_srgb(image, Box(x, y, x + 1, y + 1)) for image in frames.images]
             actions, recorded = (f.actions[:, 0, :, y, x].tolist() for f in (frames, plain))
-        with self.lock:
-            space = self.recorded.trace.space if self.recorded is not None else "srgb"
-        opponent = kind_of_space(space) == OPPONENT and images[0].shape[1] == 3
-        worked_on = [opponent_change(image) for image in images] if opponent else images
-        values = [[round(255 * v, 2) for v in image.flatten().tolist()] for image in worked_on]
+        values = [[round(255 * v, 2) for v in image.flatten().tolist()] for image in images]
         seen = [self._seen(image) for image in images]
         return {"x": x, "y": y, "values": values, "seen": seen, "actions": actions, "recorded": recorded}
 

@@ -52,8 +52,9 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
     $("#pixel-y").value = pixel.y;
   }
   const colours = pixel.values[0].length, agents = session.agents;
+  const apart = agents === 3 && session.channels[0] !== "red"; // agents that work on something else than what stands in the file
   const head = element("tr", {}, element("th", { scope: "col" }, "Step"), element("th", { "aria-label": "colour" }),
-    ...(agents === 3 ? heads(session) : (colours === 3 ? ["R", "G", "B"] : ["Value"]).map((name) => element("th", { scope: "col" }, name))),
+    ...(colours === 3 ? ["R", "G", "B"] : ["Value"]).map((name) => element("th", { scope: "col" }, name)), ...(apart ? heads(session) : []),
     ...(agents === 1 ? [element("th", { scope: "col", class: "operation" }, "Operation")] : []));
   const rows = pixel.values.map((values, t) => {
     const done = (g) => {
@@ -64,10 +65,11 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
     };
     return element("tr", { class: t === step ? "now" : "", onclick: () => goTo(t) },
       element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch(pixel.seen[t])),
-      ...values.map((v, g) => element("td", {}, element("b", {}, number(v)), ...(agents > 1 ? [done(g)] : []))),
+      ...values.map((v, g) => element("td", {}, element("b", {}, number(v)), ...(agents > 1 && !apart ? [done(g)] : []))),
+      ...(apart ? session.channels.map((_, g) => element("td", {}, done(g))) : []),
       ...(agents === 1 ? [element("td", { class: "operation" }, done(0))] : []));
   });
-  place.replaceChildren(element("table", { class: agents > 1 ? "per-channel" : "" }, element("thead", {}, head), element("tbody", {}, ...rows)));
+  place.replaceChildren(element("table", { class: agents === 1 ? "" : apart ? "per-channel apart" : "per-channel" }, element("thead", {}, head), element("tbody", {}, ...rows)));
 });
 
 // --- Operations -----------------------------------------------------------------------------------------------------
