@@ -24,6 +24,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 import pixelrl
+from pixelrl.imaging.color import from_space, to_space
 from pixelrl.imaging.metrics import psnr
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.values import array_to_tensor
@@ -226,9 +227,10 @@ def method_of(agent: pixelrl.Agent, legibility: float | None) -> Callable[[Image
         condition = agent.condition(image, {})
         if legibility is not None and legibility < 0:
             with torch.no_grad():
-                estimate = agent.policy.estimate(agent.policy.perceive(image, condition), image)
+                seen = to_space(image, agent.card.space)
+                estimate = agent.policy.estimate(agent.policy.perceive(seen, condition), seen)
             assert estimate is not None, "policies for text have one"
-            return estimate
+            return from_space(estimate, agent.card.space)
         return agent.run(image, condition, legibility=legibility)[1]
 
     return run

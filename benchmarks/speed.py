@@ -33,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pixelrl.actions import ActionSet
 from pixelrl.agent import Agent
 from pixelrl.evaluate import evaluate
+from pixelrl.imaging.color import to_space
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.rollout import Actor, episode
 from pixelrl.tasks import build_task
@@ -131,6 +132,7 @@ def parts(agent: Agent, image: torch.Tensor, condition: torch.Tensor, told: floa
             spent["selection"] += time.perf_counter() - began
             return result
 
+    image = to_space(image, agent.card.space)
     began = time.perf_counter()
     memory = agent.policy.told(agent.policy.perceive(image, condition), told)
     spent["encoder (once)"] = time.perf_counter() - began
