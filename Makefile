@@ -3,14 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Images of containers often forbid Python to keep what it compiles, and each process of the tests compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow napari check wheel onnx docs bench parity results schema notebook clean
+.PHONY: demo test test-pages test-slow napari check wheel onnx docs bench parity results schema notebook clean
 
 demo: $(SETUP)  ## clean a noisy photograph and draw what every pixel did
 	$(BIN)/python examples/demo.py demo
 
 test: $(SETUP) check  ## the checks and the default tests (a few minutes)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
+
+test-pages: $(SETUP)  ## long visits to the pages, in Chromium (some more minutes)
+	$(PYTEST) -m pages
 
 test-slow: $(SETUP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow

@@ -1,26 +1,31 @@
-"""Shapes are checked at run time in the tests only, and what several test files share."""
+"""What several test files share, and what holds for all of them."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+# Before PyTorch is imported, as `pixelrl` does it by itself where it is imported first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hypothesis
-import jaxtyping
 import pytest
 import torch
 
-# An int is welcome where a float is expected, as for every static type checker. Modules that are not listed take
-# whatever users give and refuse it in their own words, so a type check in front of them would hide those words.
+import shapes
+from browser import chromium, end
+
+# Shapes are checked at run time in the tests only. An int is welcome where a float is expected, as for every static
+# type checker. Modules that are not listed take whatever users give and refuse it in their own words, so a type check
+# in front of them would hide those words.
 CHECKED = (
     "actions", "checkpoint", "imaging.filters", "imaging.metrics", "policies", "rl", "rollout", "tasks", "trace",
     "training.data", "training.learner", "training.recipe", "training.trainer",
 )  # fmt: skip
-jaxtyping.install_import_hook(
-    [f"pixelrl.{room}" for room in CHECKED],
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
-)
+shapes.check([f"pixelrl.{room}" for room in CHECKED])
 
 # The tensors are small: threads would cost more than they bring, and much more where other jobs keep the cores busy.
 torch.set_num_threads(1)
@@ -32,6 +37,11 @@ hypothesis.settings.load_profile("few")
 
 Randomise = Callable[[torch.nn.Module], None]
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _shapes() -> None:
+    shapes.again()
 
 
 @pytest.fixture
@@ -61,6 +71,18 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} with the photographs and the reference weights is not here")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Any:
+    """The Chromium of this process."""
+    return chromium()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _browser_ends() -> Iterator[None]:
+    yield
+    end()
 
 
 @pytest.fixture

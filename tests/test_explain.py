@@ -463,6 +463,7 @@ def test_a_report_says_how_far_it_is_and_can_be_ended(agent: Agent) -> None:
         report_html(trace, None, agent, progress=end)
 
 
+@pytest.mark.pages
 def test_on_a_phone_the_story_stands_by_the_tap(agent: Agent, tmp_path: Path) -> None:
     trace = agent(noisy_pixels(), sigma=25).trace()
     (tmp_path / "report.html").write_text(report_html(trace, clean_pixels(), agent), encoding="utf-8")
@@ -482,6 +483,7 @@ def test_on_a_phone_the_story_stands_by_the_tap(agent: Agent, tmp_path: Path) ->
                 assert after["y"] + 0.6 * after["height"] > 0  # what was tapped is still to be seen
 
 
+@pytest.mark.pages
 def test_most_of_the_gain_is_more_than_half(agent: Agent, tmp_path: Path) -> None:
     text = report_html(agent(noisy_pixels(), sigma=25).trace(), clean_pixels(), agent)
     content = Page(text).scripts["data"]

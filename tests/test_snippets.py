@@ -1,4 +1,4 @@
-"""Every snippet in the README and the documentation runs as it is typed, from the top, and so do the examples.
+"""Every snippet in the README and the documentation runs as it is typed, from the top.
 
 A block that cannot run here is preceded by a comment that says why: ``<!-- not run: REASON -->``.
 """
@@ -6,7 +6,6 @@ A block that cannot run here is preceded by a comment that says why: ``<!-- not 
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -95,19 +94,3 @@ def test_every_document_with_snippets_is_run() -> None:
     assert {"README.md", "tutorial.md", "guide.md", "python.md", "edits.md", "explain.md", "saliency.md"} <= {
         document.name for document in WITH_SNIPPETS
     }
-
-
-# exposure.py is a module that recipes name, and tests/test_outside_module.py uses all of it; tests/test_envs.py runs
-# ppo_pixels.py and looks at what was learned.
-PROGRAMS = [
-    path
-    for path in sorted((ROOT / "examples").glob("*.py"))
-    if "__main__" in path.read_text(encoding="utf-8") and path.name != "ppo_pixels.py"
-]
-
-
-@pytest.mark.parametrize("example", PROGRAMS, ids=lambda example: example.name)
-def test_examples_run(example: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(example), "out"])
-    runpy.run_path(str(example), run_name="__main__")
-    assert list((workplace / "out").rglob("*.png"))

@@ -1,4 +1,4 @@
-"""The studio as a person uses it, in Chromium. Each test has a browser of its own: they run alone and in any order."""
+"""The studio as a person uses it, in Chromium. Each test has a context of its own: they run alone and in any order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import browser_page
 from pixelrl.cli import main
 from pixelrl.studio.studio import Limits
 from pixelrl.trace import load_trace
@@ -43,15 +42,9 @@ def address(folder: Path) -> Iterator[str]:
         yield f"{base}/?token={token}"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browser_page() as page:
-        yield page.context.browser
-
-
 @pytest.fixture
 def page(browser: Any, address: str, folder: Path) -> Iterator[Any]:
-    """The studio in a browser of its own, with the picture open and a policy run."""
+    """The studio in a context of its own, with the picture open and a policy run."""
     faults: list[str] = []
     with browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 720}) as context:
         page = context.new_page()
@@ -214,6 +207,7 @@ def test_paint_see_undo_save_and_apply_again(page: Any, folder: Path, monkeypatc
     assert "<html" in files["report"].read_text()[:500].lower()
 
 
+@pytest.mark.pages
 def test_delete_and_reorder(page: Any) -> None:
     page.keyboard.press("r")
     said = "[...document.querySelectorAll('#edits li')].map(li => li.getAttribute('aria-label').match(/[0-9]+ px/)[0])"
@@ -236,6 +230,7 @@ def test_delete_and_reorder(page: Any) -> None:
     settled(page)
 
 
+@pytest.mark.pages
 def test_live(page: Any) -> None:
     page.click("[data-mode=live]")
     page.wait_for_selector("#truth.exact:has-text('reaction'), #truth.exact:has-text('As the policy')")
@@ -286,6 +281,7 @@ def test_what_cannot_be_opened(page: Any, folder: Path, name: str, words: str) -
     assert page.is_visible("#timeline")  # what was open stays open
 
 
+@pytest.mark.pages
 def test_a_reload_and_a_new_start_lose_nothing(browser: Any, folder: Path, tmp_path: Path) -> None:
     with browser.new_context() as context:
         page = context.new_page()
@@ -319,6 +315,7 @@ def download(page: Any, what: str, folder: Path) -> Path:
     return folder / waited.value.suggested_filename
 
 
+@pytest.mark.pages
 def test_paint_the_object(page: Any, folder: Path, tmp_path: Path) -> None:
     assert page.is_hidden("#object")  # nothing of it for policies that take none
     assert page.locator("[data-deed=object]").get_attribute("hidden") is not None

@@ -16,10 +16,12 @@ from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
 from profiles import adobe_rgb, dark_grey, display_p3
 from test_studio_browser import until
-from test_studio_page import base, browser, on_screen, ran, start
+from test_studio_page import base, on_screen, ran, start
 from test_studio_side_page import SEEN
 
-__all__ = ["base", "browser", "start"]
+__all__ = ["base", "start"]
+
+pytestmark = pytest.mark.pages
 Start = Callable[..., Any]
 SIZE = 44, 36
 """Width and height."""

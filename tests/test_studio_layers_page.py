@@ -18,6 +18,8 @@ from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import ran
 
+pytestmark = pytest.mark.pages
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Any]:

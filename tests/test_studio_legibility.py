@@ -225,7 +225,7 @@ def slid(page: Any, value: str) -> None:
     page.wait_for_selector("#truth.exact")
 
 
-@pytest.mark.parametrize("width", [1280, 820, 390])
+@pytest.mark.parametrize("width", [1280, *(pytest.param(each, marks=pytest.mark.pages) for each in (820, 390))])
 def test_the_slider(address: str, tmp_path: Path, width: int) -> None:
     (tmp_path / f"{width}.png").write_bytes(png(noise(40, 52)))
     with browser_page(width, 844 if width == 390 else 720) as page:
@@ -262,6 +262,7 @@ def test_the_slider(address: str, tmp_path: Path, width: int) -> None:
         until(page, "said => document.querySelector('#plainer-said').textContent === said", said)
 
 
+@pytest.mark.pages
 def test_no_slider_where_nothing_can_be_told(address: str, tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(png(noise(40, 52, 3)))
     with browser_page() as page:

@@ -12,19 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from browser import browser_page
 from pixelrl.agent import Agent
 from tabs import call, served
 from test_studio_browser import until
 
+pytestmark = pytest.mark.pages
+
 Start = Callable[..., Any]
 _NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browser_page() as page:
-        yield page.context.browser
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from pixelrl.studio.guard import Guard
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits, Studio
-from tabs import TOKEN, Tab, call, entered, served
+from tabs import NO_CERTIFICATES, TOKEN, Tab, call, entered, served
 from test_studio import NAMES, begun, box_edit, edit, filled, noise, png, quiet, settled
 
 
@@ -580,7 +580,7 @@ def test_slow_bodies_block_nobody_and_are_answered(folder: Path) -> None:
 
 
 def test_the_token_is_exchanged_for_a_cookie(address: str) -> None:
-    with httpx.Client() as browser:
+    with httpx.Client(verify=NO_CERTIFICATES) as browser:
         answer = browser.get(f"{address}/?token={TOKEN}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/#start")
         cookie = answer.headers["set-cookie"]
@@ -601,11 +601,11 @@ def test_the_token_is_exchanged_for_a_cookie(address: str) -> None:
             ({"X-PixelRL-Page": "1"}, 401),
             ({"Cookie": f"{name}={value}", "X-PixelRL-Page": "1", "X-PixelRL-Token": "guess"}, 401),
         ):
-            assert httpx.get(f"{address}/api/state", headers=headers).status_code == status, headers
-    wrong = httpx.get(f"{address}/?token=guess")
+            assert call(address, "GET", "/api/state", None, headers=headers).status_code == status, headers
+    wrong = call(address, "GET", "/?token=guess", None)
     assert wrong.status_code == 303
     assert "set-cookie" not in wrong.headers
-    assert httpx.get(f"{address}/?token={TOKEN}", headers={"Host": "evil.example"}).status_code == 403
+    assert call(address, "GET", f"/?token={TOKEN}", None, headers={"Host": "evil.example"}).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -16,21 +16,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import browser_page
 from pixelrl.studio.document import Document
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 from tabs import served
 from test_studio_browser import at, drag, until
 
+pytestmark = pytest.mark.pages
+
 SIDE = 64
 Show = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browser_page() as page:
-        yield page.context.browser
 
 
 @pytest.fixture

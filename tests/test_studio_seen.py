@@ -18,9 +18,9 @@ from pixelrl.tasks.text_masks import text_mask
 from tabs import Tab, served
 from test_studio import png
 from test_studio_browser import until
-from test_studio_page import Start, base, browser, opened, start
+from test_studio_page import Start, base, opened, start
 
-__all__ = ["base", "browser", "start"]
+__all__ = ["base", "start"]
 
 SPECKS = "salt & pepper: specks of exactly black and white: Remove specks"
 Pixels = npt.NDArray[np.uint8]
@@ -103,6 +103,7 @@ def test_of_a_large_picture_samples_are_looked_at(monkeypatch: pytest.MonkeyPatc
     assert set(checks) == {"looking at the noise"}
 
 
+@pytest.mark.pages
 def test_whoever_only_presses_run_gets_what_is_seen(start: Start, tmp_path: Path) -> None:
     page = start()
     Image.fromarray(salted(48, 64, 3)).save(tmp_path / "specks.png")
@@ -129,6 +130,7 @@ def test_whoever_only_presses_run_gets_what_is_seen(start: Start, tmp_path: Path
     assert page.is_hidden("#message")
 
 
+@pytest.mark.pages
 def test_grey_pictures_have_the_task_for_text_that_looks(start: Start, tmp_path: Path) -> None:
     page = start()
     pixels = ramp(96, 120)

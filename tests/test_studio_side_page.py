@@ -14,6 +14,8 @@ from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import ran
 
+pytestmark = pytest.mark.pages
+
 SIDE = 48
 
 SEEN = """([x, y]) => {

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tabs import TOKEN, call
 from test_studio_browser import until
-from test_studio_page import base, browser, picture, ran, start
+from test_studio_page import base, picture, ran, start
 
-__all__ = ["base", "browser", "start"]
+__all__ = ["base", "start"]
+
+pytestmark = pytest.mark.pages
 Start = Callable[..., Any]
 STAGES = "document.querySelectorAll('#stages li').length"
 

@@ -17,6 +17,8 @@ from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import picture
 
+pytestmark = pytest.mark.pages
+
 
 class Gate:
     """Stops a run whenever something of it has arrived, until the test lets it go on."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from browser import browser_page
 from tabs import served
 from test_studio_browser import until
 from test_studio_page import picture, ran
+
+pytestmark = pytest.mark.pages
 
 FAINT = """() => {
     const parse = (text) => {
@@ -49,12 +50,6 @@ FAINT = """() => {
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with served(tmp_path_factory.mktemp("sessions")) as (base, token):
         yield f"{base}/?token={token}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browser_page() as page:
-        yield page.context.browser
 
 
 def ground(page: Any) -> int:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from test_studio_page import base, browser, opened, picture, ran, start
+from test_studio_page import base, opened, picture, ran, start
 
-__all__ = ["base", "browser", "start"]
+__all__ = ["base", "start"]
+
+pytestmark = pytest.mark.pages
 Start = Callable[..., Any]
 
 CUT_OFF = """(selector) => [...document.querySelectorAll(selector)].filter((node) => {
