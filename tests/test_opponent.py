@@ -29,6 +29,7 @@ from pixelrl.imaging.color import (
 from pixelrl.noise.poisson_gaussian import clipped_space
 from pixelrl.policies import Consulting
 from pixelrl.policies.wrapped import InGrey
+from pixelrl.report.page import asked_again
 from pixelrl.report.worth import contributions
 from pixelrl.rollout import Trajectory, rollout
 from pixelrl.tasks import build_task
@@ -247,3 +248,10 @@ def test_a_trace_of_other_channels_is_damaged(tmp_path: Path) -> None:
         pixelrl.save_trace(tmp_path / "trace.npz", pixelrl.Trace(pixels, maps, NAMES, "x", {}, space))
         with pytest.raises(UsageError, match="is damaged"):
             pixelrl.load_trace(tmp_path / "trace.npz")
+
+
+def test_a_trace_from_before_says_what_to_do() -> None:
+    pixels = (255 * colours()[0].permute(1, 2, 0)).byte().numpy()
+    before = agent_in("srgb")(pixels, 25).trace()
+    with pytest.raises(UsageError, match=r"was made on anscombe.*run it again, or give the policy file of then"):
+        next(asked_again(before, agent_in("opponent"), lambda logits: logits.argmax(1)))

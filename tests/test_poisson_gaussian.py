@@ -227,7 +227,10 @@ def test_files_keep_units_and_traces_everything(tmp_path: Path) -> None:
     for t, answer in enumerate(asked_again(trace, agent, lambda logits: logits.argmax(1))):
         assert np.array_equal(answer[0].numpy(), trace.actions[t])
     # Other policies of the same operations refuse such traces.
-    for other, fault in (("poisson-gray", "works on other values"), ("denoise-gray", "does not say which sigma")):
+    for other, fault in (
+        ("poisson-gray", "on which the policy poisson-gray does not work"),
+        ("denoise-gray", "does not say which sigma"),
+    ):
         with pytest.raises(UsageError, match=fault):
             next(asked_again(trace, pixelrl.load(other), lambda logits: logits))
     save_trace(tmp_path / "bad.npz", replace(trace, space="anscombe(gain=0)"))

@@ -167,7 +167,8 @@ def asked_again(
     if agent.card.action_names != trace.action_names:
         raise UsageError(f"the policy {agent.name} has other operations than the trace")
     if not agent.works_in(trace.space):
-        raise UsageError(f"the policy {agent.name} works on other values than the trace, which has {trace.space}")
+        made = f"the trace was made on {trace.space}, on which the policy {agent.name} does not work, or no longer"
+        raise UsageError(f"{made}; run it again, or give the policy file of then")
     trajectory = trace.trajectory()
     channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
     try:
