@@ -59,7 +59,7 @@ def session_state(session: Session) -> Json:
             "runs": session.runs,
             "steps": len(trace.actions),
             "agents": trace.actions.shape[1],
-            "channels": channel_names(trace.space, trace.actions.shape[1]),
+            "agent_names": channel_names(trace.space, trace.actions.shape[1]),
             "actions": [_action(name) for name in trace.action_names],
             "edits": [
                 {"number": number, "edit": document.entries[number], **session.extent(number, edit)}

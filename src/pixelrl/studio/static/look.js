@@ -41,7 +41,7 @@ store.subscribe(["frames"], ({ aim }) => { if (aim) attempt(() => look({ ...aim 
 
 const SHORT = { red: "R", green: "G", blue: "B", brightness: "Bright", "blue to red": "B–R", "green to magenta": "G–M" };
 /** The heads of columns, one for each agent of a pixel. */
-export const heads = (session) => session.channels.map((name) => element("th", { scope: "col", title: name }, SHORT[name] ?? name));
+export const heads = (session) => session.agent_names.map((name) => element("th", { scope: "col", title: name }, SHORT[name] ?? name));
 const number = (value) => (Math.abs(value - Math.round(value)) < 0.005 ? String(Math.round(value)) : value.toFixed(1));
 
 store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
@@ -52,7 +52,7 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
     $("#pixel-y").value = pixel.y;
   }
   const colours = pixel.values[0].length, agents = session.agents;
-  const apart = agents === 3 && session.channels[0] !== "red"; // agents that work on something else than what stands in the file
+  const apart = agents === 3 && session.agent_names[0] !== "red"; // agents that work on something else than what stands in the file
   const head = element("tr", {}, element("th", { scope: "col" }, "Step"), element("th", { "aria-label": "colour" }),
     ...(colours === 3 ? ["R", "G", "B"] : ["Value"]).map((name) => element("th", { scope: "col" }, name)), ...(apart ? heads(session) : []),
     ...(agents === 1 ? [element("th", { scope: "col", class: "operation" }, "Operation")] : []));
@@ -66,7 +66,7 @@ store.subscribe(["pixel", "step"], ({ session, pixel, step }, before) => {
     return element("tr", { class: t === step ? "now" : "", onclick: () => goTo(t) },
       element("th", { scope: "row" }, t ? String(t) : "in"), element("td", {}, swatch(pixel.seen[t])),
       ...values.map((v, g) => element("td", {}, element("b", {}, number(v)), ...(agents > 1 && !apart ? [done(g)] : []))),
-      ...(apart ? session.channels.map((_, g) => element("td", {}, done(g))) : []),
+      ...(apart ? session.agent_names.map((_, g) => element("td", {}, done(g))) : []),
       ...(agents === 1 ? [element("td", { class: "operation" }, done(0))] : []));
   });
   place.replaceChildren(element("table", { class: agents === 1 ? "" : apart ? "per-channel apart" : "per-channel" }, element("thead", {}, head), element("tbody", {}, ...rows)));
@@ -113,7 +113,7 @@ store.subscribe(["session"], ({ session }) => {
   if (!session?.ran) return;
   $("#pixel-x").max = session.width - 1;
   $("#pixel-y").max = session.height - 1;
-  const names = session.channels;
+  const names = session.agent_names;
   $("#channel").hidden = session.agents === 1;
   if ([...$("#channel").options].slice(1).map((option) => option.text).join() !== names.join())
     $("#channel").replaceChildren(element("option", { value: -1 }, "all three"), ...names.map((name, i) => element("option", { value: i }, name)));
