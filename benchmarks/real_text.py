@@ -24,7 +24,6 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 import pixelrl
-from pixelrl.imaging.color import from_space, to_space
 from pixelrl.imaging.metrics import psnr
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.values import array_to_tensor
@@ -226,11 +225,9 @@ def method_of(agent: pixelrl.Agent, legibility: float | None) -> Callable[[Image
     def run(image: Image) -> Image:
         condition = agent.condition(image, {})
         if legibility is not None and legibility < 0:
-            with torch.no_grad():
-                seen = to_space(image, agent.card.space)
-                estimate = agent.policy.estimate(agent.policy.perceive(seen, condition), seen)
+            estimate = agent.clean_estimate(image, condition)
             assert estimate is not None, "policies for text have one"
-            return from_space(estimate, agent.card.space)
+            return estimate
         return agent.run(image, condition, legibility=legibility)[1]
 
     return run

@@ -236,9 +236,9 @@ def test_a_policy_file_keeps_it(tmp_path: Path) -> None:
     policy, card = load_policy(tmp_path / "tiny.safetensors")
     assert policy.opponent
     assert (card.space, card.told_space) == ("opponent", "srgb")
-    assert card.works_in(None) == "opponent"
-    assert card.works_in("anscombe(x)") == "opponent anscombe(x)"
-    assert replace(card, space="srgb").works_in(None) == "srgb"
+    assert card.space_for(None) == "opponent"
+    assert card.space_for("anscombe(x)") == "opponent anscombe(x)"
+    assert replace(card, space="srgb").space_for(None) == "srgb"
 
 
 def test_a_trace_of_other_channels_is_damaged(tmp_path: Path) -> None:

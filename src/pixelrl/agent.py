@@ -215,7 +215,7 @@ class Agent(TensorAgent):
         each = [self.conditioning.values(to_space(one, self.card.told_space), given)[0] for one in tensors]
         values = {name: median(one[name] for one in each) for name in each[0]}
         image = unpack(whole, scale).tensor.to(self.device)
-        space = self.card.works_in(self.conditioning.space(image, values))
+        space = self.card.space_for(self.conditioning.space(image, values))
         planes = self.conditioning.condition(to_space(image, self.card.told_space), values)
         level = planes if planes.shape[-2:] == (1, 1) else planes.square().mean((-2, -1), keepdim=True).sqrt()
         remark = joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._telling.beyond([values]))

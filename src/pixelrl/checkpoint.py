@@ -52,7 +52,7 @@ class PolicyCard:
         """The space of the values that its condition holds for: of opponent colours, those that they are made of."""
         return "srgb" if self.space == OPPONENT else self.space
 
-    def works_in(self, told: str | None) -> str:
+    def space_for(self, told: str | None) -> str:
         """The space of the values that its agents work on, where its condition asks for a space, or for none."""
         return opponent_of(told or "srgb") if self.space == OPPONENT else told or self.space
 

@@ -111,11 +111,9 @@ def play(
             actions = trajectory.actions
         _synchronise(agent.device)
         seconds = time.perf_counter() - began
-        with torch.no_grad():
-            seen = to_space(image, agent.card.space)
-            estimate = agent.policy.estimate(agent.policy.perceive(seen, condition), seen)
+        estimate = agent.clean_estimate(image, condition)
         if estimate is not None:
-            estimate = to_space(from_space(estimate.cpu(), agent.card.space), task.space)
+            estimate = to_space(estimate.cpu(), task.space)
         yield Outcome(name, start, to_space(final.cpu(), task.space), estimate, seconds, actions)
 
 

@@ -113,7 +113,7 @@ class Telling:
         values = self.conditioning.values(seen, given)
         region = self.region(seen, mask)
         alike = all(one == values[0] for one in values)  # a batch has one space
-        space = self.card.works_in(self.conditioning.space(image, values[0]) if alike else None)
+        space = self.card.space_for(self.conditioning.space(image, values[0]) if alike else None)
         return Conditions(values, region, self.conditioning.condition(seen, values, region), space)
 
     def region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:

@@ -15,7 +15,7 @@ from pixelrl.actions import ActionSet
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.edits import Edit, Mask, edits_of
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import OPPONENT, kind_of_space, to_space
+from pixelrl.imaging.color import OPPONENT, from_space, kind_of_space, to_space
 from pixelrl.playing import TILE, Play, mean_of_symmetries
 from pixelrl.policies import Policy
 from pixelrl.policies.wrapped import InGrey
@@ -144,6 +144,18 @@ class TensorAgent:
             mask: as in `Result.mask`.
         """
         return self.conditioning.condition(to_space(image, self.card.told_space), values, mask)
+
+    @torch.no_grad()
+    def clean_estimate(self, image: Image, condition: Condition) -> Image | None:
+        """What the policy takes for the clean image as the episode begins; None if it forms no estimate.
+
+        Args:
+            image: ``(b, c, h, w)`` in sRGB, with as many channels as the policy sees together.
+            condition: what it is told, as `condition` gives it.
+        """
+        seen = to_space(image, self.card.space)
+        estimate = self.policy.estimate(self.policy.perceive(seen, condition), seen)
+        return None if estimate is None else from_space(estimate, self.card.space)
 
     def run(
         self,

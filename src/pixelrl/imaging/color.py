@@ -86,10 +86,11 @@ def to_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b c 
     Raises:
         UsageError: it is no space.
     """
-    if kind_of_space(space) == OPPONENT:
+    kind = kind_of_space(space)
+    if kind == OPPONENT:
         values = to_space(image, _before_opponent(space))
         return values if values.shape[-3] == 1 else by_strips(to_opponent, values)
-    if kind_of_space(space) == ANSCOMBE:
+    if kind == ANSCOMBE:
         return by_strips(Anscombe.parse(space).to, image)
     return by_strips(srgb_to_prophoto, image) if space == "prophoto" else image
 
@@ -102,10 +103,11 @@ def from_space(image: Float[Tensor, "b c h w"], space: str) -> Float[Tensor, "b 
     Raises:
         UsageError: it is no space.
     """
-    if kind_of_space(space) == OPPONENT:
+    kind = kind_of_space(space)
+    if kind == OPPONENT:
         values = image if image.shape[-3] == 1 else by_strips(from_opponent, image)
         return from_space(values, _before_opponent(space))
-    if kind_of_space(space) == ANSCOMBE:
+    if kind == ANSCOMBE:
         return by_strips(Anscombe.parse(space).back, image)
     return by_strips(prophoto_to_srgb, image) if space == "prophoto" else image
 
