@@ -26,8 +26,9 @@ from pixelrl.imaging.color import to_space
 from pixelrl.pictures.arrays import AnyImage, unpack
 from pixelrl.pictures.scale import Scale, given_white
 from pixelrl.playing import TILE
+from pixelrl.progress import Progress, part
 from pixelrl.result import AnyEdits, Result
-from pixelrl.rollout import Progress, Watch, part
+from pixelrl.rollout import Watch
 from pixelrl.tasks.conditioning import Given
 from pixelrl.telling import FAR, AnyMask, Conditions, Telling, joined, mask_array, object_mask
 from pixelrl.tensor_agent import TensorAgent

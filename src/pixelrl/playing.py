@@ -14,7 +14,8 @@ from pixelrl.edits import DO_NOTHING, Edit
 from pixelrl.imaging.color import outcome_in_srgb, to_space
 from pixelrl.policies import Policy
 from pixelrl.policies.wrapped import Still
-from pixelrl.rollout import Progress, Trajectory, Watch, part, rollout
+from pixelrl.progress import Progress, part
+from pixelrl.rollout import Trajectory, Watch, rollout
 from pixelrl.tasks.conditioning import check_condition
 from pixelrl.types import Condition, Image
 

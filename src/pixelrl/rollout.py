@@ -18,6 +18,7 @@ from pixelrl.imaging.color import OPPONENT, outcome_in_srgb, to_space
 from pixelrl.memory import trim
 from pixelrl.policies.base import Memory, Policy
 from pixelrl.policies.tiling import Rest, number_of_tiles, side_of_steps, tiled_forward, tiled_perceive
+from pixelrl.progress import Progress, counter
 from pixelrl.rl.choice import best
 from pixelrl.threads import one_thread_after_fork
 from pixelrl.types import ActionMap, AgentMap, Condition, Image, Logits, Outcomes
@@ -59,10 +60,6 @@ Act = Callable[[int, Image, Outcomes], Decision]
 
 Watch = Callable[[int, Move], object]
 """Called at every step t as it is done: for progress, or to keep the images. What it raises ends the episode."""
-
-Progress = Callable[[float], object]
-"""Called with the share of the work that is done, up to 1, after every step, and every tile of a large image. What it
-raises ends the episode."""
 
 Choose = Callable[[Logits], ActionMap]
 """Turn logits into actions: `greedy`, or a sampler bound to its generator."""
@@ -249,24 +246,6 @@ class Trajectory:
         actions = ActionSet(self.action_names)
         initial = to_space(self.initial, self.space)
         return sparing_episode(initial, actions, lambda t, _: Decision(recorded[t]), self.num_steps)
-
-
-def counter(progress: Progress | None, parts: float) -> Callable[..., None]:
-    """A function to call after each of so many parts of the work, or after some: it says which share is done."""
-    done = 0.0
-
-    def count(number: float = 1.0) -> None:
-        nonlocal done
-        done += number
-        if progress is not None:
-            progress(min(1.0, done / parts))
-
-    return count
-
-
-def part(progress: Progress | None, index: int, parts: int) -> Progress | None:
-    """The progress of one of several parts of equal length, as that of the whole."""
-    return None if progress is None else lambda share: progress((index + share) / parts)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from pixelrl.noise.poisson_gaussian import PoissonGaussian
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.raw import Sensor, read_raw
 from pixelrl.pictures.scale import Scale
-from pixelrl.rollout import Progress, part
+from pixelrl.progress import Progress, part
 
 PLANES, PHOTO = "poisson-gaussian-gray", "denoise-photo"
 """The policies for the planes of the mosaic, and for the developed picture."""

@@ -20,8 +20,9 @@ from pixelrl.playing import TILE, Play, mean_of_symmetries
 from pixelrl.policies import Policy
 from pixelrl.policies.wrapped import InGrey
 from pixelrl.precision import Precision, choose_precision
+from pixelrl.progress import Progress
 from pixelrl.result import AnyEdits
-from pixelrl.rollout import Progress, Trajectory, Watch
+from pixelrl.rollout import Trajectory, Watch
 from pixelrl.tasks.conditioning import find_conditioning
 from pixelrl.types import Condition, Image
 

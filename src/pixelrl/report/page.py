@@ -25,10 +25,11 @@ from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
 from pixelrl.pictures.values import array_to_tensor
 from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
+from pixelrl.progress import Progress, counter
 from pixelrl.report.planes import Planes, View, views_of
 from pixelrl.report.strip import photo, plainness, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
-from pixelrl.rollout import Actor, Decision, Progress, counter, sparing_episode
+from pixelrl.rollout import Actor, Decision, sparing_episode
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Image, Logits
 
