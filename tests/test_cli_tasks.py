@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from pixelrl.actions import PAPER_THIRTEEN
 from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli.edit_pictures import saliency
+from pixelrl.pictures.display import as_stored, orientation_exif, upright
+from pixelrl.pictures.files import Picture, format_of, read_picture, write_picture
 from pixelrl.tasks.conditioning import Strength
 from pixelrl.tasks.saliency import ACTIONS
 from pixelrl.tasks.text_masks import text_mask
@@ -129,6 +131,9 @@ def test_text_is_sought_where_it_is_said(run: Run, stamped: tuple[Path, Path], t
         (("--mask", "text/0.png", "--region", "0,0,8,8"), "--mask and --region exclude each other"),
         (("--region", "0,0,8"), "is not a region; give x0,y0,x1,y1"),
         (("--region", "0,0,121,8"), "--region 0,0,121,8 does not lie inside the picture of 120x96"),
+        (("--region", "-1,0,8,8"), "--region -1,0,8,8 does not lie inside the picture of 120x96"),
+        (("--region", "60,50,20,80"), "60,50,20,80 holds no pixel: x1 = 20 must be larger than x0 = 60"),
+        (("--region", "20,80,60,80"), "20,80,60,80 holds no pixel: y1 = 80 must be larger than y0 = 80"),
         (("--region", "0,0,8,8", "--ensemble"), "--ensemble averages eight runs of whole pictures"),
         (("--mask", "none.png"), "--mask"),
     ],
@@ -142,6 +147,67 @@ def test_places_that_cannot_be(
     assert code in (2, 3)
     assert words in err
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("orientation", [2, 6, 8])
+def test_a_region_counts_the_picture_as_it_is_seen(
+    run: Run, stamped: tuple[Path, Path], tmp_path: Path, orientation: int
+) -> None:
+    _, text = stamped
+    stored = pixels(text / "1.png")
+    exif = orientation_exif(orientation)
+    write_picture(tmp_path / "turned.png", Picture(stored, exif=exif))
+    seen = upright(stored, orientation, (0, 1))
+    height, width = seen.shape[:2]
+    left, top, right, bottom = width - 60, 10, width, 80
+    where = np.zeros((height, width), bool)
+    where[top:bottom, left:right] = True
+    write_picture(tmp_path / "mask.png", Picture(where * np.uint8(255)))
+    write_picture(tmp_path / "tagged.png", Picture(as_stored(where, orientation) * np.uint8(255), exif=exif))
+    region = ("--region", f"{left},{top},{right},{bottom}")
+    for name, options in (("a", region), ("b", ("--mask", tmp_path / "tagged.png"))):
+        assert run("restore", tmp_path / "turned.png", "-o", tmp_path / f"{name}.png", *options)[0] == 0
+    result = read_picture(tmp_path / "a.png").pixels
+    assert np.array_equal(result, read_picture(tmp_path / "b.png").pixels)
+    changed = upright((result != stored).any(-1), orientation)
+    assert not changed[~where].any()
+    assert changed[where].mean() > 0.1
+    outside = ("--region", f"0,0,{width + 1},9")
+    code, _, err = run("restore", tmp_path / "turned.png", "-o", tmp_path / "c.png", *outside)
+    assert (code, f"does not lie inside the picture of {width}x{height}" in err) == (3, True)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_a_lossy_file_in_which_nothing_was_found_stays_the_same_file(run: Run, tmp_path: Path, kind: str) -> None:
+    smooth = np.add.outer(np.arange(48), 60 + np.arange(64)).astype(np.uint8)
+    photo = Image.fromarray(smooth).convert("RGB")
+    source, suffix = tmp_path / f"smooth.{kind}", f".{kind}"
+    photo.save(source, quality=60, exif=orientation_exif(6))
+    with source.open("ab") as file:
+        file.write(b"" if kind == "webp" else b"what else a camera appends")
+    restore = ("restore", source, "--overwrite", "-o")
+    for more in ((), ("--region", "0,0,20,20"), ("--workers", 1)):
+        assert run(*restore, tmp_path / f"same{suffix}", *more)[0] == 0
+        assert (tmp_path / f"same{suffix}").read_bytes() == source.read_bytes()
+    # Whatever asks for another file gets one, of the same pixels where the format keeps them.
+    assert run(*restore, tmp_path / f"fine{suffix}", "--quality", 90)[0] == 0
+    assert (tmp_path / f"fine{suffix}").read_bytes() != source.read_bytes()
+    assert run(*restore, tmp_path / "same.png")[0] == 0
+    assert np.array_equal(read_picture(tmp_path / "same.png").pixels, read_picture(source).pixels)
+    assert format_of((tmp_path / "same.png").read_bytes()) == "png"
+    other = "webp" if kind == "jpeg" else "jpeg"
+    assert run(*restore, tmp_path / f"other.{other}")[0] == 0
+    assert format_of((tmp_path / f"other.{other}").read_bytes()) == other
+
+
+def test_a_file_that_was_converted_is_written_anew(run: Run, tmp_path: Path) -> None:
+    smooth = Image.fromarray(np.add.outer(np.arange(48), 60 + np.arange(64)).astype(np.uint8)).convert("RGB")
+    smooth.convert("CMYK").save(tmp_path / "ink.jpg")
+    smooth.save(tmp_path / "false.jpg", "PNG")
+    for name in ("ink", "false"):
+        assert run("restore", tmp_path / f"{name}.jpg", "-o", tmp_path / f"{name}-out.jpg")[0] == 0
+        with Image.open(tmp_path / f"{name}-out.jpg") as image:
+            assert (image.format, image.mode) == ("JPEG", "RGB")
 
 
 def test_specks_that_are_not_exactly_black_or_white_are_named(run: Run, tmp_path: Path) -> None:
@@ -343,4 +409,6 @@ def test_the_box_of_an_object_counts_stored_pixels(run: Run, editor: Path, tmp_p
     assert code == 0
     told = json.loads(out)["object"]
     assert told["box"] == [2, 25, 14, 38]
-    assert told["place"] == "top left"
+    assert (told["seen"], told["place"]) == ([40 - 38, 2, 40 - 25, 14], "top left")
+    code, out, _ = run("saliency", tmp_path / "turned.jpg", "-o", tmp_path / "more.png", *options[:-1])
+    assert "object given at the top left: 13 x 12 pixels from (2, 2), " in out

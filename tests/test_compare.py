@@ -150,6 +150,8 @@ def test_pictures_are_compared_upright_and_in_their_units(run: Run, folder: Path
     [
         (["near.png", "other.png"], "36x9 pixels"),
         (["near.png", "--zoom", "30,0,10,10"], "does not lie inside the pictures of 36x32"),
+        (["near.png", "--zoom", "-1,0,10,10"], "does not lie inside the pictures of 36x32"),
+        (["near.png", "--zoom", "9,9,-3,5"], "'9,9,-3,5' holds no pixel"),
         (["near.png", "--zoom", "1,2,3"], "is not a window"),
         (["near.png", "--label", "a", "--label", "b"], "2 labels for 1 pictures"),
         (["none.png"], "does not exist"),

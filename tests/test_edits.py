@@ -237,6 +237,7 @@ def test_a_bad_edit_is_named(edit: object, words: str) -> None:
     [
         (Edit(force="blur"), "'blur' is not one of the operations: grey level -1"),
         (Edit(box=(0, 0, 60, 5), stop=True), "does not lie inside the picture of 52x40"),
+        (Edit(box=(9, 5, 3, 8), stop=True), r"region.box = \[9, 5, 3, 8\] holds no pixel: x1 = 3 must be larger"),
         (Edit(mask=torch.ones(3, 4, dtype=torch.bool), stop=True), "4x3 pixels, the picture 52x40"),
         (Edit(forbid=PAPER_NINE), "leaves no operation"),
     ],

@@ -318,7 +318,10 @@ def test_of_a_large_picture_a_region_and_an_overview(agent: Agent, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("region", "words"),
-    [((0, 0, 60, 5), "region 0,0,60,5 does not lie inside the picture of 44x36"), ((5, 5, 5, 9), "does not lie")],
+    [
+        ((0, 0, 60, 5), "region 0,0,60,5 does not lie inside the picture of 44x36"),
+        ((5, 5, 5, 9), "region 5,5,5,9 holds no pixel: x1 = 5"),
+    ],
 )
 def test_regions_that_cannot_be_shown(agent: Agent, region: tuple[int, int, int, int], words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -392,6 +395,7 @@ def test_command_line(
         (("none.npz", "-o", "n.html"), 2, "does not exist"),
         (("t.npz", "-o", "n.html", "--region", "1,2,3"), 2, "'1,2,3' is not a region"),
         (("t.npz", "-o", "n.html", "--region", "0,0,99,99"), 2, "does not lie inside"),
+        (("t.npz", "-o", "n.html", "--region", "9,9,3,3"), 2, "9,9,3,3 holds no pixel: x1 = 3 must be larger"),
         (("t.npz", "-o", "n.gif", "--region", "0,0,9,9"), 2, "--region is for the page"),
         (("t.npz", "-o", "n.html", "--policy", "nobody"), 2, "'nobody' is neither a file nor a shipped policy"),
         (("t.npz", "-o", "n.html", "--reference", "other.png"), 2, "other.png is of shape (35, 44)"),

@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from pixelrl.errors import UsageError
-from pixelrl.validation import checked, shown
+from pixelrl.validation import check_box, checked, shown
 
 Whole = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
@@ -71,3 +71,18 @@ def test_a_part_of_something_larger_has_its_name_in_front() -> None:
 
 def test_long_values_are_cut() -> None:
     assert len(shown(["x"] * 1000)) == 101
+
+
+def test_what_is_wrong_with_a_box_is_said() -> None:
+    check_box((0, 0, 8, 5), "box", (5, 8))
+    check_box((-3, 0, 800, 5), "box")  # of what picture, nobody knows yet
+    for box, words in (
+        ((6, 0, 2, 5), "box holds no pixel: x1 = 2 must be larger than x0 = 6; give the left upper corner first"),
+        ((0, 5, 8, 5), "box holds no pixel: y1 = 5 must be larger than y0 = 5; give the left upper corner first"),
+        ((0, 0, 9, 5), "box does not lie inside the picture of 8x5"),
+        ((0, 0, 8, 6), "box does not lie inside the picture of 8x5"),
+        ((0, -1, 8, 5), "box does not lie inside the picture of 8x5"),
+    ):
+        with pytest.raises(UsageError) as raised:
+            check_box(box, "box", (5, 8))
+        assert str(raised.value) == words

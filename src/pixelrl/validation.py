@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import typing
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -48,6 +49,28 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):
         return "a value too long to be shown"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def check_box(box: Sequence[int], name: str, size: tuple[int, int] | None = None) -> None:
+    """Refuse a box that holds no pixel, or that does not lie inside a picture.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
+        name: what the box is, with its numbers; messages begin with it.
+        size: height and width of the picture; None where they are not known yet: the corners alone are looked at.
+
+    Raises:
+        UsageError: it is so, and which of the two is said.
+    """
+    x0, y0, x1, y1 = box
+    for axis, first, end in (("x", x0, x1), ("y", y0, y1)):
+        if end <= first:
+            raise UsageError(
+                f"{name} holds no pixel: {axis}1 = {end} must be larger than {axis}0 = {first}; "
+                "give the left upper corner first"
+            )
+    if size is not None and not (min(x0, y0) >= 0 and x1 <= size[1] and y1 <= size[0]):
+        raise UsageError(f"{name} does not lie inside the picture of {size[1]}x{size[0]}")
 
 
 def _sentence(error: msgspec.ValidationError, content: object, kind: type, where: str, prefix: str) -> str:

@@ -136,6 +136,12 @@ def parse_region(context: click.Context, parameter: click.Parameter, value: str 
     except ValueError as error:
         message = f"{value!r} is not a region; give x0,y0,x1,y1 in pixels, for instance 0,0,256,256"
         raise click.BadParameter(message) from error
+    from pixelrl.validation import check_box
+
+    try:
+        check_box((x0, y0, x1, y1), value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
     return x0, y0, x1, y1
 
 

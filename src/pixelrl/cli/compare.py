@@ -24,6 +24,8 @@ def _windows(context: click.Context, parameter: click.Parameter, value: tuple[st
         except ValueError as error:
             message = f"{given!r} is not a window; give x,y,w,h in pixels, for instance 100,80,64,64"
             raise click.BadParameter(message) from error
+        if min(w, h) < 1:
+            raise click.BadParameter(f"{given!r} holds no pixel; give x,y,w,h with w and h of at least 1")
         windows.append((x, y, x + w, y + h))
     return windows
 
@@ -80,7 +82,7 @@ def compare(
     clean = found.pop() if target is not None else None
     height, width = found[0].image.shape[-2:]
     for left, top, right, bottom in windows:
-        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        if not (min(left, top) >= 0 and right <= width and bottom <= height):
             given = f"{left},{top},{right - left},{bottom - top}"
             raise UsageError(f"--zoom {given} does not lie inside the pictures of {width}x{height}")
     scores = [each.scores(clean) for each in found]

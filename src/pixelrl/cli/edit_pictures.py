@@ -15,14 +15,20 @@ from pixelrl.policy_files import find_look
 @click.command()
 @picture_options
 @click.option("--mask", type=PATH, help="A picture, white where text is sought.  [default: everywhere]")
-@click.option("--region", callback=parse_region, metavar="X0,Y0,X1,Y1", help="Likewise, a rectangle in pixels.")
+@click.option(
+    "--region",
+    callback=parse_region,
+    metavar="X0,Y0,X1,Y1",
+    help="Likewise, a rectangle in pixels of the picture as viewers show it; X1 and Y1 are the first outside.",
+)
 @click.option("--policy", help="A shipped policy or a policy file, instead of the one for text.")
 def restore(work: Work, mask: Path | None, region: Box | None, policy: str | None) -> int:
     """Remove text that was stamped on pictures, wherever it is.
 
     INPUT is a file, a folder (its tree is mirrored under the output), a quoted pattern such as "scans/*.png", or - for
     standard input. Nothing has to be said of where the text is, or of its colour. Where it is known, --mask or --region
-    keeps everything else exactly as it is.
+    keeps every pixel elsewhere exactly as it is. PNG and TIFF keep these pixels; JPEG and lossy WebP are compressed
+    anew, unless no pixel at all changed: then the file stays the same, byte for byte.
     """
     policies = policies_for(policy, "restore")
     settings = Settings(policies, {}, seeks_text=True, within=mask, region=region, by_text=policy is None)

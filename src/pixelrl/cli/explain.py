@@ -19,7 +19,12 @@ _ENDINGS = (".html", ".png", ".gif", ".webp")
 @click.option("-o", "--output", required=True, type=PATH, help="report.html; or a strip.png, film.gif or film.webp.")
 @click.option("--reference", type=PATH, help="The clean picture, if there is one: adds PSNRs, rewards and worth.")
 @click.option("--policy", help="The policy that chose: a name or a file. Default: found by the name in the trace.")
-@click.option("--region", callback=parse_region, metavar="X0,Y0,X1,Y1", help="What to show pixel by pixel.")
+@click.option(
+    "--region",
+    callback=parse_region,
+    metavar="X0,Y0,X1,Y1",
+    help="What to show pixel by pixel, in pixels as they are stored, which the page counts, too.",
+)
 @DEVICE_OPTION
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def explain(

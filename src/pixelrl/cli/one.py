@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pixelrl.cli.choosing import chosen_for, doubts, estimated_names
 from pixelrl.cli.common import LEFT_ALONE, STANDARD
 from pixelrl.cli.options import DEPTHS, Settings, Work
-from pixelrl.cli.outputs import make_folder, prepare, write_to
+from pixelrl.cli.outputs import make_folder, prepare, same_file, write_to
 from pixelrl.cli.places import Job
 from pixelrl.cli.raw import sensor_of, work_on_sensor
 from pixelrl.cli.stack import stack_of, work_on_stack
-from pixelrl.errors import InputError
+from pixelrl.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,9 @@ def work_on(
     except InputError as error:
         raise InputError(f"{job.name}: {error}") from error
     result = picture.with_pixels(image).with_dtype(depth, scale)
-    lost = write_to(job.target, result, work.kind or kind or "png", work.quality, overwrite=work.overwrite)
+    kind = work.kind or kind or "png"
+    same = None if work.quality is not None else same_file(job.source if data is None else data, picture, result)
+    lost = write_to(job.target, result, kind, work.quality, overwrite=work.overwrite, same=same)
     _write_beside(work, settings, picture, trace, mask)
     if mask is not None:
         report["object"] = _object(mask, picture, found=settings.mask is None)
@@ -109,15 +111,21 @@ def _kept(settings: Settings, picture: Picture) -> tuple[tuple[Edit, ...], tuple
     import torch
 
     from pixelrl.edits import DO_NOTHING, Edit
+    from pixelrl.pictures.display import as_stored, orientation_of, upright
+    from pixelrl.validation import check_box
 
     mask, said = _given_mask(settings.within, picture)
     if mask is None:
-        height, width = picture.pixels.shape[:2]
-        x0, y0, x1, y1 = box = settings.region or (0, 0, width, height)
-        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-            raise InputError(f"--region {','.join(map(str, box))} does not lie inside the picture of {width}x{height}")
-        inside = torch.zeros((height, width), dtype=torch.bool)
-        inside[y0:y1, x0:x1] = True
+        assert settings.region is not None
+        inside = torch.zeros(picture.pixels.shape[:2], dtype=torch.bool)
+        seen, box = upright(inside, orientation_of(picture.exif)), ",".join(map(str, settings.region))
+        try:
+            check_box(settings.region, f"--region {box}", (seen.shape[0], seen.shape[1]))
+        except UsageError as error:  # another picture may be large enough
+            raise InputError(str(error)) from error
+        x0, y0, x1, y1 = settings.region
+        seen[y0:y1, x0:x1] = True
+        inside = as_stored(seen, orientation_of(picture.exif))
     else:
         inside = torch.from_numpy(mask)
     return (Edit(mask=~inside, force=DO_NOTHING),), said
@@ -213,18 +221,19 @@ def _write_beside(work: Work, settings: Settings, picture: Picture, trace: Trace
 def _object(mask: Mask, picture: Picture, *, found: bool) -> Report:
     """Where the object lies.
 
-    ``box`` (x0, y0, x1, y1) counts stored pixels, as edits and reports do; ``place`` is where people see it, on a photo
-    that is shown turned, too; ``share`` is that of the pixels.
+    ``box`` (x0, y0, x1, y1) counts stored pixels, as edits and reports do; ``seen`` and ``place`` are where people see
+    it, on a photo that is shown turned, too; ``share`` is that of the pixels.
     """
     from pixelrl.pictures.display import orientation_of, upright
 
     seen = upright(mask, orientation_of(picture.exif))
-    left, top, right, bottom = _box(seen)
+    left, top, right, bottom = shown = _box(seen)
     height, width = seen.shape
     across = ("left", "", "right")[(left + right) * 3 // (2 * width + 1)]
     down = ("top", "", "bottom")[(top + bottom) * 3 // (2 * height + 1)]
     place = " ".join(part for part in (down, across) if part) or "middle"
-    return {"box": _box(mask), "place": place, "share": round(float(seen.mean()), 4), "found": found}
+    share = round(float(seen.mean()), 4)
+    return {"box": _box(mask), "seen": shown, "place": place, "share": share, "found": found}
 
 
 def _box(mask: Mask) -> list[int]:
@@ -287,7 +296,7 @@ def sentence(report: Report) -> str:
         words += f", legibility {report['legibility']:g}"
     thing = report.get("object")
     if isinstance(thing, dict):
-        x0, y0, x1, y1 = thing["box"]
+        x0, y0, x1, y1 = thing["seen"]
         words += (
             f", object {'found' if thing['found'] else 'given'} at the {thing['place']}: {x1 - x0} x {y1 - y0} pixels"
         )

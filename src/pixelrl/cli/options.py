@@ -135,7 +135,7 @@ class Settings:
         seeks_text: whether text is sought, so that it is to be said if none was found.
         seeks_object: whether the policies must be such as edit saliency.
         within: a picture, white where text is sought; everywhere if it and ``region`` are left out.
-        region: ``(x0, y0, x1, y1)``, likewise, in stored pixels.
+        region: ``(x0, y0, x1, y1)``, likewise, in pixels of the picture as viewers show it.
         by_noise: whether the noise that is seen in each picture says which policy it is given to, instead of
             ``policies``.
         by_peak: whether the peak of Poisson noise, in the levels or as estimated, says which of ``policies`` is taken.

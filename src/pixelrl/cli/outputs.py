@@ -50,19 +50,54 @@ def prepare(output: Path, picture: Picture, quality: int | None, *, overwrite: b
         check_writable(output, picture, overwrite=overwrite, quality=quality)
 
 
-def write_to(output: Path, picture: Picture, kind: str, quality: int | None, *, overwrite: bool) -> tuple[str, ...]:
+def same_file(source: Path | bytes, picture: Picture, result: Picture) -> bytes | None:
+    """The bytes of a JPEG or lossy WebP file of which no pixel changed: compressed anew, it would change all over.
+
+    None for other files, and where something was converted or left out when the file was read.
+
+    Args:
+        source: the file, or its bytes.
+        picture: as it was read.
+        result: what became of it.
+    """
+    import numpy as np
+
+    from pixelrl.pictures.files import format_of
+
+    if picture.notes or result.pixels.dtype != np.uint8 or not np.array_equal(result.pixels, picture.pixels):
+        return None
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError:  # it was there before the work: its pixels are written instead
+        return None
+    return data if format_of(data) == "jpeg" or picture.lossy else None
+
+
+def write_to(
+    output: Path, picture: Picture, kind: str, quality: int | None, *, overwrite: bool, same: bytes | None = None
+) -> tuple[str, ...]:
     """Write a picture to a file, or in the format ``kind`` to standard output (``-``): what had to be left out of it.
+
+    Args:
+        output: the file; ``-`` is standard output.
+        picture: with all that goes with it.
+        kind: of standard output.
+        quality: of JPEG and WebP.
+        overwrite: whether the file may be there.
+        same: the bytes of a file that holds the picture already (`same_file`): written where they are of the format.
 
     Raises:
         UsageError: it cannot be written there.
     """
-    from pixelrl.pictures.files import encode, write_picture
+    from pixelrl.pictures.files import encode, format_by_suffix, format_of, write_picture
 
+    if same is not None and format_of(same) != (kind if output == STANDARD else format_by_suffix(output)):
+        same = None
     if output == STANDARD:
-        data, lost = encode(picture, kind, quality=quality, name="-o -")
+        data, lost = encode(picture, kind, quality=quality, name="-o -") if same is None else (same, ())
         write_standard_output(data)
         return lost
-    return write_picture(output, picture, overwrite=overwrite, quality=quality)
+    return write_picture(output, picture, overwrite=overwrite, quality=quality, encoded=same)
 
 
 def check_kind(output: Path, kind: str | None) -> None:

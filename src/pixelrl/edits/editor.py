@@ -16,6 +16,7 @@ from pixelrl.imaging.color import OPPONENT, kind_of_space
 from pixelrl.imaging.thinning import thinned
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
+from pixelrl.validation import check_box
 
 Mask = Bool[Tensor, "h w"]
 
@@ -58,7 +59,7 @@ class Edit:
         """Where the edit applies, if it is not off.
 
         Raises:
-            UsageError: it lies outside the image, or a mask of another size.
+            UsageError: a box that does not lie inside the image or holds no pixel, or a mask of another size.
         """
         inside = self._outlined(height, width)
         return inside if self.share == 1.0 and not self.feather else thinned(inside, self.share, self.feather)
@@ -77,8 +78,7 @@ class Edit:
             return torch.from_numpy(polygon2mask((height, width), corners))
         inside = torch.zeros((height, width), dtype=torch.bool)
         x0, y0, x1, y1 = self.box if self.box is not None else (0, 0, width, height)
-        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-            raise UsageError(f"region.box = {[x0, y0, x1, y1]} does not lie inside the picture of {width}x{height}")
+        check_box((x0, y0, x1, y1), f"region.box = {[x0, y0, x1, y1]}", (height, width))
         inside[y0:y1, x0:x1] = True
         return inside
 

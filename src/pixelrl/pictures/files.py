@@ -240,13 +240,19 @@ def encode(
 
 
 def write_picture(
-    path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int | None = None
+    path: str | Path,
+    picture: Picture,
+    *,
+    overwrite: bool = False,
+    quality: int | None = None,
+    encoded: bytes | None = None,
 ) -> tuple[str, ...]:
     """Write a picture in the format of the suffix: all of it, or nothing at all if anything goes wrong.
 
     JPEG has no chroma subsampling and ``quality`` (1-100), 95 if left out. WebP is lossy if a quality is given or if
     the picture came from a lossy WebP file (then 90), else lossless; grey becomes RGB there. PNG and TIFF are
-    deflated, and quality has no meaning for them. Returns what had to be left out, a sentence each.
+    deflated, and quality has no meaning for them. ``encoded`` are the bytes of a file of this format that holds the
+    picture already; they are written as they are. Returns what had to be left out, a sentence each.
 
     Raises UsageError for a place that cannot be written, an existing file without ``overwrite``, and a format that
     cannot hold the picture (which names those that can).
@@ -254,7 +260,7 @@ def write_picture(
     path = Path(path)
     check_writable(path, picture, overwrite=overwrite, quality=quality)
     kind = _FORMATS[path.suffix.lower()].lower()
-    data, notes = encode(picture, kind, quality=quality, name=str(path))
+    data, notes = encode(picture, kind, quality=quality, name=str(path)) if encoded is None else (encoded, ())
     try:
         with written_whole(path) as temporary, open(temporary, "xb") as file:
             file.write(data)

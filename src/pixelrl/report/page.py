@@ -63,7 +63,7 @@ def report_html(
 
     Raises:
         InputError: the reference has another shape, or is not an image.
-        UsageError: a region that does not lie inside the picture, or is too large.
+        UsageError: a region that does not lie inside the picture, holds no pixel, or is too large.
     """
     if reference is not None and reference.shape != trace.pixels.shape:
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")

@@ -21,6 +21,7 @@ from pixelrl.report.strip import majority, telling_window
 from pixelrl.report.worth import Box
 from pixelrl.trace import Trace
 from pixelrl.types import Image
+from pixelrl.validation import check_box
 
 LARGEST = 640_000
 """Pixels that a report shows one by one, at most."""
@@ -98,15 +99,14 @@ def views_of(trace: Trace, region: Box | None) -> list[View]:
     ``region`` counts stored pixels, the views those of the upright picture.
 
     Raises:
-        UsageError: a region that does not lie inside the picture, or is too large.
+        UsageError: a region that does not lie inside the picture, holds no pixel, or is too large.
     """
     steps, agents, h, w = trace.actions.shape
     per_pixel = max(1, steps * agents * len(trace.action_names))
     most = min(LARGEST, LARGEST_TABLE // per_pixel)
     if region is not None:
         x0, y0, x1, y1 = region
-        if not (0 <= x0 < x1 <= w and 0 <= y0 < y1 <= h):
-            raise UsageError(f"region {x0},{y0},{x1},{y1} does not lie inside the picture of {w}x{h}")
+        check_box(region, f"region {x0},{y0},{x1},{y1}", (h, w))
         if (x1 - x0) * (y1 - y0) > most:
             raise UsageError(f"region {x0},{y0},{x1},{y1} has more than the {most} pixels that a report can show")
         region = turned_box(region, trace.orientation, (h, w))

@@ -13,6 +13,7 @@ from pixelrl.edits import Edit, parse_region
 from pixelrl.errors import UsageError
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.preview import Box, bounds
+from pixelrl.validation import check_box
 
 
 def painted(box: Sequence[int], runs: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
@@ -22,8 +23,7 @@ def painted(box: Sequence[int], runs: Sequence[int], height: int, width: int) ->
         UsageError: they do not fit the picture or each other.
     """
     x0, y0, x1, y1 = box
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise UsageError(f"box = {list(box)} does not lie inside the picture of {width}x{height}")
+    check_box(box, f"box = {list(box)}", (height, width))
     if min(runs, default=0) < 0 or sum(runs) != (x1 - x0) * (y1 - y0):
         raise UsageError("runs must be a list of lengths that add up to the pixels of the box")
     lengths = np.array(runs, dtype=np.int64)

@@ -28,6 +28,7 @@ from pixelrl.studio.preview import Box, Frames, Preview, bounds
 from pixelrl.studio.regions import kept, painted, touching
 from pixelrl.trace import Trace
 from pixelrl.types import Image
+from pixelrl.validation import check_box
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -195,8 +196,7 @@ class Screen:
         """The box, or that of the picture; raises UsageError for one that does not lie in the picture."""
         if box is None:
             return Box(0, 0, self.width, self.height)
-        if not (0 <= box.x0 < box.x1 <= self.width and 0 <= box.y0 < box.y1 <= self.height):
-            raise UsageError(f"box = {list(box)} does not lie inside the picture of {self.width}x{self.height}")
+        check_box(box, f"box = {list(box)}", (self.height, self.width))
         return box
 
     def pixel(self, x: int, y: int) -> dict[str, object]:

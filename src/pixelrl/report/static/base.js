@@ -71,7 +71,7 @@ async function unpackView(view) {
 
 const [SWAP, REVERSE_ROWS, REVERSE_COLUMNS] = data.turns;
 
-/** A pixel of the upright picture, in the coordinates of the stored one, in which edits and --region count. */
+/** A pixel of the upright picture, in the coordinates of the stored one, in which edits and the --region of explain count. */
 function toStored([x, y]) {
   const column = REVERSE_COLUMNS ? data.width - 1 - x : x, row = REVERSE_ROWS ? data.height - 1 - y : y;
   return SWAP ? [row, column] : [column, row];

@@ -185,7 +185,7 @@ async function showWithout(view, entry, loss) {
 
 function startNotes() {
   const [[x0, y0], [x1, y1]] = storedCorners(data.views[0].box), notes = [];
-  if (data.orientation !== 1) notes.push("The photo is shown upright, as its orientation tag asks. Coordinates count the pixels as they are stored in the file, as edits and --region do.");
+  if (data.orientation !== 1) notes.push("The photo is shown upright, as its orientation tag asks. Coordinates count the pixels as they are stored in the file, as edits and the --region of explain do.");
   if (data.profile) notes.push("Pictures are shown in sRGB, by the colour profile of the file. Values are those of the file, which the operations work on.");
   if (data.views.length > 1) notes.push(`The picture is large. Pixel by pixel, this page shows the region x ${x0} to ${x1}, y ${y0} to ${y1}; of the whole it shows an `
     + `overview in which a dot stands for ${data.views[1].shrink} x ${data.views[1].shrink} pixels (their mean value, their most frequent choice). `
