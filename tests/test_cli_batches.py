@@ -78,8 +78,46 @@ def test_other_files_are_counted_in_a_closing_line(clean: Run, folder: Path, tmp
     assert code == 3
     reports = [json.loads(line) for line in out.splitlines()]
     assert [sum(key in report for report in reports) for key in ("error", "skipped")] == [2, 3]
+    assert [report["input"] for report in reports if "error" in report] == ["none.png", str(folder / "bad.png")]
     code, _, err = clean(folder / "*", "-o", tmp_path / "out", "--skip-existing")
     assert err.splitlines()[-1] == "pixelrl: 4 pictures, 4 other files skipped; 0 done, 1 failed, 3 left alone"
+
+
+def test_inputs_without_pictures_are_named_and_not_counted_as_pictures(
+    clean: Run, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "dangling.png").symlink_to("nowhere")
+    (folder / "a.webp").write_bytes((folder / "a.png").read_bytes())  # becomes a.png, too
+    given = [f"{tmp_path}/empty/", str(tmp_path / "dangling.png"), str(tmp_path / "no*.png")]
+    report = tmp_path / "report.jsonl"
+    options = ("-o", tmp_path / "out", "--format", "png", "--report", report, "--json")
+    code, out, err = clean(*given, folder, *options)
+    assert code == 3
+    assert err.splitlines()[-1] == "pixelrl: 4 pictures, 3 inputs without pictures; 3 done, 1 failed"
+    wrong = [*given, str(folder / "a.webp")]
+    for lines in (out.splitlines(), report.read_text().splitlines()):
+        reports = [json.loads(line) for line in lines]
+        assert [one["input"] for one in reports if one.get("error")] == wrong
+        assert len(reports) == 7
+    code, _, err = clean(*given[:2], "-o", tmp_path / "other")
+    assert (code, err.splitlines()[-1]) == (3, "pixelrl: 0 pictures, 2 inputs without pictures; 0 done")
+    code, _, err = clean(given[0], folder / "a.png", "-o", tmp_path / "other")
+    assert (code, err.splitlines()[-1]) == (3, "pixelrl: 1 picture, 1 input without pictures; 1 done")
+
+
+def test_a_folder_that_cannot_be_read_is_counted_apart(
+    clean: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = os.walk
+
+    def half(top, onerror):
+        onerror(PermissionError(13, "Permission denied", f"{top}/closed"))
+        return walk(top)
+
+    monkeypatch.setattr("os.walk", half)
+    code, _, err = clean(folder, "-o", tmp_path / "out")
+    assert (code, err.splitlines()[-1]) == (3, "pixelrl: 3 pictures, 1 folder not readable; 3 done")
 
 
 def test_a_fault_in_one_picture_ends_none_of_the_others(

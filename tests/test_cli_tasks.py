@@ -16,6 +16,7 @@ from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli.edit_pictures import saliency
 from pixelrl.pictures.display import as_stored, orientation_exif, upright
 from pixelrl.pictures.files import Picture, format_of, read_picture, write_picture
+from pixelrl.policy_files import command_for, read_header, shipped_policies
 from pixelrl.tasks.conditioning import Strength
 from pixelrl.tasks.saliency import ACTIONS
 from pixelrl.tasks.text_masks import text_mask
@@ -385,8 +386,69 @@ def test_the_object_is_told_and_written(run: Run, editor: Path, photo: Path, tmp
 
 
 def test_a_policy_that_edits_no_saliency_is_refused_by_its_name(run: Run, photo: Path, tmp_path: Path) -> None:
-    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", "denoise-color")
-    assert (code, "policy denoise-color edits no saliency; give --policy one that does" in err) == (2, True)
+    code, _, err = run("saliency", photo, "-o", tmp_path / "o.png", "--policy", "readable-code")
+    assert (code, "policy readable-code edits no saliency; give --policy one that does" in err) == (2, True)
+
+
+RESTORE_COLOR = str(shipped_policies()["restore-color"])
+
+
+@pytest.mark.parametrize(
+    ("command", "policy", "right"),
+    [
+        ("restore", "denoise-gray", "removes noise, so it is for `pixelrl denoise --policy denoise-gray`"),
+        ("restore", "saltpepper-color", "removes noise, so it is for `pixelrl denoise --policy saltpepper-color`"),
+        (
+            "restore",
+            "enhance-local-xpro",
+            "gives pictures a look, so it is for `pixelrl enhance --style enh",
+        ),
+        ("denoise", "restore-color", "removes text, so it is for `pixelrl restore --policy restore-color`"),
+        ("denoise", "saliency-edit", "edits saliency, so it is for `pixelrl saliency --policy saliency-edit`"),
+        ("saliency", "denoise-photo", "removes noise, so it is for `pixelrl denoise --policy denoise-photo`"),
+        ("enhance", RESTORE_COLOR, f"removes text, so it is for `pixelrl restore --policy {RESTORE_COLOR}`"),
+    ],
+)
+def test_a_policy_of_another_command_is_refused_and_the_command_named(
+    run: Run, photo: Path, tmp_path: Path, command: str, policy: str, right: str
+) -> None:
+    option = "--style" if command == "enhance" else "--policy"
+    code, _, err = run(command, photo, "-o", tmp_path / "o.png", option, policy)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"policy {policy} {right}" in err
+    assert err.endswith(f", not for `pixelrl {command}`\n")
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_which_command_a_policy_is_for() -> None:
+    found = {name: command_for(read_header(file, "policy")) for name, file in shipped_policies().items()}
+    stems = {"enhance": "enhance", "restore": "restore", "saliency": "saliency", "readable": None}
+    assert found == {name: stems.get(name.partition("-")[0], "denoise") for name in found}
+    mine = {"training": {"recipe": {"task": {"kind": "exposure:Underexposed"}}}, "condition": "sigma"}
+    assert command_for(mine) is None  # may be anything, whatever it is told
+    assert command_for({"training": {}, "condition": None}) is None
+    assert command_for({"training": {}, "condition": "peak"}) == "denoise"
+    assert command_for({"training": {"recipe": "mine"}, "condition": "exposure:STOPS"}) is None
+
+
+def test_text_is_spoken_of_only_where_the_policy_removes_it(run: Run, look: Path, photo: Path, tmp_path: Path) -> None:
+    for policy, speaks in (("restore-color", True), (RESTORE_COLOR, True), ("readable-code", False), (look, False)):
+        options = ("-o", tmp_path / "o.png", "--overwrite", "--policy", policy)
+        code, out, err = run("restore", photo, *options)
+        assert (code, err) == (0, "")
+        assert ("nothing found" in out or "text found" in out) == speaks
+        assert ("text" in json.loads(run("restore", photo, *options, "--json")[1])) == speaks
+
+
+def test_looks_say_that_they_are_for_colour_pictures(run: Run, photo: Path, tmp_path: Path) -> None:
+    grey = tmp_path / "grey.png"
+    with Image.open(photo) as image:
+        image.convert("L").save(grey)
+        image.convert("L").convert("RGB").save(tmp_path / "rgb.png")
+    code, _, err = run("enhance", grey, "-o", tmp_path / "o.png", "--style", "watercolor")
+    said = "is for colour pictures, and this one is grey, or a channel by itself; convert it to RGB"
+    assert (code, err) == (3, f"pixelrl: {grey}: policy enhance-watercolor {said}\n")
+    assert run("enhance", tmp_path / "rgb.png", "-o", tmp_path / "o.png", "--style", "watercolor")[0] == 0
 
 
 def test_looks_are_found_by_the_name_that_is_listed(run: Run, photo: Path, tmp_path: Path) -> None:

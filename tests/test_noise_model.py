@@ -267,6 +267,8 @@ def test_the_command_says_what_the_noise_is_like(run: Run, pictures: Path) -> No
 
 def test_the_command_names_what_fails_and_goes_on(run: Run, pictures: Path) -> None:
     (pictures / "bad.png").write_bytes(b"nothing")
+    code, out, _ = run("noise", pictures / "none.png", pictures / "grey.png", "--json")
+    assert (code, json.loads(out.splitlines()[0])["input"]) == (3, str(pictures / "none.png"))
     code, out, err = run("noise", pictures, pictures / "none.png")
     assert code == 3
     assert len(out.splitlines()) == 2

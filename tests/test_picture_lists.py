@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pixelrl.errors import InputError
 from pixelrl.pictures.listing import Listing, list_pictures
 
 
@@ -55,8 +54,19 @@ def test_problems_do_not_stop_the_other_inputs(tree):
     starts.append("in/other/a.png: its result would be named a.png, like that of in/sub/a.png")
     assert len(listing.problems) == len(starts)
     for problem, start in zip(listing.problems, starts, strict=True):
-        assert isinstance(problem, InputError)
-        assert str(problem).startswith(start)
+        assert problem.message.startswith(start)
+        assert problem.input == start.split(":")[0]
+    assert [problem.kind for problem in listing.problems] == ["input"] * 3 + ["picture"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_empty(tree, monkeypatch):
+    def walk(folder, onerror):
+        onerror(PermissionError(13, "Permission denied", str(folder)))
+        return iter(())
+
+    monkeypatch.setattr("os.walk", walk)
+    message = "in/sub: this folder cannot be read; a readable one is needed"
+    assert list_pictures(["in/sub/"]).problems == [("in/sub/", message, "folder")]
 
 
 def test_results_of_an_earlier_run_are_told_apart(tree):

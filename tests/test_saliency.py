@@ -245,7 +245,7 @@ def test_what_does_not_fit_is_refused(agent: Agent) -> None:
     for strength in (0, 1.5, -2.0, True, "strong"):
         with pytest.raises(UsageError, match="is not a strength"):
             agent(image, strength=strength)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="takes 3 channels, the image has 1"):
+    with pytest.raises(InputError, match="is for colour pictures, and this one is grey, or"):
         agent(image[..., 0])
     with pytest.raises(InputError, match="2 images have no common object; give a mask"):
         agent(torch.rand(2, 3, 20, 20))

@@ -217,6 +217,20 @@ def test_edits_name_the_command_only_with_what_was_told(store: Store, agent: Age
     assert f"--legibility {plain.DEFAULT}" in files.read("how-to.txt").decode()
 
 
+@pytest.mark.parametrize(
+    ("policy", "command"),
+    [
+        ("restore-gray", "pixelrl restore photo.png --policy restore-gray"),
+        ("enhance-watercolor", "pixelrl enhance photo.png --style enhance-watercolor"),
+    ],
+)
+def test_edits_name_the_command_of_the_policy(store: Store, policy: str, command: str) -> None:
+    shape = (40, 52) if policy.endswith("gray") else (40, 52, 3)
+    session = settled(begun(store, load(policy, "cpu"), noise(*shape), "auto"))
+    files = zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data))
+    assert command in files.read("how-to.txt").decode()
+
+
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 

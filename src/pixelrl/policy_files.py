@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
@@ -50,6 +50,48 @@ KINDS = {
 SAYS = {"sigma": "gaussian", "strength": "camera", "peak": "poisson", "gain": "poisson-gaussian"}
 SAYS |= dict.fromkeys(("read", "offset"), "poisson-gaussian")
 """The kind of noise that a number speaks of, where nobody names the kind."""
+
+Command = Literal["denoise", "restore", "enhance", "saliency"]
+COMMANDS: dict[Command, str] = {
+    "denoise": "removes noise",
+    "restore": "removes text",
+    "enhance": "gives pictures a look",
+    "saliency": "edits saliency",
+}
+"""The commands that a policy may be for, and what it does then."""
+_BY_TASK: dict[str, Command] = {
+    "gaussian-denoising": "denoise",
+    "camera-denoising": "denoise",
+    "poisson-denoising": "denoise",
+    "saltpepper-denoising": "denoise",
+    "text-removal": "restore",
+    "color-enhancement": "enhance",
+    "saliency-editing": "saliency",
+}
+"""By the task of the recipe; ``rewarded``, and a user's own, may be anything."""
+_BY_CONDITION: dict[str, Command] = {
+    "sigma": "denoise",
+    "peak": "denoise",
+    "noise-map": "denoise",
+    "poisson-gaussian": "denoise",
+    "strength": "saliency",
+}
+"""By what a policy is told, where its file has no recipe."""
+
+
+def command_for(header: Info) -> Command | None:
+    """The command that a policy is for, by what its file says of itself.
+
+    Args:
+        header: as `read_header` gives it.
+
+    Returns:
+        None where the file does not tell, as of a task of a user's own.
+    """
+    found: object = header
+    for name in ("training", "recipe", "task", "kind"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return _BY_CONDITION.get(str(header.get("condition"))) if found is None else _BY_TASK.get(str(found))
 
 
 def shipped_policies() -> dict[str, Path]:

@@ -130,6 +130,9 @@ class TensorAgent:
         trained = self.num_channels
         if channels == 1 and trained == self.policy.num_agents == 3:
             return InGrey(self.policy).eval(), 1
+        if (trained, channels) == (3, 1):
+            said = "is for colour pictures, and this one is grey, or a channel by itself; convert it to RGB"
+            raise InputError(f"policy {self.name} {said}")
         if trained not in (1, channels):
             raise InputError(f"policy {self.name} takes {trained} channels, the image has {channels}")
         return self.policy, trained

@@ -9,7 +9,7 @@ import click
 from pixelrl.cli.common import PATH, Box, parse_region
 from pixelrl.cli.options import Settings, Work, picture_options, policies_for
 from pixelrl.cli.work import run
-from pixelrl.policy_files import find_look
+from pixelrl.policy_files import command_for, find_look, find_policy, read_header
 
 
 @click.command()
@@ -30,8 +30,16 @@ def restore(work: Work, mask: Path | None, region: Box | None, policy: str | Non
     keeps every pixel elsewhere exactly as it is. PNG and TIFF keep these pixels; JPEG and lossy WebP are compressed
     anew, unless no pixel at all changed: then the file stays the same, byte for byte.
     """
-    policies = policies_for(policy, "restore")
-    settings = Settings(policies, {}, seeks_text=True, within=mask, region=region, by_text=policy is None)
+    settings = Settings(
+        policies_for(policy, "restore"),
+        {},
+        command="restore",
+        # What another policy changes is no text.
+        seeks_text=policy is None or command_for(read_header(find_policy(policy), "policy")) == "restore",
+        within=mask,
+        region=region,
+        by_text=policy is None,
+    )
     return run(work, settings)
 
 
@@ -46,7 +54,7 @@ def enhance(work: Work, style: str) -> int:
     Colours are taken for sRGB. To teach it a look of your own, see `pixelrl train enhance`.
     """
     policy = find_look(style, "--style")
-    return run(work, Settings((policy, policy), {}))
+    return run(work, Settings((policy, policy), {}, command="enhance"))
 
 
 @click.command()
@@ -75,4 +83,4 @@ def saliency(
     the object: see where it lies by --save-mask, and where it is wrong, paint it in `pixelrl studio`.
     """
     wanted = strength if emphasize else -strength
-    return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask, seeks_object=True))
+    return run(work, Settings((policy, policy), {"strength": wanted}, mask, save_mask, command="saliency"))

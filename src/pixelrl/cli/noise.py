@@ -68,7 +68,7 @@ def noise(
         _check_drawings(jobs, overwrite=overwrite)
     code = EXIT_INPUTS if listing.problems else 0
     for problem in listing.problems:
-        _fail(str(problem), None, as_json)
+        _fail(problem.message, problem.input, as_json)
     for job in jobs:
         try:
             _tell(job, output is not None, white, threads, as_json)
@@ -77,7 +77,7 @@ def noise(
             if len(jobs) == 1 and not isinstance(message, InputError):
                 raise
             code = EXIT_FAULT if ours else code or EXIT_INPUTS
-            _fail(str(message), job, as_json)
+            _fail(str(message), str(job.source), as_json)
     return code
 
 
@@ -221,7 +221,7 @@ def _draw(job: Job, model: NoiseModel, waves: tuple[Tensor, Tensor] | None) -> N
         raise UsageError(f"{job.target} cannot be written: {error.strerror}") from error
 
 
-def _fail(message: str, job: Job | None, as_json: bool) -> None:
+def _fail(message: str, given: str, as_json: bool) -> None:
     complain(message)
     if as_json:
-        say(json.dumps({**({} if job is None else {"input": str(job.source)}), "error": message}))
+        say(json.dumps({"input": given, "error": message}))

@@ -25,7 +25,7 @@ from pixelrl.cli.common import (
     shard,
 )
 from pixelrl.engines import Shard
-from pixelrl.policy_files import for_channels
+from pixelrl.policy_files import Command, for_channels
 
 if TYPE_CHECKING:
     from pixelrl.agent import Agent
@@ -132,8 +132,8 @@ class Settings:
         levels: what the policy is told, by name (sigma, peak, strength), as given.
         mask: the picture of the object, for policies that take one.
         save_mask: where to write the object that was emphasised or attenuated.
+        command: its name; policies of which it is known that they are for another one are refused.
         seeks_text: whether text is sought, so that it is to be said if none was found.
-        seeks_object: whether the policies must be such as edit saliency.
         within: a picture, white where text is sought; everywhere if it and ``region`` are left out.
         region: ``(x0, y0, x1, y1)``, likewise, in pixels of the picture as viewers show it.
         by_noise: whether the noise that is seen in each picture says which policy it is given to, instead of
@@ -147,8 +147,8 @@ class Settings:
     levels: Mapping[str, Level]
     mask: Path | None = None
     save_mask: Path | None = None
+    command: Command = "denoise"
     seeks_text: bool = False
-    seeks_object: bool = False
     within: Path | None = None
     region: Box | None = None
     by_noise: bool = False

@@ -6,11 +6,14 @@ import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pixelrl.cli.common import STANDARD
 from pixelrl.cli.outputs import check_folder, check_kind
-from pixelrl.errors import InputError, UsageError
+from pixelrl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pixelrl.pictures.listing import Problem
 
 
 class Job(NamedTuple):
@@ -46,8 +49,8 @@ def _names_a_picture(inputs: Sequence[str], output: Path) -> bool:
 
 def place(
     found: Sequence[tuple[Path, Path]], inputs: Sequence[str], output: Path, suffix: str, kind: str | None
-) -> tuple[list[Job], list[InputError]]:
-    """The output file of every input, and what is wrong with inputs that can have none. Nothing is made yet.
+) -> tuple[list[Job], list[Problem]]:
+    """The output file of every picture, and what is wrong with those that can have none. Nothing is made yet.
 
     Args:
         found: files with their path relative to what was asked for (`pixelrl.pictures.listing.list_pictures`).
@@ -60,6 +63,7 @@ def place(
         UsageError: a picture's name for several inputs or another format, or a folder that cannot be made.
     """
     from pixelrl.pictures.files import FORMATS, SUFFIXES
+    from pixelrl.pictures.listing import Problem
 
     if output == STANDARD:
         if not is_one_picture(inputs):
@@ -79,11 +83,11 @@ def place(
         target = output / name.with_name(name.stem + suffix + ending)
         if len(os.fsencode(target.name)) > 255:
             length = len(os.fsencode(target.name))
-            problems.append(
-                InputError(f"{source}: its result's name would have {length} bytes; at most 255 are possible")
-            )
+            message = f"{source}: its result's name would have {length} bytes; at most 255 are possible"
+            problems.append(Problem(str(source), message, "picture"))
         elif target in jobs:
-            problems.append(InputError(f"{source}: its result would be {target}, like that of {jobs[target]}"))
+            message = f"{source}: its result would be {target}, like that of {jobs[target]}"
+            problems.append(Problem(str(source), message, "picture"))
         else:
             jobs[target] = source
     return [Job(source, target) for target, source in jobs.items()], problems

@@ -30,10 +30,11 @@ from pixelrl.cli.places import Job, is_one_picture, place, results_folder
 from pixelrl.cli.progress import Progress
 from pixelrl.engines import Fault, through
 from pixelrl.errors import InputError, PixelRLError, UsageError
-from pixelrl.policy_files import find_policy, read_header
+from pixelrl.policy_files import COMMANDS, command_for, find_policy, read_header
 
 if TYPE_CHECKING:
     from pixelrl.edits import Edit
+    from pixelrl.pictures.listing import Listing, Problem
 
 _LEVELS = ("sigma", "peak", "strength", "gain", "read", "offset")
 """What options can tell a policy."""
@@ -71,11 +72,12 @@ def run(work: Work, settings: Settings) -> int:
         listing = list_pictures(work.inputs, results_folder(work.inputs, work.output), "" if alone else work.suffix)
     jobs, problems = place(listing.files, work.inputs, work.output, work.suffix, work.kind)
     problems = listing.problems + problems
+    counts = Counter(failed=sum(problem.kind == "picture" for problem in problems))
     share = ""
     if work.shard is not None:
         if alone:
             raise UsageError(f"--shard {work.shard} is a share of many pictures; leave it out for one")
-        share = f" of {_number(len(jobs), 'picture')} in share {work.shard}"
+        share = f" of {_number(len(jobs) + counts['failed'], 'picture')} in share {work.shard}"
         jobs = [job for job in jobs if work.shard.has(job.target.relative_to(work.output).as_posix())]
     if not (work.overwrite or work.skip_existing):
         taken = [job.target for job in jobs if job.target != STANDARD and os.path.lexists(job.target)]
@@ -92,17 +94,16 @@ def run(work: Work, settings: Settings) -> int:
             raise UsageError(f"--report {work.report} is also a picture; give another name")
         check_place(work.report, overwrite=work.overwrite or work.skip_existing, option="--report")
     for problem in problems:
-        complain(str(problem))
+        complain(problem.message)
         if work.as_json:
-            say(json.dumps({"error": str(problem)}))
-    counts = Counter(failed=len(problems))
+            say(json.dumps({"input": problem.input, "error": problem.message}))
     with report_file(work.report, go_on=work.skip_existing) as write:
         for problem in problems:
-            write({"input": None, "error": str(problem)})
+            write({"input": problem.input, "error": problem.message})
         code = _through(jobs, work, settings, counts, write)
     if not alone:
-        complain(_closing(counts, listing.others, len(listing.results), share))
-    return code or (EXIT_INPUTS if counts["failed"] else 0)
+        complain(_closing(counts, listing, problems, share))
+    return code or (EXIT_INPUTS if counts["failed"] or problems else 0)
 
 
 def _has_quality(job: Job, kind: str | None) -> bool:
@@ -239,13 +240,17 @@ def _check_options(work: Work, settings: Settings) -> None:
 
 
 def _check_policies(settings: Settings) -> None:
-    """Refuse policies that are not there, and levels and masks that they do not take."""
+    """Refuse policies that are not there or are for another command, and levels and masks that they do not take."""
     for policy in dict.fromkeys(settings.policies):
         header = read_header(find_policy(policy), "policy")
-        takes = header.get("condition")
+        command, takes = command_for(header), header.get("condition")
+        if command not in (None, settings.command):
+            option = "--style" if command == "enhance" else "--policy"
+            right = f"it is for `pixelrl {command} {option} {policy}`, not for `pixelrl {settings.command}`"
+            raise UsageError(f"policy {policy} {COMMANDS[command]}, so {right}")
         if takes not in (None, *_TAKES):
             continue  # of a user's own kind; the agent knows
-        if settings.seeks_object and takes != "strength":
+        if settings.command == "saliency" and takes != "strength":
             raise UsageError(f"policy {policy} edits no saliency; give --policy one that does, as saliency-edit")
         names = _TAKES.get(str(takes), ())
         if settings.mask is not None and takes != "strength":
@@ -266,17 +271,22 @@ def _check_beside(option: str, path: Path, jobs: Sequence[Job], overwrite: bool)
     check_place(path, overwrite=overwrite, option=option)
 
 
-def _closing(counts: Counter[str], others: Sequence[Path], results: int, share: str) -> str:
+def _closing(counts: Counter[str], listing: Listing, problems: Sequence[Problem], share: str) -> str:
     """What became of everything, in one line."""
     from pixelrl.pictures.files import PHOTO, either
 
     words = [f"{counts.total()}{share}" if share else _number(counts.total(), "picture")]
-    if others:
-        needing = sorted({file.suffix.lower() for file in others} & PHOTO.keys())
+    empty, closed = (sum(problem.kind == kind for problem in problems) for kind in ("input", "folder"))
+    if empty:
+        words.append(f"{_number(empty, 'input')} without pictures")
+    if closed:
+        words.append(f"{_number(closed, 'folder')} not readable")
+    if listing.others:
+        needing = sorted({file.suffix.lower() for file in listing.others} & PHOTO.keys())
         needs = f' ({either(needing)} needs pip install "pixelrl[photo]")' if needing else ""
-        words.append(f"{_number(len(others), 'other file')} skipped{needs}")
-    if results:
-        words.append(f"{_number(results, 'result')} of an earlier run left out")
+        words.append(f"{_number(len(listing.others), 'other file')} skipped{needs}")
+    if listing.results:
+        words.append(f"{_number(len(listing.results), 'result')} of an earlier run left out")
     became = [f"{counts['done']} done"]
     became += [f"{counts[name]} {name}" for name in ("failed", "left alone") if counts[name]]
     return f"{', '.join(words)}; {', '.join(became)}"

@@ -8,11 +8,26 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-from pixelrl.errors import InputError
 from pixelrl.pictures.files import SUFFIXES, either, is_readable
 
 _KINDS = f"{either(SUFFIXES)}, and others"
+
+
+class Problem(NamedTuple):
+    """What is wrong with an input, or with a picture that was found in it.
+
+    Attributes:
+        input: as it was given; of a picture that was found, its path.
+        message: one sentence that names it.
+        kind: a ``picture`` that cannot have a result, an ``input`` in which there is none, or a ``folder`` that cannot
+            be read.
+    """
+
+    input: str
+    message: str
+    kind: Literal["picture", "input", "folder"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +37,13 @@ class Listing:
     Attributes:
         files: the pictures. Each comes with the relative path under which its result belongs in an output folder: its
             path inside the folder that was given, or else its name.
-        problems: what is wrong with inputs that give none.
+        problems: what is wrong with inputs, and with pictures whose results would have the name of another one's.
         others: files in the folders and patterns whose suffix is not that of a picture which can be read.
         results: pictures that an earlier run has written, which are not worked on again.
     """
 
     files: list[tuple[Path, Path]] = field(default_factory=list)
-    problems: list[InputError] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     results: list[Path] = field(default_factory=list)
 
@@ -57,12 +72,11 @@ def list_pictures(inputs: Sequence[str | Path], output: Path | None = None, suff
                 continue
             seen.add(identity)
             if relative in found:
-                listing.problems.append(
-                    InputError(
-                        f"{file}: its result would be named {relative}, like that of {found[relative]}; "
-                        "process them separately or give a folder that holds both"
-                    )
+                message = (
+                    f"{file}: its result would be named {relative}, like that of {found[relative]}; "
+                    "process them separately or give a folder that holds both"
                 )
+                listing.problems.append(Problem(str(file), message, "picture"))
             else:
                 found[relative] = file
     sources = {file.with_suffix("") for file in found.values()}
@@ -78,21 +92,23 @@ def list_pictures(inputs: Sequence[str | Path], output: Path | None = None, suff
 def _expand(entry: str, listing: Listing, home: Path | None) -> list[tuple[Path, Path]]:
     path = Path(entry)
     if os.path.isdir(path):
-        files = _walk(path, listing, _below(home, path))
-        if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: there are no pictures in this folder ({_KINDS})"))
+        known = len(listing.problems)
+        files = _walk(entry, listing, _below(home, path))
+        if not files and not listing.results and len(listing.problems) == known:  # else there may be some
+            message = f"{entry}: there are no pictures in this folder ({_KINDS})"
+            listing.problems.append(Problem(entry, message, "input"))
         return [(file, file.relative_to(path)) for file in files]
     if not os.path.lexists(path) and glob.has_magic(entry):
         matches = [Path(match) for match in sorted(glob.glob(entry, recursive=True)) if os.path.isfile(match)]
         plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
         files = _sorted_out(matches, listing, _below(home, Path(*plain)))
         if not files and not listing.results:
-            listing.problems.append(InputError(f"{entry}: no picture matches this pattern ({_KINDS})"))
+            message = f"{entry}: no picture matches this pattern ({_KINDS})"
+            listing.problems.append(Problem(entry, message, "input"))
         return [(file, Path(file.name)) for file in files]
     if not os.path.exists(path):
-        listing.problems.append(
-            InputError(f"{entry}: there is no such file or folder; the path of a picture is needed")
-        )
+        message = f"{entry}: there is no such file or folder; the path of a picture is needed"
+        listing.problems.append(Problem(entry, message, "input"))
         return []
     return [(path, Path(path.name))]
 
@@ -102,12 +118,13 @@ def _below(home: Path | None, folder: Path) -> Path | None:
     return home if home is not None and folder.resolve() in home.parents else None
 
 
-def _walk(folder: Path, listing: Listing, home: Path | None) -> list[Path]:
+def _walk(entry: str, listing: Listing, home: Path | None) -> list[Path]:
     def unreadable(error: OSError) -> None:
-        listing.problems.append(InputError(f"{error.filename}: this folder cannot be read; a readable one is needed"))
+        message = f"{error.filename}: this folder cannot be read; a readable one is needed"
+        listing.problems.append(Problem(entry, message, "folder"))
 
     files = []
-    for root, folders, names in os.walk(folder, onerror=unreadable):
+    for root, folders, names in os.walk(Path(entry), onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(root, name) for name in names if not name.startswith(".")]
     return _sorted_out([file for file in sorted(files) if os.path.isfile(file)], listing, home)

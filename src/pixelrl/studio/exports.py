@@ -17,6 +17,7 @@ from pixelrl.errors import UsageError
 from pixelrl.pictures.display import orientation_exif, orientation_of
 from pixelrl.pictures.files import write_picture
 from pixelrl.pictures.formats import Picture
+from pixelrl.policy_files import command_for, read_header, shipped_policies
 from pixelrl.studio.folder import Folder
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Session
@@ -97,7 +98,11 @@ This was stage {stage} of the picture. {taken} is the result of stage {before}: 
 
 def _command(trace: Trace, picture: str, mask: str) -> str:
     """What does the same as the studio in *live*, with the picture and the mask beside it."""
-    words = ["pixelrl", "denoise" if trace.mask is None else "saliency", picture, "--policy", trace.policy]
+    file = shipped_policies().get(trace.policy)
+    known = None if file is None else command_for(read_header(file, "policy"))
+    command = "saliency" if trace.mask is not None else known or "denoise"
+    option = "--style" if command == "enhance" else "--policy"
+    words = ["pixelrl", command, picture, option, trace.policy]
     for name, value in trace.condition.items():
         words += [f"--{name}", repr(abs(value))]
         words += ["--attenuate"] if value < 0 else []
