@@ -37,8 +37,8 @@ A grey photograph without text has fewer, but not every one; a word of five lett
 """
 MORE_FOUND = 1.2
 """How many times as many pixels ``restore-color`` changes as ``restore-gray`` if letters have soft rims: of validation
-photographs under hard edges at most 1.03 times as many, under soft white letters and subtitles at least 1.34 times
-(docs/restoration.md)."""
+photographs under hard edges at most 1.01 times as many, under soft white letters and subtitles at least 1.33 times but
+for two of 32 (docs/restoration.md)."""
 
 
 @dataclass(frozen=True)
