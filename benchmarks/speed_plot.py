@@ -53,8 +53,10 @@ def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: str) -> None:
         axes.plot(spent, row["psnr"], marker, color=color, markerfacecolor=filled, markersize=9, markeredgewidth=1.8)
         label = method if "legibility" not in setting else f"{method},\n{setting.split(', ')[1]}"
         if "bf16" in setting or (f"{method}, bf16" not in rows and "legibility" not in setting):
+            # The point at the default lies a little below and to the right of the one at legibility 0.
+            side = "right" if setting.endswith("legibility 0") else "center"
             axes.annotate(
-                label, (spent, row["psnr"]), (0, -9), textcoords="offset points", ha="center", va="top", fontsize=9
+                label, (spent, row["psnr"]), (0, -9), textcoords="offset points", ha=side, va="top", fontsize=9
             )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in range(-2, 3) for digit in (1, 2, 5)]))
