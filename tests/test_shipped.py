@@ -137,3 +137,12 @@ def test_the_shipped_saliency_policy_attenuates_as_it_learned_to() -> None:
 def test_the_list_of_shipped_policies_is_complete() -> None:
     others = ("saliency-edit", "poisson-gaussian-gray", "poisson-gaussian-color", "denoise-photo", "readable-code")
     assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in CLEANERS), *LOOKS, *others])
+
+
+@pytest.mark.parametrize("kind", ["gray", "color"])
+def test_the_policies_of_photons_are_the_networks_of_gaussian_noise(kind: str) -> None:
+    name, other = f"poisson-gaussian-{kind}", f"denoise-{kind}"
+    assert pixelrl.shipped_policies()[name].stat().st_size < 1000
+    mine, weights = (pixelrl.load(each, "cpu").policy.state_dict() for each in (name, other))
+    assert mine.keys() == weights.keys()
+    assert all(weight.equal(weights[key]) for key, weight in mine.items())
