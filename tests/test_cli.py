@@ -329,6 +329,27 @@ def test_a_run_remembers_its_recipe(run: Run, photos: Path, tmp_path: Path, monk
     assert run("train", "--resume", photos)[0] == 2
 
 
+def test_weights_that_a_training_has_no_place_for_are_named(run: Run, photos: Path, tmp_path: Path) -> None:
+    """A policy with two blocks more than the recipe starts as another one than it looks, and says so once."""
+    blocks = {"deep": [1, 3, 1], "shallow": [1, 1, 1]}
+    for name, depths in blocks.items():
+        (tmp_path / f"{name}.toml").write_text(
+            f'name = "{name}"\n[task]\nkind = "gaussian-denoising"\n[policy]\nkind = "lookahead"\nwidth = 8\n'
+            f'deep_width = 8\ndepths = {depths}\nhead_width = 4\n[data]\nfolder = "{photos}"\ncrop = 8\nbatch = 2\n'
+            "validation = 1\n[warm_start]\niterations = 1\n[reinforcement]\niterations = 0\n"
+        )
+    code, out, err = run("train", tmp_path / "deep.toml", "-o", tmp_path / "deep")
+    assert (code, "left out" in err) == (0, False)
+    starts = ("-o", tmp_path / "shallow", "--set", f"initial={out.strip()}")
+    code, _, err = run("train", tmp_path / "shallow.toml", *starts)
+    left_out = "encoder.deep.1.first.weight, encoder.deep.1.first.bias, encoder.deep.1.second.weight"
+    assert (code, f"has no place for; they are left out: {left_out}" in err) == (0, True)
+    assert "and 2 more" in err
+    assert "left out" not in run("train", "--resume", tmp_path / "shallow")[2]
+    code, _, err = run("train", tmp_path / "deep.toml", "-o", tmp_path / "deeper", "--set", f"initial={out.strip()}")
+    assert (code, "left out" in err) == (0, False)
+
+
 def test_help_and_policies(run: Run) -> None:
     assert "denoise" in run("--help")[1]
     assert "denoise-gray" in run("policies")[1]

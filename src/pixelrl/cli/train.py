@@ -80,6 +80,8 @@ def train(
         changed = trainer.resume() if resume else []
         if changed and processes.first:
             complain(f"going on with another {' and another '.join(changed)} than {output} was trained with so far")
+        for initial, names in trainer.left_out.items() if processes.first and not resume else ():
+            complain(f"{initial} has weights that this policy has no place for; they are left out: {_listed(names)}")
         try:
             finished = _run(trainer, minutes, tensorboard)
         except UsageError:  # it diverged: where that began is to be seen
@@ -94,6 +96,11 @@ def train(
             f"pixelrl train --resume {output} goes on from there"
         )
     return 0 if finished or not trainer.interrupted else EXIT_INTERRUPTED
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    """Names of weights, the first few of them where they are many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _draw(first: bool, folder: Path) -> None:

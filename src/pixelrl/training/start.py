@@ -47,8 +47,11 @@ def initials(recipe: Recipe) -> list[str]:
     return [name for name in given if name]
 
 
-def start_from(policy: Policy, initial: str) -> None:
+def start_from(policy: Policy, initial: str) -> list[str]:
     """Take over the weights that have the same name and shape in another policy, or can be brought to it.
+
+    Returns:
+        The names of the other policy's weights that have no place in this one, as of blocks that only the other has.
 
     Raises:
         UsageError: no such policy, or nothing in it fits.
@@ -61,3 +64,4 @@ def start_from(policy: Policy, initial: str) -> None:
     if not fitting:
         raise UsageError(f"initial = {initial!r} has no weight that fits this recipe's policy; leave it out")
     policy.load_state_dict({name: theirs[name] if name in fitting else ours[name] for name in ours})
+    return [name for name in theirs if name not in fitting]

@@ -91,8 +91,8 @@ class Trainer:
         torch.manual_seed(recipe.seed)  # only the initial weights; everything later draws from the generators below
         self.card = card_of(recipe, self.task)
         self.policy = self.card.build().to(device)
-        for initial in initials(recipe):
-            start_from(self.policy, initial)
+        # By the policies to start from: those of their weights that this one has no place for, if there are any.
+        self.left_out = {each: names for each in initials(recipe) if (names := start_from(self.policy, each))}
         self.ema = {name: tensor.clone() for name, tensor in self.policy.state_dict().items()}
         self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=recipe.warm_start.lr)
         kinds = {"trials": TrialLearner, "search": SearchLearner, "groups": GroupLearner}
