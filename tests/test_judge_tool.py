@@ -55,3 +55,36 @@ def test_a_policy_can_be_given_opponent_colours(tmp_path: Path, monkeypatch: pyt
     grey = policy_file(tmp_path / "grey.safetensors", 1.0, kind="consulting")
     with pytest.raises(UsageError, match="opponent colours are for"):
         judge.give(str(grey), str(grey), tmp_path / "none.safetensors", opponent=True)
+
+
+def test_an_encoder_that_was_trained_alone_becomes_a_policy_that_consults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the encoder and its training is the other's, operations and opponent colours, too."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import judge
+
+    size = {"width": 8, "deep_width": 8, "head_width": 4, "num_channels": 3}
+    alone = PolicyCard("alone", "lookahead", {**size, "depths": [1, 3, 1]}, ACTIONS, 2, "sigma", {"minutes": 5.0})
+    arguments = {**size, "depths": [1, 1, 1], "num_steps": 3, "opponent": True, "default_legibility": 0.3}
+    other = PolicyCard("other", "consulting", arguments, (*ACTIONS, "median"), 3, "sigma", {}, "opponent")
+    files = {card.name: tmp_path / f"{card.name}.safetensors" for card in (alone, other)}
+    for card in (alone, other):
+        save_policy(files[card.name], card.build(), card)
+    judge.give(str(files["alone"]), str(files["other"]), tmp_path / "new.safetensors")
+    policy, card = load_policy(tmp_path / "new.safetensors")
+    assert (card.name, card.kind, card.action_names, card.space) == (
+        "alone",
+        "consulting",
+        other.action_names,
+        "opponent",
+    )
+    assert card.arguments == {**arguments, "depths": [1, 3, 1]}
+    assert card.training == {"minutes": 5.0, "judge": "other"}
+    encoder, chooser = (load_policy(files[name])[0].state_dict() for name in files)
+    for name, weight in policy.state_dict().items():
+        assert weight.equal((chooser if name.startswith(("judge", "log_factors")) else encoder)[name]), name
+    told = PolicyCard("told", "lookahead", {**size, "depths": [1, 1, 1]}, ACTIONS, 2, "peak", {})
+    save_policy(tmp_path / "told.safetensors", told.build(), told)
+    with pytest.raises(UsageError, match="told has another kind of encoder than other, or is told something else"):
+        judge.give(str(tmp_path / "told.safetensors"), str(files["other"]), tmp_path / "none.safetensors")
