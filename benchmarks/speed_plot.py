@@ -22,6 +22,8 @@ STYLES = {  # colours that stay apart under each kind of colour blindness (Okabe
     "the paper's convGRU": ("#cc79a7", "D"),
     "BM3D": ("#555555", "v"),
 }
+LEAST = 0.25
+"""What a panel shows of the PSNR at least, in dB."""
 TITLES = {"gray": "Grey, BSD68", "color": "Colour, CBSD68"}
 
 
@@ -53,10 +55,11 @@ def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: str) -> None:
         axes.plot(spent, row["psnr"], marker, color=color, markerfacecolor=filled, markersize=9, markeredgewidth=1.8)
         label = method if "legibility" not in setting else f"{method},\n{setting.split(', ')[1]}"
         if "bf16" in setting or (f"{method}, bf16" not in rows and "legibility" not in setting):
-            # The point at the default lies a little below and to the right of the one at legibility 0.
+            # The default lies a little below and to the right of legibility 0, and others lie at the level of that.
             side = "right" if setting.endswith("legibility 0") else "center"
+            offset, edge = (-9, "top") if "legibility" in setting else (9, "bottom")
             axes.annotate(
-                label, (spent, row["psnr"]), (0, -9), textcoords="offset points", ha=side, va="top", fontsize=9
+                label, (spent, row["psnr"]), (0, offset), textcoords="offset points", ha=side, va=edge, fontsize=9
             )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in range(-2, 3) for digit in (1, 2, 5)]))
@@ -64,6 +67,9 @@ def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: str) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(alpha=0.3)
     axes.margins(0.25, 0.25)
+    low, high = axes.get_ylim()
+    if high - low < LEAST:  # or hundredths of a dB would look like a chasm
+        axes.set_ylim((low + high - LEAST) / 2, (low + high + LEAST) / 2)
 
 
 if __name__ == "__main__":
