@@ -192,6 +192,7 @@ def test_nothing_that_was_learned_chooses_at_legibility_0(agent: Agent) -> None:
         ({"iterations": 101, "recipe": {"warm_start": {"iterations": 100}, "reinforcement": {"iterations": 50}}}, True),
         ({"iterations": 150, "recipe": {"warm_start": {"iterations": 100}, "reinforcement": {"iterations": 0}}}, False),
         ({"iterations": 100, "recipe": {"reinforcement": {"iterations": 100}}}, True),
+        ({"iterations": 9, "recipe": {"warm_start": {"iterations": 9}}, "judge": "other"}, True),  # learned elsewhere
     ],
 )
 def test_what_a_file_says_of_reinforcement(deaf: Agent, training: dict, reinforced: bool) -> None:

@@ -146,3 +146,13 @@ def test_the_policies_of_photons_are_the_networks_of_gaussian_noise(kind: str) -
     mine, weights = (pixelrl.load(each, "cpu").policy.state_dict() for each in (name, other))
     assert mine.keys() == weights.keys()
     assert all(weight.equal(weights[key]) for key, weight in mine.items())
+
+
+def test_the_shipped_policies_that_have_a_judge_say_how_sure_they_are() -> None:
+    """Also where the encoder was trained last, and the judge is another policy's."""
+    judged = ["denoise-color", "denoise-gray", "denoise-photo", "poisson-color", "poisson-gaussian-color"]
+    judged += ["poisson-gaussian-gray", "poisson-gray", "restore-color", "restore-gray"]
+    for name in judged:
+        agent = pixelrl.load(name, "cpu")
+        assert agent.learned_to_choose(), name
+        assert not agent.learned_to_choose(0.0), name

@@ -68,7 +68,12 @@ class PolicyCard:
 
     @property
     def reinforced(self) -> bool:
-        """Whether the policy was trained by reinforcement: not where its file says that this phase never began."""
+        """Whether the policy was trained by reinforcement: not where its file says that this phase never began.
+
+        What it was given of another policy that was, its judge or factors (`tools/judge.py`), counts as well.
+        """
+        if self.training.keys() & {"judge", "factors"}:
+            return True
         recipe, done = self.training.get("recipe"), self.training.get("iterations")
         if not isinstance(recipe, Mapping) or not isinstance(done, int):
             return True
