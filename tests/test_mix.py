@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def test_a_mixture_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     policy, card = load_policy(tmp_path / "mixed.safetensors")
     assert all(torch.equal(weight, torch.full_like(weight, 1.25)) for weight in policy.parameters())
     assert card.training == {"iterations": 7, "minutes": 1.0, "mixed": {"with": "tiny", "share": 0.25}}
+    given, learned = load_policy(new)
+    save_policy(new, given, replace(learned, training={**learned.training, "judge": "other"}))
+    mix.mix(str(old), str(new), 0.25, tmp_path / "judged.safetensors")
+    assert load_policy(tmp_path / "judged.safetensors")[1].training["judge"] == "other"
     mix.mix(str(old), str(new), 0.5, tmp_path / "marks.safetensors", "marks")
     policy, card = load_policy(tmp_path / "marks.safetensors")
     assert card.arguments["estimator"] == "marks"

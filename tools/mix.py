@@ -41,7 +41,8 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
         newer = replace(newer, arguments={**newer.arguments, "estimator": estimator})
         other = newer.build()
     other.load_state_dict(mixture)
-    kept = {key: newer.training[key] for key in ("recipe", "iterations", "minutes") if key in newer.training}
+    told = ("recipe", "iterations", "minutes", "judge", "factors")  # by the latter it is known to choose as it learned
+    kept = {key: newer.training[key] for key in told if key in newer.training}
     save_policy(target, other, replace(newer, training={**kept, "mixed": {"with": card.name, "share": share}}))
 
 
