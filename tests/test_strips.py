@@ -20,16 +20,18 @@ def noise(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("estimator", ["plain", "impulses"])
+@pytest.mark.parametrize("deepest", [0, 2])
 @pytest.mark.parametrize(("height", "width"), [(802, 131), (799, 132)])
 def test_strips_change_no_bit(
     height: int,
     width: int,
+    deepest: int,
     estimator: str,
     precision: Precision,
     monkeypatch: pytest.MonkeyPatch,
     randomise: Callable[[torch.nn.Module], None],
 ) -> None:
-    policy = Lookahead(9, 1, 16, 32, (1, 2, 1), 4, estimator=estimator)
+    policy = Lookahead(9, 1, 16, 32, (1, 2, 1), 4, estimator=estimator, deepest=deepest, deepest_width=96)
     randomise(policy)
     policy.precision = precision
     image, condition = noise(1, 1, height, width), torch.rand(1, 1, height, width)

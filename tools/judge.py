@@ -27,7 +27,7 @@ from pixelrl.policies import Consulting, Policy
 
 PARTS = ("judge.", "log_factors")
 """What the names of the weights begin with that are learned by reinforcement."""
-ENCODER = ("width", "deep_width", "depths", "num_channels")
+ENCODER = ("width", "deep_width", "depths", "deepest", "deepest_width", "num_channels")
 """The arguments of a policy that say how large its encoder is."""
 
 

@@ -75,6 +75,8 @@ class Consulting(Estimating):
         unit: of prices, one of `UNITS`: what the usual miss of the estimate follows.
         opponent: whether the agents of a pixel work on its opponent colours (`pixelrl.imaging.color.to_opponent`), one
             on its brightness and two on its colour, instead of red, green and blue.
+        deepest: residual blocks at an eighth of the resolution, in the middle of those at a quarter; 0 for none.
+        deepest_width: channels of the encoder there.
 
     Raises:
         ValueError: an unknown estimator or unit, two that do not go together, an estimator with fewer agents than
@@ -100,8 +102,11 @@ class Consulting(Estimating):
         condition_planes: int = 1,
         unit: str = "condition",
         opponent: bool = False,
+        deepest: int = 0,
+        deepest_width: int = 96,
     ) -> None:
-        super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes, opponent)
+        sizes = (width, deep_width, depths)
+        super().__init__(num_channels, *sizes, estimator, condition_planes, opponent, deepest, deepest_width)
         check_sizes(head_width=head_width, num_steps=num_steps)
         if self.num_agents != num_channels:
             raise ValueError(f"the estimator {estimator!r} has one agent for all channels, which cannot consult here")

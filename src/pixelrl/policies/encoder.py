@@ -1,4 +1,4 @@
-"""The encoder of our policies: it looks once at half and at a quarter of the resolution, and remembers."""
+"""The encoder of our policies: it looks once at half, a quarter and maybe an eighth of the resolution, and remembers."""
 
 from __future__ import annotations
 
@@ -30,34 +30,74 @@ def blocks(width: int, number: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(number)))
 
 
-class Encoder(nn.Module):
-    """Residual blocks at half resolution around residual blocks at a quarter: wide view, few multiply-adds."""
+class Deepest(nn.Module):
+    """``x + up(blocks(down(x)))`` at half of its input's resolution; the way up starts at zero, so a new one is the identity."""
 
-    def __init__(self, num_inputs: int, width: int, deep_width: int, depths: tuple[int, int, int]) -> None:
+    def __init__(self, outer_width: int, width: int, number: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(outer_width, width, 2, stride=2)
+        self.blocks = blocks(width, number)
+        self.up = nn.Conv2d(width, 4 * outer_width, 1)
+        nn.init.kaiming_normal_(self.down.weight)
+        nn.init.zeros_(self.up.weight)
+        for layer in (self.down, self.up):
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(b, outer_width, h, w)`` to the same shape; h and w even."""
+        change: Tensor = self.up(self.blocks(self.down(x)))
+        return x + F.pixel_shuffle(change, 2)
+
+
+class Encoder(nn.Module):
+    """Residual blocks at half resolution around residual blocks at a quarter: wide view, few multiply-adds.
+
+    Those at a quarter may have others at an eighth in their middle (`middle` says before which one).
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        width: int,
+        deep_width: int,
+        depths: tuple[int, int, int],
+        deepest: int = 0,
+        deepest_width: int = 1,
+    ) -> None:
         super().__init__()
         before, deep, after = depths
         self.enter = nn.Conv2d(num_inputs, width, 3, padding=1)
         self.before = blocks(width, before)
         self.down = nn.Conv2d(width, deep_width, 2, stride=2)
         self.deep = blocks(deep_width, deep)
+        self.deepest = Deepest(deep_width, deepest_width, deepest) if deepest else None
         self.up = nn.Conv2d(deep_width, 4 * width, 1)
         self.after = blocks(width, after)
 
+    @property
+    def middle(self) -> int:
+        """The number of blocks at a quarter of the resolution that come before those at an eighth."""
+        return len(self.deep) // 2
+
     def forward(self, x: Tensor) -> Tensor:
-        """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w even."""
+        """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w multiples of 2, or of 4 where there is a `Deepest`."""
         x = self.before(self.enter(x))
-        deep = self.up(self.deep(self.down(x)))
+        deep = self.deep[: self.middle](self.down(x))
+        if self.deepest is not None:
+            deep = self.deepest(deep)
+        deep = self.up(self.deep[self.middle :](deep))
         result: Tensor = self.after(x + F.pixel_shuffle(deep, 2))
         return result
 
 
-def encoder_reach(depths: tuple[int, int, int]) -> int:
+def encoder_reach(depths: tuple[int, int, int], deepest: int = 0) -> int:
     """The radius in pixels of an `Encoder` of these depths and the 3x3 layer after it, without the cells themselves.
 
-    3x3 at half resolution reaches 2 pixels, at a quarter 4.
+    3x3 at half resolution reaches 2 pixels, at a quarter 4, at an eighth 8.
     """
     before, deep, after = depths
-    return 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep
+    return 2 * (2 + 2 * before + 2 * after) + 4 * 2 * deep + 8 * 2 * deepest
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

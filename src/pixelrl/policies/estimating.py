@@ -47,6 +47,8 @@ class Estimating(Policy):
         condition_planes: planes of the condition (`pixelrl.tasks.Conditioning.num_planes`).
         opponent: whether the images that it is given, and its estimate, have opponent colours
             (`pixelrl.imaging.color.to_opponent`). The encoder sees red, green and blue all the same.
+        deepest: residual blocks at an eighth of the resolution, in the middle of those at a quarter; 0 for none.
+        deepest_width: channels of the encoder there.
 
     Raises:
         ValueError: an unknown estimator, one that is not for so many channels, sizes that are none, or opponent colours
@@ -66,26 +68,30 @@ class Estimating(Policy):
         estimator: str,
         condition_planes: int,
         opponent: bool = False,
+        deepest: int = 0,
+        deepest_width: int = 96,
     ) -> None:
         super().__init__()
         if opponent and (num_channels != 3 or estimator not in ("plain", "marks")):
             raise ValueError("opponent colours are for num_channels = 3 and the estimators 'plain' and 'marks'")
         self.opponent = opponent
-        check_sizes(num_channels=num_channels, width=width, deep_width=deep_width)
-        before, deep, after = check_depths(depths)
+        check_sizes(num_channels=num_channels, width=width, deep_width=deep_width, deepest_width=deepest_width)
+        blocks = check_depths(depths)
+        if type(deepest) is not int or not 0 <= deepest <= 100:
+            raise ValueError(f"deepest = {deepest!r} must be a whole number from 0 to 100")
         if estimator not in ESTIMATORS:
             raise ValueError(f"estimator = {estimator!r} is unknown; known are {', '.join(ESTIMATORS)}")
         self.estimator, self.condition_planes = ESTIMATORS[estimator](num_channels, condition_planes), condition_planes
         self.num_channels, self.num_agents = num_channels, self.estimator.num_agents
-        self.encoder = Encoder(self.estimator.num_inputs, width, deep_width, (before, deep, after))
+        self.encoder = Encoder(self.estimator.num_inputs, width, deep_width, blocks, deepest, deepest_width)
         self.to_residual = nn.Conv2d(width, self.estimator.num_outputs, 3, padding=1)
         nn.init.zeros_(self.to_residual.weight)
         assert self.to_residual.bias is not None
         nn.init.zeros_(self.to_residual.bias)
         self.perceives_in_strips = not self.estimator.looks_at_image
         reduction = self.estimator.reduction * self.estimator.smallest
-        self.alignment = 4 * reduction  # what a cell of the quarter-resolution part spans
-        reach = encoder_reach((before, deep, after)) * reduction + self.estimator.halo + 2 * self.alignment
+        self.alignment = (8 if deepest else 4) * reduction  # what a cell of the lowest resolution spans
+        reach = encoder_reach(blocks, deepest) * reduction + self.estimator.halo + 2 * self.alignment
         self.reach = 4 * -(-reach // 4)
 
     def kept(self, features: Tensor) -> Tensor | None:

@@ -44,6 +44,8 @@ class Lookahead(Estimating):
         least_gain: by how much an operation that changes a pixel must bring it nearer to the estimate, so that it is
             worth more than to do nothing, in units of what is compared (1 / 100 of Lab's for ``lab``). It spares
             steps that nobody would see.
+        deepest: residual blocks at an eighth of the resolution, in the middle of those at a quarter; 0 for none.
+        deepest_width: channels of the encoder there.
 
     Raises:
         ValueError: an unknown estimator, one that is not for so many channels, sizes that are none, or a gain that is
@@ -64,8 +66,11 @@ class Lookahead(Estimating):
         estimator: str = "plain",
         condition_planes: int = 1,
         least_gain: float = 0.0,
+        deepest: int = 0,
+        deepest_width: int = 96,
     ) -> None:
-        super().__init__(num_channels, width, deep_width, depths, estimator, condition_planes)
+        sizes = (width, deep_width, depths)
+        super().__init__(num_channels, *sizes, estimator, condition_planes, False, deepest, deepest_width)
         check_sizes(head_width=head_width)
         if not 0 <= least_gain < math.inf:
             raise ValueError(f"least_gain = {least_gain} must be a finite number of at least 0")

@@ -7,7 +7,7 @@ results have its bits wherever the convolution library computes the same for eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -85,31 +85,52 @@ class Residual:
         return self.waiting.take(change.shape[2]) + change
 
 
+class Lower:
+    """What is done at half of a resolution, and its sum with what came in.
+
+    Args:
+        down: to half of the resolution.
+        inner: what is done there, one after the other; each takes the next rows, and whether they are the last.
+        up: to four times the channels that came in.
+    """
+
+    def __init__(self, down: nn.Conv2d, inner: Sequence[Callable[[Tensor, bool], Tensor]], up: nn.Conv2d) -> None:
+        self.down, self.inner, self.up = down, inner, up
+        self.skipping, self.pairs = Waiting(), Waiting()
+
+    def __call__(self, x: Tensor, last: bool) -> Tensor:
+        """See `Convolution`; in all, an even number of rows."""
+        self.skipping.put(x)
+        self.pairs.put(x)
+        low: Tensor = self.down(self.pairs.take_pairs())
+        for each in self.inner:
+            low = each(low, last)
+        change = F.pixel_shuffle(self.up(low), 2)
+        return self.skipping.take(change.shape[2]) + change
+
+
+def _residuals(chain: nn.Sequential) -> list[Callable[[Tensor, bool], Tensor]]:
+    return [Residual(block) for block in chain if isinstance(block, ResidualBlock)]
+
+
 class StripEncoder:
     """An `Encoder` at work on one image. What it is behind is less than half of its reach."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self.encoder, self.enter = encoder, Convolution(encoder.enter)
-        self.before, self.deep, self.after = (
-            [Residual(block) for block in part if isinstance(block, ResidualBlock)]
-            for part in (encoder.before, encoder.deep, encoder.after)
-        )
-        self.skipping, self.pairs = Waiting(), Waiting()
+        deep = _residuals(encoder.deep)
+        if (deepest := encoder.deepest) is not None:
+            deep.insert(encoder.middle, Lower(deepest.down, _residuals(deepest.blocks), deepest.up))
+        self.steps = [
+            Convolution(encoder.enter),
+            *_residuals(encoder.before),
+            Lower(encoder.down, deep, encoder.up),
+            *_residuals(encoder.after),
+        ]
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
         """The next rows of the input, ``(b, num_inputs, n, w)``, to the next rows of the features."""
-        x = self.enter(x, last)
-        for block in self.before:
-            x = block(x, last)
-        self.skipping.put(x)
-        self.pairs.put(x)
-        deep = self.encoder.down(self.pairs.take_pairs())
-        for block in self.deep:
-            deep = block(deep, last)
-        deep = F.pixel_shuffle(self.encoder.up(deep), 2)
-        x = self.skipping.take(deep.shape[2]) + deep
-        for block in self.after:
-            x = block(x, last)
+        for step in self.steps:
+            x = step(x, last)
         return x
 
 
