@@ -218,6 +218,25 @@ def test_the_result_is_that_of_the_package(exported: Path, policy: str, kind: st
     assert abs(10 * np.log10(wrong[0] / wrong[1])) < 0.005
 
 
+@pytest.mark.parametrize("eight", [False, True])
+def test_an_encoder_that_goes_to_an_eighth_of_the_resolution_is_exported(
+    eight: bool, tmp_path: Path, randomise: Callable[[torch.nn.Module], None]
+) -> None:
+    shipped = pixelrl.load("denoise-gray", "cpu", "fp32").card
+    sizes = {"width": 8, "deep_width": 12, "depths": [1, 3, 1], "deepest": 2, "deepest_width": 20}
+    card = replace(shipped, arguments=shipped.arguments | sizes)
+    policy = card.build().eval()
+    randomise(policy)
+    agent = Agent(policy, card, torch.device("cpu"), "fp32")
+    export(agent, tmp_path, calibration.calibrated(agent) if eight else None)
+    image = noisy(CLEAN[..., 0])[:93, :107]
+    seen = torch.from_numpy(image)[None, None]
+    wanted = agent.clean_estimate(seen, agent.condition(seen, {"sigma": 25.0}))[0].numpy()
+    found = pixelrl_onnx.load(tmp_path, 1).estimate(image[None], {"sigma": 25.0})
+    tolerance = 0.1 * (wanted - image).std() if eight else 1e-5 * np.abs(wanted).max()
+    assert np.sqrt(np.square(found - wanted).mean()) < tolerance
+
+
 @pytest.mark.parametrize("policy", ["grey", "opponent"])
 @pytest.mark.parametrize("value", [np.uint8(0), np.float32(0.1)])
 def test_without_noise_nothing_is_done(exported: Path, value: np.generic, policy: str) -> None:

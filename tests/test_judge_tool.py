@@ -65,7 +65,8 @@ def test_an_encoder_that_was_trained_alone_becomes_a_policy_that_consults(
     import judge
 
     size = {"width": 8, "deep_width": 8, "head_width": 4, "num_channels": 3}
-    alone = PolicyCard("alone", "lookahead", {**size, "depths": [1, 3, 1]}, ACTIONS, 2, "sigma", {"minutes": 5.0})
+    encoder_size = {"depths": [1, 3, 1], "deepest": 1, "deepest_width": 8}
+    alone = PolicyCard("alone", "lookahead", {**size, **encoder_size}, ACTIONS, 2, "sigma", {"minutes": 5.0})
     arguments = {**size, "depths": [1, 1, 1], "num_steps": 3, "opponent": True, "default_legibility": 0.3}
     other = PolicyCard("other", "consulting", arguments, (*ACTIONS, "median"), 3, "sigma", {}, "opponent")
     files = {card.name: tmp_path / f"{card.name}.safetensors" for card in (alone, other)}
@@ -79,7 +80,7 @@ def test_an_encoder_that_was_trained_alone_becomes_a_policy_that_consults(
         other.action_names,
         "opponent",
     )
-    assert card.arguments == {**arguments, "depths": [1, 3, 1]}
+    assert card.arguments == {**arguments, **encoder_size}
     assert card.training == {"minutes": 5.0, "judge": "other"}
     encoder, chooser = (load_policy(files[name])[0].state_dict() for name in files)
     for name, weight in policy.state_dict().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ import pixelrl
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.errors import UsageError
 from pixelrl.policies import Lookahead, build_policy
+from pixelrl.policies.encoder import mirror_to_multiple, pad_to_multiple
 from pixelrl.policies.estimators import ESTIMATORS, LabViews, filled, near_marks
 from pixelrl.rl.returns import identity_kernel
 
@@ -43,6 +45,26 @@ def test_every_size(height: int, width: int, channels: int) -> None:
     assert value.shape == (2, channels, height, width)
     assert after.shape == memory.shape
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 9), (8, 16), (33, 41), (1, 9)])
+def test_images_are_mirrored_to_a_multiple(size: tuple[int, int]) -> None:
+    image = noise(2, 3, *size)
+    missing = [(0, 0), (0, 0), *((0, -side % 8) for side in size)]
+    assert np.array_equal(mirror_to_multiple(image, 8), np.pad(image.numpy(), missing, mode="symmetric"))
+
+
+@pytest.mark.parametrize("estimator", ["plain", "marks", "impulses"])
+def test_an_image_whose_size_is_filled_up_is_seen_as_the_filled_one(
+    estimator: str, randomise: Callable[..., None]
+) -> None:
+    """An image full of noise is mirrored; of another one, the last row is repeated."""
+    policy = Lookahead(9, 1, 8, 8, (1, 1, 1), 4, estimator=estimator, deepest=1, deepest_width=8)
+    randomise(policy)
+    image, condition = noise(1, 1, 21, 42), torch.rand(1, 1, 21, 42)
+    fill = mirror_to_multiple if estimator == "plain" else pad_to_multiple
+    whole = policy.perceive(fill(image, 8), fill(condition, 8))
+    torch.testing.assert_close(policy.perceive(image, condition), whole[..., :11, :21])
 
 
 def hit(density: float, channels: int = 1, side: int = 32) -> tuple[Tensor, Tensor]:
@@ -319,6 +341,9 @@ def test_files_from_before_estimators_had_names_give_the_same_bits(
         ({"num_channels": 0}, "num_channels = 0 must be a whole number"),
         ({"depths": [1, 2]}, r"depths = \[1, 2\] must be three whole numbers"),
         ({"depths": [1, -1, 2]}, "must be three whole numbers"),
+        ({"deepest": -1}, "deepest = -1 must be a whole number from 0 to 100"),
+        ({"deepest": True}, "deepest = True must be a whole number from 0 to 100"),
+        ({"deepest": 1, "deepest_width": 0}, "deepest_width = 0 must be a whole number from 1 to 4096"),
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments: dict[str, object], words: str) -> None:

@@ -134,6 +134,22 @@ def test_the_shipped_saliency_policy_attenuates_as_it_learned_to() -> None:
     assert measured(agent, task, start) > measured(untrained(agent), task, start) + 0.015
 
 
+@pytest.mark.parametrize("name", ["denoise-gray", "denoise-color", "poisson-gray", "poisson-color"])
+def test_noise_goes_from_the_border_of_pictures_of_any_size(name: str) -> None:
+    """Their height is no multiple of what a cell spans: at the bottom is left little more than at the top."""
+    agent, shape = pixelrl.load(name, "cpu", "fp32"), (97, 97, 3)
+    told = {"sigma": 50.0} if "denoise" in name else {"peak": 10.0}
+    errors = []
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        image = generator.normal(0.5, 50 / 255, shape) if "denoise" in name else generator.poisson(5, shape) / 10
+        image = image.astype(np.float32)[..., slice(None) if agent.policy.num_channels == 3 else 0]
+        left = np.square(agent(image, legibility=0.0, **told).image - 0.5)
+        errors.append([left[-8:, :-16].mean(), left[:8, :-16].mean()])
+    bottom, top = np.sqrt(np.mean(errors, 0))
+    assert bottom < 1.75 * top, (bottom, top)
+
+
 def test_the_list_of_shipped_policies_is_complete() -> None:
     others = ("saliency-edit", "poisson-gaussian-gray", "poisson-gaussian-color", "denoise-photo", "readable-code")
     assert sorted(pixelrl.shipped_policies()) == sorted([*(name for name, _, _ in CLEANERS), *LOOKS, *others])

@@ -18,12 +18,14 @@ from pixelrl.types import Logits
 ACTIONS = ActionSet(PAPER_NINE)
 BUILD: dict[str, Callable[[], Policy]] = {
     "lookahead": lambda: Lookahead(9, width=8, deep_width=12, depths=(1, 1, 1), head_width=4),
+    "deepest lookahead": lambda: Lookahead(9, 1, 8, 12, (1, 1, 1), 4, deepest=1, deepest_width=12),
     "shipped lookahead": lambda: Lookahead(9),
+    "shipped deepest": lambda: Lookahead(9, deepest=3),
     "lookahead with impulses": lambda: Lookahead(9, 1, 8, 12, (1, 1, 1), 4, estimator="impulses"),
     "fcn": lambda: FCN(9, width=8),
     "recurrent fcn": lambda: FCN(9, width=8, recurrent=True),
 }
-SMALL = ("lookahead", "fcn", "recurrent fcn")
+SMALL = ("lookahead", "deepest lookahead", "fcn", "recurrent fcn")
 
 Make = Callable[[str], Policy]
 
@@ -83,8 +85,9 @@ def test_black_and_white_areas_are_the_same_in_tiles(make: Make) -> None:
 
 @pytest.mark.parametrize("side", [8, 61])
 @pytest.mark.parametrize("size", [(75, 90), (61, 33), (1, 100), (62, 7)])
-def test_tiled_rollouts_are_the_same_bits(make: Make, size: tuple[int, int], side: int) -> None:
-    policy, image, condition = make("lookahead"), noise(1, 1, *size), torch.full((1, 1, 1, 1), 0.1)
+@pytest.mark.parametrize("name", ["lookahead", "deepest lookahead"])
+def test_tiled_rollouts_are_the_same_bits(make: Make, name: str, size: tuple[int, int], side: int) -> None:
+    policy, image, condition = make(name), noise(1, 1, *size), torch.full((1, 1, 1, 1), 0.1)
     whole, final = rollout(policy, ACTIONS, image, condition, 3)
     tiled, tiled_final = rollout(policy, ACTIONS, image, condition, 3, tile=side)
     assert len(whole.actions.unique()) > 3
@@ -106,6 +109,8 @@ def perceived(policy: Policy, image: Tensor, condition: Tensor) -> Tensor:
         ("shipped lookahead", (119, 158), 64),
         ("shipped lookahead", (16, 281), 32),  # thin: small tensors, for which PyTorch has convolutions of their own
         ("shipped lookahead", (281, 5), 32),
+        ("shipped deepest", (239, 318), 64),
+        ("shipped deepest", (16, 561), 32),
     ],
 )
 @torch.no_grad()
@@ -178,14 +183,16 @@ def test_nothing_beyond_the_reach_matters(make: Make, name: str, place: tuple[in
     assert torch.equal(memories[0][..., far], memories[1][..., far])
 
 
-@pytest.mark.parametrize(("name", "slack"), [("lookahead", 2 * 4), ("fcn", 0), ("recurrent fcn", 0)])
+@pytest.mark.parametrize(
+    ("name", "slack"), [("lookahead", 2 * 4), ("deepest lookahead", 2 * 8), ("fcn", 0), ("recurrent fcn", 0)]
+)
 def test_the_reach_is_used(make: Make, name: str, slack: int) -> None:
     """By the gradient of one place, which sees even influences that vanish in rounding."""
     policy, size = make(name).train(), (119, 120)
     image = noise(1, 1, *size).requires_grad_()
     memory = policy.perceive(image, torch.full((1, 1, 1, 1), 0.1))
     memory = memory + torch.randn(memory.shape, generator=torch.Generator().manual_seed(4))  # no gate sees zeros only
-    if name == "lookahead":
+    if "lookahead" in name:
         memory[..., 29, 30].sum().backward()
     else:
         policy(image, ACTIONS.outcomes(image.detach()), memory).logits[..., 58, 60].sum().backward()

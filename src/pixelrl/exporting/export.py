@@ -103,5 +103,6 @@ def card_of(agent: Agent, policy: Estimating, precision: str) -> dict[str, objec
         "precision": precision,
         "reach": -(-policy.reaches(0.0)[0] // policy.alignment) * policy.alignment,
         "alignment": policy.alignment,
+        **({"mirrors": True} if policy.estimator.mirrors else {}),
         "operations": operations,
     }

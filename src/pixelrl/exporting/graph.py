@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from pixelrl.policies.encoder import ResidualBlock
 from pixelrl.policies.estimating import Estimating
 from pixelrl.policies.estimators import (
     LEAST_MARK,
@@ -53,24 +54,35 @@ class Eight(NamedTuple):
 
 def layers(policy: Estimating) -> Iterator[Layer]:
     """The convolutions of the encoder in the order in which they are computed."""
-    encoder = policy.encoder
+    encoder, deepest = policy.encoder, policy.encoder.deepest
     yield Layer("enter", encoder.enter)
-    for part in ("before", "deep", "after"):
-        if part == "deep":
-            yield Layer("down", encoder.down)
-        if part == "after":
-            yield Layer("up", encoder.up)
-        for i, block in enumerate(getattr(encoder, part)):
-            yield Layer(f"{part}{i}.first", block.first, relu=True)
-            yield Layer(f"{part}{i}.second", block.second)
+    yield from _blocks("before", encoder.before)
+    yield Layer("down", encoder.down)
+    deep = [*_blocks("deep", encoder.deep)]
+    yield from deep[: 2 * encoder.middle]
+    if deepest is not None:
+        yield Layer("deepest.down", deepest.down)
+        yield from _blocks("deepest", deepest.blocks)
+        yield Layer("deepest.up", deepest.up)
+    yield from deep[2 * encoder.middle :]
+    yield Layer("up", encoder.up)
+    yield from _blocks("after", encoder.after)
     yield Layer("leave", policy.to_residual)
+
+
+def _blocks(part: str, chain: nn.Sequential) -> Iterator[Layer]:
+    for i, block in enumerate(chain):
+        assert isinstance(block, ResidualBlock)
+        yield Layer(f"{part}{i}.first", block.first, relu=True)
+        yield Layer(f"{part}{i}.second", block.second)
 
 
 def encoder_graph(policy: Estimating, eight: Mapping[str, Eight]) -> onnx.ModelProto:
     """The graph.
 
-    Its inputs are ``image``, float32 ``(b, c, h, w)`` with sides that are multiples of 4, and ``condition``,
-    ``(b, k, h / 2, w / 2)``, of which every second pixel is seen; its output is ``estimate``, of the image's size.
+    Its inputs are ``image``, float32 ``(b, c, h, w)`` with sides that are multiples of the policy's `alignment`, and
+    ``condition``, ``(b, k, h / 2, w / 2)``, of which every second pixel is seen; its output is ``estimate``, of the
+    image's size.
 
     Args:
         policy: with the estimator ``plain`` or ``marks``.
@@ -92,15 +104,14 @@ class _Graph:
         encoder, c, k = self.policy.encoder, self.policy.num_channels, self.policy.condition_planes
         self._node("SpaceToDepth", ["image"], "cells", blocksize=2)
         x = self._convolved("enter", self._node("Concat", ["cells", "condition"], "seen", axis=1))
-        for i in range(len(encoder.before)):
-            x = self._block(f"before{i}", x)
+        x = self._chain("before", range(len(encoder.before)), x)
         half, x = x, self._convolved("down", x)
-        for i in range(len(encoder.deep)):
-            x = self._block(f"deep{i}", x)
-        wide = self._node("DepthToSpace", [self._convolved("up", x)], "up.half", blocksize=2, mode="CRD")
-        x = self._node("Add", [half, wide], "joined")
-        for i in range(len(encoder.after)):
-            x = self._block(f"after{i}", x)
+        x = self._chain("deep", range(encoder.middle), x)
+        if encoder.deepest is not None:
+            lowest = self._chain("deepest", range(len(encoder.deepest.blocks)), self._convolved("deepest.down", x))
+            x = self._joined("deepest.", x, lowest)
+        x = self._chain("deep", range(encoder.middle, len(encoder.deep)), x)
+        x = self._chain("after", range(len(encoder.after)), self._joined("", half, x))
         answer = self._convolved("leave", x)
         if isinstance(self.policy.estimator, Marks):
             answer = self._node("Mul", [answer, self._near_marks(answer)], "marks.answer")
@@ -156,6 +167,17 @@ class _Graph:
     def _constant(self, name: str, value: Array) -> str:
         self.constants[name] = value
         return name
+
+    def _chain(self, part: str, numbers: range, x: str) -> str:
+        for i in numbers:
+            x = self._block(f"{part}{i}", x)
+        return x
+
+    def _joined(self, prefix: str, x: str, low: str) -> str:
+        """The sum with what was done at half of the resolution."""
+        up = self._convolved(f"{prefix}up", low)
+        wide = self._node("DepthToSpace", [up], f"{prefix}up.half", blocksize=2, mode="CRD")
+        return self._node("Add", [x, wide], f"{prefix}joined")
 
     def _block(self, name: str, x: str) -> str:
         change = self._convolved(f"{name}.second", self._convolved(f"{name}.first", x))

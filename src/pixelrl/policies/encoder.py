@@ -1,7 +1,8 @@
-"""The encoder of our policies: it looks once at half, a quarter and maybe an eighth of the resolution, and remembers."""
+"""The encoder of our policies: it looks once at half, a quarter and an eighth of the resolution, and remembers."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,7 +32,10 @@ def blocks(width: int, number: int) -> nn.Sequential:
 
 
 class Deepest(nn.Module):
-    """``x + up(blocks(down(x)))`` at half of its input's resolution; the way up starts at zero, so a new one is the identity."""
+    """``x + up(blocks(down(x)))`` at half of its input's resolution.
+
+    The way up starts at zero, so a new one is the identity.
+    """
 
     def __init__(self, outer_width: int, width: int, number: int) -> None:
         super().__init__()
@@ -81,7 +85,7 @@ class Encoder(nn.Module):
         return len(self.deep) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w multiples of 2, or of 4 where there is a `Deepest`."""
+        """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w even, with a `Deepest` multiples of 4."""
         x = self.before(self.enter(x))
         deep = self.deep[: self.middle](self.down(x))
         if self.deepest is not None:
@@ -104,3 +108,16 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column until height and width are multiples of ``multiple``."""
     down, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+
+def mirror_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Add mirrored rows and columns, the last one first, until height and width are multiples of ``multiple``.
+
+    A noisy row that is repeated looks like streaks of the picture, which an encoder reads wrong as far as it sees.
+    """
+    for axis in (-2, -1):
+        length = x.shape[axis]
+        if length % multiple:
+            there = torch.arange(length + -length % multiple, device=x.device) % (2 * length)
+            x = x.index_select(axis, torch.where(there < length, there, 2 * length - 1 - there))
+    return x

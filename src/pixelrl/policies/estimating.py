@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pixelrl.imaging.color import from_opponent, opponent_change
 from pixelrl.policies.base import Policy, check_depths, check_sizes
-from pixelrl.policies.encoder import Encoder, encoder_reach, pad_to_multiple
+from pixelrl.policies.encoder import Encoder, encoder_reach
 from pixelrl.policies.estimators import ESTIMATORS, Cells, Marks, Plain
 from pixelrl.policies.strips import Convolution, Gathered, StripEncoder, Waiting, rows_of_strips
 from pixelrl.precision import Precision
@@ -99,7 +99,7 @@ class Estimating(Policy):
         return None
 
     def understood(self, image: Image, condition: Condition) -> Understood:
-        """Encode the noisy image with its condition. Rows and columns are filled up to multiples of `alignment`.
+        """Encode the noisy image with its condition. Height and width are filled up to multiples of `alignment`.
 
         Where no gradient is asked for, an image of two strips or more is encoded in strips of rows
         (`pixelrl.policies.strips`).
@@ -148,9 +148,11 @@ class Estimating(Policy):
         Of the last there are no channels where the image has none.
         """
         in_rgb = from_opponent(image) if self.opponent else image
-        seen = pad_to_multiple(self.estimator.seen(in_rgb), self.alignment)
-        inputs = self.estimator.inputs(seen, pad_to_multiple(condition, self.alignment))
-        own = F.pixel_unshuffle(pad_to_multiple(image, self.alignment), 2) if self.opponent else inputs[:, :0]
+        seen = self.estimator.to_multiple(self.estimator.seen(in_rgb), self.alignment)
+        inputs = self.estimator.inputs(seen, self.estimator.to_multiple(condition, self.alignment))
+        own = (
+            F.pixel_unshuffle(self.estimator.to_multiple(image, self.alignment), 2) if self.opponent else inputs[:, :0]
+        )
         return seen, inputs.contiguous(memory_format=torch.channels_last), own
 
     def _estimated(self, seen: Image, inputs: Cells, own: Cells, answer: Cells) -> Cells:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from pixelrl.imaging.color import prophoto_to_lab
 from pixelrl.imaging.impulses import PLATEAU_REACH, hit
 from pixelrl.imaging.specks import little_noise
+from pixelrl.policies.encoder import mirror_to_multiple, pad_to_multiple
 from pixelrl.types import Condition, Image
 
 Cells = Float[Tensor, "b _ _ _"]
@@ -42,6 +43,11 @@ class Estimator(ABC):
     """Radius in pixels within which `seen` and `inputs` look around a pixel."""
     looks_at_image: bool = False
     """Whether `estimate` of a place looks at the image or at other places, and not at inputs and answer there alone."""
+    mirrors: bool = False
+    """Whether what fills up an image's size (`to_multiple`) mirrors it instead of repeating its last row and column.
+
+    With noise at every pixel that is better by far at the border, and as good where most pixels are as they should be.
+    """
     num_inputs: int
     """Channels of `inputs`."""
     num_outputs: int
@@ -57,6 +63,10 @@ class Estimator(ABC):
     def seen(self, image: Image) -> Image:
         """The image ``(b, c, h, w)`` of any size as `inputs` is to have it, but for its size: here as it is."""
         return image
+
+    def to_multiple(self, planes: Tensor, multiple: int) -> Tensor:
+        """Planes ``(b, k, h, w)`` with rows and columns added until height and width are multiples of ``multiple``."""
+        return (mirror_to_multiple if self.mirrors else pad_to_multiple)(planes, multiple)
 
     def inputs(self, image: Image, condition: Condition) -> Cells:
         """What the encoder sees, ``(b, num_inputs, h / (2 reduction), w / (2 reduction))``.
@@ -101,6 +111,8 @@ class Estimator(ABC):
 @final
 class Plain(Estimator):
     """The encoder sees the image, and its answer is the noise in it (as in Zhang et al., TIP 2017)."""
+
+    mirrors = True
 
     def estimate(self, image: Image, inputs: Cells, answer: Cells) -> Cells:
         """The image without the noise."""

@@ -120,7 +120,7 @@ class StripEncoder:
         deep = _residuals(encoder.deep)
         if (deepest := encoder.deepest) is not None:
             deep.insert(encoder.middle, Lower(deepest.down, _residuals(deepest.blocks), deepest.up))
-        self.steps = [
+        self.steps: list[Callable[[Tensor, bool], Tensor]] = [
             Convolution(encoder.enter),
             *_residuals(encoder.before),
             Lower(encoder.down, deep, encoder.up),

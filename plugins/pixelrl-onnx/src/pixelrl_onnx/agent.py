@@ -86,6 +86,8 @@ class Agent:
         self.takes: str | None = card["condition"]
         self._trained = card["trained"]
         self._planes, self._halo, self._alignment = card["condition_planes"], card["reach"], card["alignment"]
+        # A card without the word is of an older export, which was checked with the other way.
+        self._fill: Literal["symmetric", "edge"] = "symmetric" if card.get("mirrors", False) else "edge"
         self._operations, self._session = find_operations(self.action_names), session
         self._space = find_space(card.get("space", "srgb"))
 
@@ -172,7 +174,7 @@ class Agent:
                 part = planes[:, rows, columns].reshape(-1, self.num_channels, *planes[0, rows, columns].shape)
                 height, width = part.shape[-2:]
                 down, right = -height % self._alignment, -width % self._alignment
-                part = np.pad(part, ((0, 0), (0, 0), (0, down), (0, right)), mode="edge")
+                part = np.pad(part, ((0, 0), (0, 0), (0, down), (0, right)), self._fill)
                 shape = (len(part), self._planes, part.shape[2] // 2, part.shape[3] // 2)
                 fed = {"image": part, "condition": np.full(shape, told, np.float32)}
                 estimate = self._session.run(None, fed)[0][..., :height, :width].reshape(-1, height, width)
