@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def exactly(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """What a layer makes of x in float32, then rounded to the numbers in which the layers after it compute (autocast).
+
+    An image rounded to bfloat16 has steps of a grey level in its brighter half, and they look like noise.
+    """
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return layer(x)
+    with torch.autocast(device, enabled=False):
+        result = layer(x.float())
+    return result.to(torch.get_autocast_dtype(device))
 
 
 class ResidualBlock(nn.Module):
@@ -86,7 +101,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(b, num_inputs, h, w)`` to ``(b, width, h, w)``; h and w even, with a `Deepest` multiples of 4."""
-        x = self.before(self.enter(x))
+        x = self.before(exactly(self.enter, x))
         deep = self.deep[: self.middle](self.down(x))
         if self.deepest is not None:
             deep = self.deepest(deep)

@@ -8,12 +8,13 @@ results have its bits wherever the convolution library computes the same for eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelrl.policies.encoder import Encoder, ResidualBlock
+from pixelrl.policies.encoder import Encoder, ResidualBlock, exactly
 
 
 class Waiting:
@@ -120,8 +121,8 @@ class StripEncoder:
         deep = _residuals(encoder.deep)
         if (deepest := encoder.deepest) is not None:
             deep.insert(encoder.middle, Lower(deepest.down, _residuals(deepest.blocks), deepest.up))
+        self.enter = Convolution(encoder.enter)
         self.steps: list[Callable[[Tensor, bool], Tensor]] = [
-            Convolution(encoder.enter),
             *_residuals(encoder.before),
             Lower(encoder.down, deep, encoder.up),
             *_residuals(encoder.after),
@@ -129,6 +130,7 @@ class StripEncoder:
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
         """The next rows of the input, ``(b, num_inputs, n, w)``, to the next rows of the features."""
+        x = exactly(partial(self.enter, last=last), x)
         for step in self.steps:
             x = step(x, last)
         return x
