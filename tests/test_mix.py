@@ -14,8 +14,11 @@ from pixelrl.errors import UsageError
 ACTIONS = ("do nothing", "box")
 
 
-def policy_file(path: Path, level: float, width: int = 8, kind: str = "lookahead", head_width: int = 4) -> Path:
+def policy_file(
+    path: Path, level: float, width: int = 8, kind: str = "lookahead", head_width: int = 4, deepest: int = 0
+) -> Path:
     arguments = {"width": width, "deep_width": 8, "depths": [1, 1, 1], "head_width": head_width}
+    arguments |= {"deepest": deepest, "deepest_width": 8} if deepest else {}
     training = {"iterations": 7, "minutes": 1.0, "psnr": 30.0}
     card = PolicyCard("tiny", kind, arguments, ACTIONS, 3, "sigma", training)
     policy = card.build()
@@ -54,3 +57,19 @@ def test_a_mixture_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UsageError, match="are not of one kind"):
         mix.mix(str(old), str(other), 0.5, tmp_path / "none.safetensors")
     assert not (tmp_path / "none.safetensors").exists()
+
+
+def test_a_mixture_with_a_policy_that_goes_deeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The older one counts as if it went there and brought nothing from there."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    import mix
+
+    old, new = policy_file(tmp_path / "old", 1.0), policy_file(tmp_path / "new", 2.0, deepest=2)
+    mix.mix(str(old), str(new), 0.25, tmp_path / "mixed")
+    policy, card = load_policy(tmp_path / "mixed")
+    assert card.arguments["deepest"] == 2
+    for name, weight in policy.state_dict().items():
+        level = 0.5 if "deepest.up" in name else 2.0 if "deepest" in name else 1.25
+        assert torch.equal(weight, torch.full_like(weight, level)), name
+    with pytest.raises(UsageError, match="are not of one kind"):
+        mix.mix(str(new), str(old), 0.5, tmp_path / "none")

@@ -24,11 +24,14 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
     Raises:
         UsageError: no such policies, or not two of one kind with the same operations.
 
-    NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`). The mixture may
-    have another ``estimator`` that has the same weights, whichever OLD and NEW have.
+    NEW may take more planes of condition: OLD's one then counts a share in each (`Policy.adapted`). It may have blocks
+    at an eighth of the resolution: OLD counts as if it had them, without a way up from them. The mixture may have
+    another ``estimator`` that has the same weights, whichever OLD and NEW have.
     """
     (one, card), (other, newer) = (load_policy(find_policy(name)) for name in (old, new))
     free = {"condition_planes": 1} | ({} if estimator is None else {"estimator": estimator})
+    if not card.arguments.get("deepest"):
+        free |= {"deepest": 0, "deepest_width": 1}
     if (card.kind, card.arguments | free, card.action_names) != (
         newer.kind,
         newer.arguments | free,
@@ -36,7 +39,12 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
     ):
         raise UsageError(f"{old} and {new} are not of one kind with the same operations; their weights cannot be mixed")
     weights = one.state_dict()
-    mixture = {name: other.adapted(name, weights[name]).lerp(mine, share) for name, mine in other.state_dict().items()}
+    mixture = {}
+    for name, mine in other.state_dict().items():
+        if name in weights:
+            mixture[name] = other.adapted(name, weights[name]).lerp(mine, share)
+        else:
+            mixture[name] = share * mine if name.startswith("encoder.deepest.up.") else mine
     if estimator is not None:
         newer = replace(newer, arguments={**newer.arguments, "estimator": estimator})
         other = newer.build()

@@ -31,7 +31,7 @@ def tiles(length: int, side: int, reach: int, alignment: int) -> Iterator[Strip]
 
 
 _LEAST_PIXELS, _LEAST_PIXELS_DEEPEST = 2560, 13654
-"""In a tile with its halo, unless the image has less; the second for encoders that go below a quarter of the resolution.
+"""In a tile with its halo, unless the image has less; the second for encoders that go to an eighth of the resolution.
 
 PyTorch's CPU convolutions leave single inputs of up to 20480 values to another library, which sums in another order.
 The layers with the fewest values that this changes have 128 channels at a quarter of the resolution, 8 a pixel, or 96
