@@ -136,7 +136,7 @@ def test_the_shipped_saliency_policy_attenuates_as_it_learned_to() -> None:
 
 @pytest.mark.parametrize("name", ["denoise-gray", "denoise-color", "poisson-gray", "poisson-color"])
 def test_noise_goes_from_the_border_of_pictures_of_any_size(name: str) -> None:
-    """Their height is no multiple of what a cell spans: at the bottom is left little more than at the top."""
+    """Their height is no multiple of what a cell spans: the bottom had twice to three times what the top has."""
     agent, shape = pixelrl.load(name, "cpu", "fp32"), (97, 97, 3)
     told = {"sigma": 50.0} if "denoise" in name else {"peak": 10.0}
     errors = []

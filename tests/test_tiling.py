@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import pixelrl
 from pixelrl.actions import PAPER_NINE, ActionSet
 from pixelrl.policies import FCN, Lookahead, Policy
 from pixelrl.policies.tiling import even_side, tiled_forward, tiled_perceive, tiles
@@ -126,6 +127,17 @@ def test_lookahead_has_the_same_memory_and_logits(make: Make, name: str, size: t
         # Logits are distances in grey levels, so their own rounding is that much coarser.
         torch.testing.assert_close(tiled.view(torch.float32), logits[:, action], rtol=1e-5, atol=1e-3)
         close(tiled_after, after)
+
+
+@pytest.mark.parametrize("name", ["denoise-gray", "denoise-color"])
+@pytest.mark.parametrize(("size", "side"), [((119, 158), 64), ((16, 281), 32), ((281, 5), 32), ((300, 451), 100)])
+@torch.no_grad()
+def test_in_bfloat16_shipped_policies_perceive_the_same_bits(name: str, size: tuple[int, int], side: int) -> None:
+    agent = pixelrl.load(name, "cpu", "bf16")
+    image = noise(1, 3 if name == "denoise-color" else 1, *size)
+    condition = agent.condition(image, {"sigma": 50.0})
+    whole = agent.policy.perceive(image, condition)
+    assert torch.equal(tiled_perceive(agent.policy, image, condition, side), whole)
 
 
 @pytest.mark.parametrize("name", ["fcn", "recurrent fcn"])

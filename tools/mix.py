@@ -41,10 +41,10 @@ def mix(old: str, new: str, share: float, target: Path, estimator: str | None = 
     weights = one.state_dict()
     mixture = {}
     for name, mine in other.state_dict().items():
-        if name in weights:
-            mixture[name] = other.adapted(name, weights[name]).lerp(mine, share)
-        else:
+        if name not in weights and name.startswith("encoder.deepest."):
             mixture[name] = share * mine if name.startswith("encoder.deepest.up.") else mine
+        else:
+            mixture[name] = other.adapted(name, weights[name]).lerp(mine, share)
     if estimator is not None:
         newer = replace(newer, arguments={**newer.arguments, "estimator": estimator})
         other = newer.build()

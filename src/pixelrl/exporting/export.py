@@ -103,6 +103,6 @@ def card_of(agent: Agent, policy: Estimating, precision: str) -> dict[str, objec
         "precision": precision,
         "reach": -(-policy.reaches(0.0)[0] // policy.alignment) * policy.alignment,
         "alignment": policy.alignment,
-        **({"mirrors": True} if policy.estimator.mirrors else {}),
+        "mirrors": policy.estimator.mirrors,  # a runner from before repeats the last row: a little is lost there
         "operations": operations,
     }

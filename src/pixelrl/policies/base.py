@@ -27,6 +27,10 @@ class PolicyOutput(NamedTuple):
     memory: Memory
 
 
+FEW_VALUES = 20480
+"""See `Policy.least_pixels`."""
+
+
 class Policy(nn.Module, ABC):
     """One fully convolutional network that all agents share.
 
@@ -54,6 +58,13 @@ class Policy(nn.Module, ABC):
     """Whether an agent that did nothing does nothing again if, since then, nothing has changed within its reach.
 
     Where all do nothing, its network is then not asked again (`pixelrl.rollout.Actor`).
+    """
+    least_pixels: int = 2560
+    """In a tile with its halo, unless the image has less.
+
+    PyTorch's CPU convolutions leave single inputs of up to `FEW_VALUES` to another library, which sums in another
+    order. The layer with the fewest values that this changes has 128 channels at a quarter of the resolution, 8 a
+    pixel.
     """
     perceives_in_strips: bool = False
     """Whether `perceive` needs little memory beside its result, however large the image, so that tiles save none."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelrl.imaging.color import from_opponent, opponent_change
-from pixelrl.policies.base import Policy, check_depths, check_sizes
+from pixelrl.policies.base import FEW_VALUES, Policy, check_depths, check_sizes
 from pixelrl.policies.encoder import Encoder, encoder_reach
 from pixelrl.policies.estimators import ESTIMATORS, Cells, Marks, Plain
 from pixelrl.policies.strips import Convolution, Gathered, StripEncoder, Waiting, rows_of_strips
@@ -91,6 +91,8 @@ class Estimating(Policy):
         self.perceives_in_strips = not self.estimator.looks_at_image
         reduction = self.estimator.reduction * self.estimator.smallest
         self.alignment = (8 if deepest else 4) * reduction  # what a cell of the lowest resolution spans
+        if deepest:  # a pixel has that many of its channels there
+            self.least_pixels = max(self.least_pixels, -(-FEW_VALUES * self.alignment**2 // deepest_width))
         reach = encoder_reach(blocks, deepest) * reduction + self.estimator.halo + 2 * self.alignment
         self.reach = 4 * -(-reach // 4)
 

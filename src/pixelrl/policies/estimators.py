@@ -46,7 +46,8 @@ class Estimator(ABC):
     mirrors: bool = False
     """Whether what fills up an image's size (`to_multiple`) mirrors it instead of repeating its last row and column.
 
-    With noise at every pixel that is better by far at the border, and as good where most pixels are as they should be.
+    With noise at every pixel that is better by far at the border. Where most pixels are as they should be it brings
+    nothing, and what was trained for that does as it did.
     """
     num_inputs: int
     """Channels of `inputs`."""

@@ -30,15 +30,6 @@ def tiles(length: int, side: int, reach: int, alignment: int) -> Iterator[Strip]
         yield widened(start, min(length, start + side), reach, length, alignment)
 
 
-_LEAST_PIXELS, _LEAST_PIXELS_DEEPEST = 2560, 13654
-"""In a tile with its halo, unless the image has less; the second for encoders that go to an eighth of the resolution.
-
-PyTorch's CPU convolutions leave single inputs of up to 20480 values to another library, which sums in another order.
-The layers with the fewest values that this changes have 128 channels at a quarter of the resolution, 8 a pixel, or 96
-at an eighth, 1.5 a pixel.
-"""
-
-
 def even_side(length: int, side: int) -> int:
     """The side of tiles of about equal length along an axis: as few as there may be, at most an eighth longer.
 
@@ -50,9 +41,8 @@ def even_side(length: int, side: int) -> int:
 
 def _windows(policy: Policy, image: Image, side: int) -> Iterator[tuple[Strip, Strip]]:
     height, width = image.shape[-2:]
+    down, right = (max(policy.reach, -(-policy.least_pixels // max(1, across))) for across in (width, height))
     step = policy.alignment
-    least = _LEAST_PIXELS if step <= 4 else _LEAST_PIXELS_DEEPEST
-    down, right = (max(policy.reach, -(-least // max(1, across))) for across in (width, height))
     # Up to the next multiple, or there would be one more.
     high, wide = (-(-even_side(length, side) // step) * step for length in (height, width))
     for rows in tiles(height, max(step, high), down, step):

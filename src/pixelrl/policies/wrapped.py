@@ -26,6 +26,7 @@ class InGrey(Policy):
         super().__init__()
         self.policy = policy
         self.stride, self.alignment, self.reach = policy.stride, policy.alignment, policy.reach
+        self.least_pixels = policy.least_pixels
         self.takes_condition, self.condition_planes = policy.takes_condition, policy.condition_planes
         self.reward_kernel, self.num_agents = None, 1
         self.legible, self.default_legibility = policy.legible, policy.default_legibility

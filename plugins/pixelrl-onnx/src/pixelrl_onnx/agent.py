@@ -86,7 +86,7 @@ class Agent:
         self.takes: str | None = card["condition"]
         self._trained = card["trained"]
         self._planes, self._halo, self._alignment = card["condition_planes"], card["reach"], card["alignment"]
-        # A card without the word is of an older export, which was checked with the other way.
+        # An older export has not the word, and was checked with its last row repeated.
         self._fill: Literal["symmetric", "edge"] = "symmetric" if card.get("mirrors", False) else "edge"
         self._operations, self._session = find_operations(self.action_names), session
         self._space = find_space(card.get("space", "srgb"))
