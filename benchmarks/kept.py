@@ -27,6 +27,7 @@ def _keep(file: Path, key: str, name: str, row: Row) -> None:
     """Put a row into what is on disk now, where another process may have put its own meanwhile."""
     results = stored(file)
     results.setdefault(key, {})[name] = row
+    file.parent.mkdir(exist_ok=True)  # runs/, where a trial is kept
     with written_whole(file) as temporary:
         temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
