@@ -47,6 +47,7 @@ def draw(results: dict[str, dict[str, Any]], file: Path, threads: int) -> None:
 
 
 def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: str) -> None:
+    others = [row for name, row in rows.items() if "legibility" not in name]
     for name, row in rows.items():
         method, setting = name.split(", ", 1)
         color, marker = STYLES[method]
@@ -55,9 +56,11 @@ def _panel(axes: Axes, rows: dict[str, dict[str, Any]], threads: str) -> None:
         axes.plot(spent, row["psnr"], marker, color=color, markerfacecolor=filled, markersize=9, markeredgewidth=1.8)
         label = method if "legibility" not in setting else f"{method},\n{setting.split(', ')[1]}"
         if "bf16" in setting or (f"{method}, bf16" not in rows and "legibility" not in setting):
-            # The default lies a little below and to the right of legibility 0, and others lie at the level of that.
-            side = "right" if setting.endswith("legibility 0") else "center"
-            offset, edge = (-9, "top") if "legibility" in setting else (9, "bottom")
+            # The default lies a little below and to the right of legibility 0, and others lie at the level of that or
+            # above; where they do not, its label does.
+            above = "legibility" not in setting or row["psnr"] > max(each["psnr"] for each in others)
+            side = "right" if setting.endswith("legibility 0") and not above else "center"
+            offset, edge = (9, "bottom") if above else (-9, "top")
             axes.annotate(
                 label, (spent, row["psnr"]), (0, offset), textcoords="offset points", ha=side, va=edge, fontsize=9
             )
