@@ -105,8 +105,17 @@ class Consulting(Estimating):
         deepest: int = 0,
         deepest_width: int = 96,
     ) -> None:
-        sizes = (width, deep_width, depths)
-        super().__init__(num_channels, *sizes, estimator, condition_planes, opponent, deepest, deepest_width)
+        super().__init__(
+            num_channels,
+            width,
+            deep_width,
+            depths,
+            estimator,
+            condition_planes,
+            opponent,
+            deepest,
+            deepest_width,
+        )
         check_sizes(head_width=head_width, num_steps=num_steps)
         if self.num_agents != num_channels:
             raise ValueError(f"the estimator {estimator!r} has one agent for all channels, which cannot consult here")

@@ -121,7 +121,10 @@ def encoder_reach(depths: tuple[int, int, int], deepest: int = 0) -> int:
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until height and width are multiples of ``multiple``: for what has no noise."""
+    """Repeat the last row and column until height and width are multiples of ``multiple``.
+
+    An encoder of noisy images wants `mirror_to_multiple`.
+    """
     down, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
 

@@ -91,7 +91,7 @@ class Estimating(Policy):
         self.perceives_in_strips = not self.estimator.looks_at_image
         reduction = self.estimator.reduction * self.estimator.smallest
         self.alignment = (8 if deepest else 4) * reduction  # what a cell of the lowest resolution spans
-        if deepest:  # a pixel has that many of its channels there
+        if deepest:  # the lowest resolution has deepest_width / alignment**2 values a pixel
             self.least_pixels = max(self.least_pixels, -(-FEW_VALUES * self.alignment**2 // deepest_width))
         reach = encoder_reach(blocks, deepest) * reduction + self.estimator.halo + 2 * self.alignment
         self.reach = 4 * -(-reach // 4)

@@ -69,8 +69,16 @@ class Lookahead(Estimating):
         deepest: int = 0,
         deepest_width: int = 96,
     ) -> None:
-        sizes = (width, deep_width, depths)
-        super().__init__(num_channels, *sizes, estimator, condition_planes, False, deepest, deepest_width)
+        super().__init__(
+            num_channels,
+            width,
+            deep_width,
+            depths,
+            estimator,
+            condition_planes,
+            deepest=deepest,
+            deepest_width=deepest_width,
+        )
         check_sizes(head_width=head_width)
         if not 0 <= least_gain < math.inf:
             raise ValueError(f"least_gain = {least_gain} must be a finite number of at least 0")
