@@ -149,6 +149,27 @@ def test_noise_in_one_channel_is_seen_there(generator: torch.Generator) -> None:
     assert choice.told["sigma"] == pytest.approx(30 / 3**0.5, rel=0.1)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("sigma", [25, 50])
+def test_white_noise_beyond_black_and_white_has_one_level(
+    sigma: float, channels: int, generator: torch.Generator
+) -> None:
+    """Floats keep it, and where nothing was clipped the noise of what is dark or bright is no stronger than it looks."""
+    clean = torch.linspace(0, 1, 256).expand(1, channels, 192, 256)
+    noisy = clean + sigma / 255 * torch.randn(clean.shape, generator=generator)
+    model = pixelrl.estimate_noise(noisy)
+    for channel in model.channels:
+        assert max(channel.sigma) < 1.1 * min(channel.sigma)
+        assert channel.rms == pytest.approx(sigma, rel=0.2)
+    assert model.white and not model.signal_dependent
+    choice = choose_for(noisy)
+    assert choice.policy == ("denoise-gray" if channels == 1 else "denoise-color")
+    assert choice.told["sigma"] == pytest.approx(sigma, rel=0.05)
+    hot = noisy.clone()
+    hot[..., 90, 90] = 20
+    assert pixelrl.estimate_noise(hot, white=1).rms == pytest.approx(model.rms, rel=0.05)
+
+
 def test_salt_and_pepper_is_seen_by_itself(generator: torch.Generator) -> None:
     """And nothing else is taken for it: neither strong noise as files hold it, nor drawings, nor stars."""
     ramp = torch.linspace(0.1, 0.9, 96).expand(1, 3, 96, 96).clone()

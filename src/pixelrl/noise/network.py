@@ -41,6 +41,9 @@ FINE, COARSE = (3.0, 12.0), (0.2, 0.4)
 
 Fine textures of clean pictures, which the network may take for noise, have more.
 """
+FEW, SAMPLE = 0.001, 1 << 20
+"""The share of the values at each end that may stay beyond 0 to 1, as a hot pixel is no range; and how many values of an
+image are looked at for that, at most."""
 _QUANTILES = (0.05, 0.2, 0.5)
 """Of the blocks of the whole picture, in each kind of detail."""
 _FEATURES = 9 * SCALES * (1 + len(_QUANTILES)) + 3 + 5
@@ -144,9 +147,10 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
     height, width = image.shape[-2:]
     down, right = -height % 16, -width % 16
     mode = "reflect" if down < height and right < width else "replicate"
+    within, span = _within(F.pad(colours, (0, right, 0, down), mode=mode))
     with torch.no_grad():
-        level, correlation = network(F.pad(colours, (0, right, 0, down), mode=mode))
-    variance = level.square()
+        level, correlation = network(within)
+    variance = (span * level).square()
     weight = variance.mean(1, keepdim=True)
     shared = (correlation * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-12)
     if image.shape[1] == 1:
@@ -161,6 +165,22 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
     variance = variance / excess.square()[:, None, None, None]
     fine = F.interpolate(variance, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
     return _blurred(fine, WINDOW).clamp_min(0).sqrt(), shared
+
+
+def _within(image: Image) -> tuple[Image, Float[Tensor, "b 1 1 1"]]:
+    """The images in values of 0 to 1, but for a few, and what one of those is in the old ones.
+
+    The network knows noise that was clipped at 0 and 1, and takes what it sees near them to be less than there was. So
+    what lies beyond, as it may where values are floats, has to come inside first. Images that are inside are as before.
+    """
+    values = image.flatten(1)
+    if values.numel() == 0 or (values.min() >= 0 and values.max() <= 1):
+        return image, image.new_ones(len(image), 1, 1, 1)
+    values = values[:, :: -(-values.shape[1] // SAMPLE)]
+    low, high = values.quantile(values.new_tensor([FEW, 1 - FEW]), 1)
+    low, high = low.clamp_max(0), high.clamp_min(1)
+    low, span = low[:, None, None, None], (high - low)[:, None, None, None]
+    return (image - low) / span, span
 
 
 def rise(values: Tensor, low: float, high: float) -> Tensor:
