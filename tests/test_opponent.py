@@ -154,6 +154,20 @@ def test_a_grey_picture_has_brightness_alone() -> None:
     assert np.array_equal(result.trace().replay(), result.image)
 
 
+@pytest.mark.parametrize("policy", ["denoise-color", "denoise-photo", "poisson-color", "poisson-gaussian-color"])
+def test_colour_policies_take_the_noise_off_a_grey_picture(policy: str, generator: torch.Generator) -> None:
+    """It is in all three channels alike, so stronger in their brightness than noise of each channel's own."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 128), indexing="ij")
+    clean = 0.3 + 0.3 * x + 0.1 * torch.sin(5 * y)
+    sigma = 0.1
+    noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
+    told = {"peak": 0.5 / sigma**2} if policy == "poisson-color" else {"sigma": 255 * sigma}
+    if policy == "poisson-gaussian-color":
+        told = {"gain": 0.0, "read": sigma, "offset": 0.0}
+    result = pixelrl.load(policy, "cpu")(noisy, condition=told, white=1.0).image
+    assert (result - clean).square().mean().sqrt().item() < 0.3 * sigma
+
+
 def test_a_forced_step_of_grey_levels_is_one_of_brightness() -> None:
     image = colours()
     still = torch.full((2, 1, 3, *image.shape[-2:]), NAMES.index("do nothing"), dtype=torch.uint8)

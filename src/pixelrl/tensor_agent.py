@@ -129,7 +129,7 @@ class TensorAgent:
         """
         trained = self.num_channels
         if channels == 1 and trained == self.policy.num_agents == 3:
-            return InGrey(self.policy).eval(), 1
+            return InGrey(self.policy, self.conditioning.is_level).eval(), 1
         if (trained, channels) == (3, 1):
             said = "is for colour pictures, and this one is grey, or a channel by itself; convert it to RGB"
             raise InputError(f"policy {self.name} {said}")

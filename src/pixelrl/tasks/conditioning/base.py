@@ -27,6 +27,8 @@ class Conditioning(ABC):
     """The numbers that a person may give."""
     num_planes: int = 1
     """k, the number of planes that `encode` gives."""
+    is_level: bool = False
+    """Whether those planes are standard deviations of the noise."""
     takes_mask: bool = False
     """Whether it also takes the mask of an object in the picture."""
     space_kind: str | None = None

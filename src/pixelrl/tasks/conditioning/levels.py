@@ -30,6 +30,7 @@ class Sigma(Conditioning):
     """
 
     name = "sigma"
+    is_level = True
     space_kind = ANSCOMBE
     quantities = (
         Quantity(
@@ -72,6 +73,7 @@ class Peak(Conditioning):
     """The level of Poisson noise."""
 
     name = "peak"
+    is_level = True
     quantities = (
         Quantity(
             "peak",

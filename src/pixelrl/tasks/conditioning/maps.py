@@ -37,6 +37,7 @@ class NoiseMap(Conditioning):
     """
 
     name = "noise-map"
+    is_level = True
     space_kind = ANSCOMBE
     quantities = (
         Quantity(

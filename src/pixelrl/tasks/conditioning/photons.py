@@ -24,6 +24,7 @@ class PhotonNoise(Conditioning):
     """
 
     name = "poisson-gaussian"
+    is_level = True
     space_kind = ANSCOMBE
     quantities = (
         Quantity(
