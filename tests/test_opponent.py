@@ -164,8 +164,10 @@ def test_colour_policies_take_the_noise_off_a_grey_picture(policy: str, generato
     told = {"peak": 0.5 / sigma**2} if policy == "poisson-color" else {"sigma": 255 * sigma}
     if policy == "poisson-gaussian-color":
         told = {"gain": 0.0, "read": sigma, "offset": 0.0}
-    result = pixelrl.load(policy, "cpu")(noisy, condition=told, white=1.0).image
+    agent, three = pixelrl.load(policy, "cpu"), noisy.expand(3, -1, -1)
+    result = agent(noisy, condition=told, white=1.0).image
     assert (result - clean).square().mean().sqrt().item() < 0.3 * sigma
+    assert (agent(three, condition=told, white=1.0).image - result).abs().max() < 0.02
 
 
 def test_a_forced_step_of_grey_levels_is_one_of_brightness() -> None:

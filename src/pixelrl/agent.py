@@ -217,7 +217,7 @@ class Agent(TensorAgent):
         values = {name: median(one[name] for one in each) for name in each[0]}
         image = unpack(whole, scale).tensor.to(self.device)
         space = self.card.space_for(self.conditioning.space(image, values))
-        planes = self.conditioning.condition(to_space(image, self.card.told_space), values)
+        planes = self._telling.planes(image, values)
         level = planes if planes.shape[-2:] == (1, 1) else planes.square().mean((-2, -1), keepdim=True).sqrt()
         remark = joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._telling.beyond([values]))
         idle = bool(self._telling.still([values])[0])
@@ -297,10 +297,6 @@ class Agent(TensorAgent):
         unpacked = unpack(image, _scale(white))
         beyond = None if condition is None else self._telling.beyond([condition])
         return joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)), beyond)
-
-    @property
-    def _telling(self) -> Telling:
-        return Telling(self.card, self.conditioning)
 
     def _conditions(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from torch import Tensor
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.edits import DO_NOTHING, Mask
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import to_space
+from pixelrl.imaging.color import grey, to_space
 from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import AnyImage, Unpacked
 from pixelrl.pictures.masks import pillow_mask
@@ -26,6 +27,9 @@ from pixelrl.types import Condition, Image
 FAR = 10.0
 """How many times weaker than any in its training noise may be for a policy to work on it. Told ten times the largest
 peak of its training, poisson-gray gained 2 to 4 dB on four photographs; told fifty times, 0.2 dB to -1.9 dB."""
+
+COMMON = math.sqrt(3)
+"""How much stronger noise is in the brightness of a picture if its three channels share it than if each has its own."""
 
 AnyMask = npt.NDArray[np.generic] | PillowImage.Image | Tensor
 
@@ -114,7 +118,25 @@ class Telling:
         region = self.region(seen, mask)
         alike = all(one == values[0] for one in values)  # a batch has one space
         space = self.card.space_for(self.conditioning.space(image, values[0]) if alike else None)
-        return Conditions(values, region, self.conditioning.condition(seen, values, region), space)
+        return Conditions(values, region, self.planes(image, values, region), space)
+
+    def planes(
+        self, image: Image, values: Mapping[str, float] | Sequence[Mapping[str, float]], mask: Mask | None = None
+    ) -> Condition:
+        """What the policy sees of numbers and mask: ``(b, k, h, w)``, or ``(b, k, 1, 1)`` alike for all pixels.
+
+        A policy for colour learned the level of noise that each channel has by itself. In a grey picture all three have
+        the same, and in their brightness, which is all that there is, it is `COMMON` times as strong.
+
+        Args:
+            image: ``(b, c, h, w)``, in sRGB.
+            values: of every quantity, for all images or for each of them.
+            mask: the object in all images, for policies that take one.
+        """
+        planes = self.conditioning.condition(to_space(image, self.card.told_space), values, mask)
+        if self.conditioning.is_level and self.card.arguments.get("num_channels") == 3:
+            planes = torch.where(grey(image)[:, None, None, None], COMMON * planes, planes)
+        return planes
 
     def region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:
         """The mask as a tensor, or the object that is found, for a policy that takes one.

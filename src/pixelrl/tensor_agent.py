@@ -24,6 +24,7 @@ from pixelrl.progress import Progress
 from pixelrl.result import AnyEdits
 from pixelrl.rollout import Trajectory, Watch
 from pixelrl.tasks.conditioning import find_conditioning
+from pixelrl.telling import Telling
 from pixelrl.types import Condition, Image
 
 
@@ -121,6 +122,10 @@ class TensorAgent:
         kind = kind_of_space(space)
         return kind == self.card.space or (kind == self.conditioning.space_kind and self.card.space != OPPONENT)
 
+    @property
+    def _telling(self) -> Telling:
+        return Telling(self.card, self.conditioning)
+
     def policy_for(self, channels: int) -> tuple[Policy, int]:
         """The policy as it is used on images of so many channels, and how many of them it sees together.
 
@@ -129,7 +134,7 @@ class TensorAgent:
         """
         trained = self.num_channels
         if channels == 1 and trained == self.policy.num_agents == 3:
-            return InGrey(self.policy, self.conditioning.is_level).eval(), 1
+            return InGrey(self.policy).eval(), 1
         if (trained, channels) == (3, 1):
             said = "is for colour pictures, and this one is grey, or a channel by itself; convert it to RGB"
             raise InputError(f"policy {self.name} {said}")
@@ -147,7 +152,7 @@ class TensorAgent:
             values: by name, as in `Result.condition`, or for each image, as in `Result.conditions`.
             mask: as in `Result.mask`.
         """
-        return self.conditioning.condition(to_space(image, self.card.told_space), values, mask)
+        return self._telling.planes(image, values, mask)
 
     @torch.no_grad()
     def clean_estimate(self, image: Image, condition: Condition) -> Image | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pixelrl.imaging.anscombe import NAME as ANSCOMBE
@@ -45,6 +45,11 @@ spaces of `pixelrl.imaging.anscombe.Anscombe`, written with their numbers, and `
 CHANNEL_NAMES = {OPPONENT: ("brightness", "blue to red", "green to magenta")}
 OPPONENT_SCALE = 3**-0.5
 _BLUE_TO_RED, _GREEN_TO_MAGENTA = 6**-0.5, 18**-0.5
+
+
+def grey(image: Float[Tensor, "b c h w"]) -> Bool[Tensor, " b"]:
+    """Of which images all channels are equal, as those of one channel are, and black-and-white photographs in RGB."""
+    return (image[:, 1:] == image[:, :1]).flatten(1).all(1)
 
 
 def opponent_of(space: str) -> str:

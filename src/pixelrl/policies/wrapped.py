@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import final
 
 import torch
@@ -21,13 +20,11 @@ class InGrey(Policy):
 
     Args:
         policy: of three channels, with an agent for each.
-        told_noise: whether its condition is the level of the noise. It learned that of noise of its own in every
-            channel; noise that the three have in common is the square root of 3 as strong in their brightness.
     """
 
-    def __init__(self, policy: Policy, told_noise: bool = False) -> None:
+    def __init__(self, policy: Policy) -> None:
         super().__init__()
-        self.policy, self.factor = policy, math.sqrt(3) if told_noise else 1.0
+        self.policy = policy
         self.stride, self.alignment, self.reach = policy.stride, policy.alignment, policy.reach
         self.least_pixels = policy.least_pixels
         self.takes_condition, self.condition_planes = policy.takes_condition, policy.condition_planes
@@ -39,7 +36,7 @@ class InGrey(Policy):
 
     def perceive(self, image: Image, condition: Condition) -> Memory:
         """What the policy sees of ``(b, 1, h, w)``."""
-        return self.policy.perceive(self._three(image), self.factor * condition)
+        return self.policy.perceive(self._three(image), condition)
 
     def forward(self, image: Image, outcomes: Outcomes, memory: Memory) -> PolicyOutput:
         """The mean logits of the three agents, or those of brightness."""
