@@ -12,6 +12,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image as PillowImage
+from skimage import data
 from torch import Tensor
 
 import pixelrl
@@ -154,20 +155,70 @@ def test_noise_in_one_channel_is_seen_there(generator: torch.Generator) -> None:
 def test_white_noise_beyond_black_and_white_has_one_level(
     sigma: float, channels: int, generator: torch.Generator
 ) -> None:
-    """Floats keep it, and where nothing was clipped the noise of what is dark or bright is no stronger than it looks."""
+    """Floats keep it. Nothing was clipped there, so the noise of what is dark or bright is no stronger than it looks."""
     clean = torch.linspace(0, 1, 256).expand(1, channels, 192, 256)
     noisy = clean + sigma / 255 * torch.randn(clean.shape, generator=generator)
     model = pixelrl.estimate_noise(noisy)
     for channel in model.channels:
         assert max(channel.sigma) < 1.1 * min(channel.sigma)
         assert channel.rms == pytest.approx(sigma, rel=0.2)
-    assert model.white and not model.signal_dependent
+    assert model.white
+    assert not model.signal_dependent
     choice = choose_for(noisy)
     assert choice.policy == ("denoise-gray" if channels == 1 else "denoise-color")
     assert choice.told["sigma"] == pytest.approx(sigma, rel=0.05)
     hot = noisy.clone()
     hot[..., 90, 90] = 20
     assert pixelrl.estimate_noise(hot, white=1).rms == pytest.approx(model.rms, rel=0.05)
+
+
+@pytest.mark.parametrize(("sigma", "least", "most"), [(0, 0, 0), (2, 1.8, 2.3), (5, 4.7, 5.3)])
+def test_in_a_grey_photograph_texture_is_no_noise(sigma: float, least: float, most: float) -> None:
+    """No colours tell the one from the other; its finest details do. In RGB it is the same picture."""
+    noisy = data.camera() + np.random.default_rng(1).normal(0, sigma, (512, 512))
+    pixels = np.rint(noisy).clip(0, 255).astype(np.uint8)
+    for picture in (pixels, np.stack([pixels] * 3, 2)):
+        choice = pixelrl.choose(picture)
+        assert choice.policy == "denoise-gray"
+        assert least <= choice.told["sigma"] <= most
+        assert choice.noise.rms < most + 1
+
+
+def test_in_a_grey_picture_noise_that_neighbours_share_is_that_of_cameras(generator: torch.Generator) -> None:
+    """And white noise is not, however its level depends on the brightness."""
+    coarse = torch.nn.functional.avg_pool2d(torch.randn(1, 1, 194, 258, generator=generator), 3, 1)
+    noisy = ((127 + 20 * coarse / coarse.std()).round() / 255).clamp(0, 1)
+    for channels in (1, 3):
+        choice = choose_for(noisy.expand(1, channels, -1, -1))
+        assert choice.policy == "denoise-photo"
+        assert choice.noise.correlation > 0.4
+    falling = torch.linspace(0.3, 0.7, 258) + torch.linspace(0.1, 0.02, 258) * torch.randn(
+        1, 1, 192, 258, generator=generator
+    )
+    choice = choose_for(falling)
+    assert choice.noise.signal_dependent
+    assert choice.policy == "denoise-gray"
+
+
+def test_a_black_and_white_picture_in_rgb_is_a_grey_one(run: Run, tmp_path: Path, generator: torch.Generator) -> None:
+    noisy = (255 * white_noise(25, generator, 1)[0, 0]).round().byte().numpy()
+    PillowImage.fromarray(noisy).save(tmp_path / "grey.png")
+    PillowImage.fromarray(np.stack([noisy] * 3, 2)).save(tmp_path / "rgb.png")
+    for options in ((), ("--sigma", 25), ("--noise", "poisson", "--peak", 100)):
+        results = []
+        for name in ("grey.png", "rgb.png"):
+            line = ("denoise", tmp_path / name, "-o", tmp_path / "out.png", "--json", "--overwrite", *options)
+            code, out, err = run(*line)
+            assert code == 0, err
+            assert json.loads(out)["policy"].endswith("-gray")
+            results.append(np.asarray(PillowImage.open(tmp_path / "out.png")))
+        assert (results[1] == results[0][..., None]).all()
+    floats = noisy / np.float32(255)
+    by_array = [
+        pixelrl.denoise(x, sigma=25 / 255, channel_axis=axis)
+        for x, axis in ((floats, None), (np.stack([floats] * 3, 2), -1))
+    ]
+    assert np.abs(by_array[1] - by_array[0][..., None]).max() < 1e-6
 
 
 def test_salt_and_pepper_is_seen_by_itself(generator: torch.Generator) -> None:

@@ -30,7 +30,7 @@ from pixelrl.progress import Progress, part
 from pixelrl.result import AnyEdits, Result
 from pixelrl.rollout import Watch
 from pixelrl.tasks.conditioning import Given
-from pixelrl.telling import FAR, AnyMask, Conditions, Telling, joined, mask_array, object_mask
+from pixelrl.telling import FAR, AnyMask, Conditions, joined, mask_array, object_mask
 from pixelrl.tensor_agent import TensorAgent
 from pixelrl.types import Image
 

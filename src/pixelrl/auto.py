@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pixelrl.agent import Agent
+from pixelrl.imaging.color import grey
 from pixelrl.imaging.noise import covered, estimate_sigma
 from pixelrl.imaging.specks import SPECKS, salt_and_pepper
 from pixelrl.noise.estimate import noise_of
@@ -82,20 +83,22 @@ def choose_for(image: Image, opacity: Float[Tensor, "1 1 h w"] | None = None) ->
 
     Noise that neighbours share, or that depends on the brightness, is what cameras and their files make:
     ``denoise-photo``. White noise of one level is Gaussian. White noise that grows with the brightness, in a grey
-    picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``. Specks of exactly black and white
-    are salt & pepper: ``saltpepper-gray`` or ``saltpepper-color``, which are told nothing.
+    picture, is that of the photons that a sensor counts: ``poisson-gaussian-gray``; if its level falls, it is taken for
+    Gaussian. Specks of exactly black and white are salt & pepper: ``saltpepper-gray`` or ``saltpepper-color``, which
+    are told nothing. A black-and-white picture in RGB is a grey one.
     """
     image = covered(image, opacity)
     noise = noise_of(image, opacity)
+    colour = in_colour(image)
     if salt_and_pepper(image):
-        return Choice(for_channels("saltpepper")[image.shape[1] > 1], {}, noise, SPECKS)
-    gaussian = "denoise-gray" if image.shape[1] == 1 else "denoise-color"
+        return Choice(for_channels("saltpepper")[colour], {}, noise, SPECKS)
+    gaussian = for_channels("denoise")[colour]
     if noise.rms < NEXT_TO_NONE:
         return Choice(gaussian, {"sigma": 0.0}, noise, "the picture is left as it is")
-    photons = photon_noise(image) if image.shape[1] == 1 else None
+    photons = None if colour else photon_noise(image[:, :1])
     if photons is not None:
         return Choice("poisson-gaussian-gray", asdict(photons), noise, "noise of photons, white and by the brightness")
-    if not noise.white or noise.signal_dependent:
+    if not noise.white or (colour and noise.signal_dependent):
         words = "noise as cameras and their files make it"
         return Choice("denoise-photo", NoiseMap().estimate(image), noise, words)
     sigma = estimate_sigma(image)
@@ -131,11 +134,16 @@ def choose_by_peak(
     seen = covered(unpacked.tensor, unpacked.opacity)[:1]
     peak = estimate_peak(seen) if peak is None else peak
     clipped = bool(seen.max() == 1) and (seen == 1).float().mean().item() > CLIPPED
-    colour = seen.shape[1] == 3
+    colour = in_colour(seen)
     if peak < MANY_PHOTONS and not clipped:
         return for_channels("poisson")[colour], {"peak": peak}, peak
     told = {"gain": 1 / peak if peak < MOST_PHOTONS else 0.0, "read": 0.0, "offset": 0.0}
     return for_channels("poisson-gaussian")[colour], told, peak
+
+
+def in_colour(image: Image) -> bool:
+    """Whether there are colours: neither in a grey picture nor in a black-and-white one that is stored as RGB."""
+    return not bool(grey(image).all())
 
 
 Restored = Result[npt.NDArray[np.generic]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,14 +21,12 @@ from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import AnyImage, Unpacked
 from pixelrl.pictures.masks import pillow_mask
 from pixelrl.tasks.conditioning import Conditioning, is_auto
+from pixelrl.tasks.conditioning.maps import COMMON
 from pixelrl.types import Condition, Image
 
 FAR = 10.0
 """How many times weaker than any in its training noise may be for a policy to work on it. Told ten times the largest
 peak of its training, poisson-gray gained 2 to 4 dB on four photographs; told fifty times, 0.2 dB to -1.9 dB."""
-
-COMMON = math.sqrt(3)
-"""How much stronger noise is in the brightness of a picture if its three channels share it than if each has its own."""
 
 AnyMask = npt.NDArray[np.generic] | PillowImage.Image | Tensor
 

@@ -64,7 +64,8 @@ def chosen_for(pictures: Sequence[Pixels], scale: Scale, units: Scale, work: Wor
     Raises:
         InputError: no pictures, or with values that are not finite.
     """
-    from pixelrl.auto import choose, choose_by_peak, choose_by_text, most
+    from pixelrl.auto import choose, choose_by_peak, choose_by_text, in_colour, most
+    from pixelrl.pictures.arrays import unpack
 
     given = settings.given
     if settings.by_noise:
@@ -75,6 +76,8 @@ def chosen_for(pictures: Sequence[Pixels], scale: Scale, units: Scale, work: Wor
         policy, tell, peak = choose_by_peak(pictures[0], scale, median(peaks))
         return Chosen(settings.agent(policy, work), tell, whole=True, peak=peak)
     colours = pictures[0].ndim == 3 and pictures[0].shape[2] > 2
+    if colours and not settings.by_text:
+        colours = any(in_colour(unpack(pixels, scale).tensor) for pixels in pictures)
     policy, result = settings.policies[colours], None
     if settings.by_text and not colours:
         chosen = [choose_by_text([pixels], scale, lambda name: settings.agent(name, work)) for pixels in pictures]

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pixelrl.imaging.color import grey
 from pixelrl.imaging.noise import channel_sigmas
 from pixelrl.imaging.parts import strips
 from pixelrl.types import Image
@@ -42,8 +43,13 @@ FINE, COARSE = (3.0, 12.0), (0.2, 0.4)
 Fine textures of clean pictures, which the network may take for noise, have more.
 """
 FEW, SAMPLE = 0.001, 1 << 20
-"""The share of the values at each end that may stay beyond 0 to 1, as a hot pixel is no range; and how many values of an
-image are looked at for that, at most."""
+"""The share of the values at each end that may stay beyond 0 to 1, as a hot pixel is no range; and how many values of
+an image are looked at for that, at most."""
+GREY_COARSE, GREY_FINE, GREY_SURE = (0.25, 0.4), (0.25, 0.5), 0.2
+"""In a grey picture, no colours say what is texture and what is noise. So its finest details say how strong the noise
+is, unless neighbours share it, from the one correlation to the other, and the finest details hold less of it than the
+second shares of the level: then the network does. Up to the share `GREY_SURE` of that, the noise counts as white. Chosen
+on 44 clean photographs, with white noise and without, and 31 of PolyU."""
 _QUANTILES = (0.05, 0.2, 0.5)
 """Of the blocks of the whole picture, in each kind of detail."""
 _FEATURES = 9 * SCALES * (1 + len(_QUANTILES)) + 3 + 5
@@ -163,6 +169,11 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
     most = finest * (FINE[0] + (FINE[1] - FINE[0]) * rise(shared, *COARSE)) + 1
     excess = torch.where(shared < COARSE[1], 255 * variance.mean((1, 2, 3)).sqrt() / most, 1.0).clamp_min(1)
     variance = variance / excess.square()[:, None, None, None]
+    level = 255 * variance.mean((1, 2, 3)).sqrt()
+    coarse = rise(shared, *GREY_COARSE) * (1 - rise(finest / level.clamp_min(1e-3), *GREY_FINE))
+    of_grey, factor = grey(image), (finest + coarse * (level - finest)) / level.clamp_min(1e-3)
+    variance = variance * torch.where(of_grey, factor, 1.0).square()[:, None, None, None]
+    shared = torch.where(of_grey & (coarse <= GREY_SURE), 0.0, shared)
     fine = F.interpolate(variance, scale_factor=BLOCK, mode="bilinear")[..., :height, :width]
     return _blurred(fine, WINDOW).clamp_min(0).sqrt(), shared
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from pixelrl.imaging.anscombe import NAME as ANSCOMBE
+from pixelrl.imaging.color import grey
 from pixelrl.noise.model import NEXT_TO_NONE, fit, overall
 from pixelrl.noise.network import noise_maps, rise
 from pixelrl.tasks.conditioning.base import Conditioning, Values
@@ -22,6 +23,12 @@ COARSER, SHARED = 5.0, (0.2, 0.35)
 """Grey levels that are told beyond those of the noise where neighbours share it, and from which correlation on.
 
 On photographs of PolyU the best level to tell was 8 to 20 where the noise had 2 to 5. With less, blotches stay.
+"""
+COMMON = math.sqrt(3)
+"""How much stronger white noise is in the brightness if the three channels share it than if each has its own.
+
+A policy for colour learned the level that each channel has by itself. Of camera noise that neighbours share, this one
+has seen grey pictures enough: on PolyU in grey it is best told the level as it is.
 """
 LITTLE = 0.5
 """Grey levels below which the noise that is seen has no pattern worth following."""
@@ -37,7 +44,6 @@ class NoiseMap(Conditioning):
     """
 
     name = "noise-map"
-    is_level = True
     space_kind = ANSCOMBE
     quantities = (
         Quantity(
@@ -70,6 +76,9 @@ class NoiseMap(Conditioning):
         sigma = values["sigma"] + coarse.to(values["sigma"]) * (values["sigma"] > 0)
         told = (sigma / 255 * values["strength"]).to(image)[:, None, None, None]
         level = overall(image, levels)
+        alone = 1 - rise(correlation.to(levels), *SHARED)
+        common = torch.where(grey(image), 1 + (COMMON - 1) * alone, 1.0)
+        told = told * common[:, None, None, None]
         levels = levels.expand(-1, self.num_planes, -1, -1)
         return told * torch.where(level < LITTLE / 255, 1.0, levels / level.clamp_min(1e-6))
 
