@@ -155,7 +155,7 @@ def test_noise_in_one_channel_is_seen_there(generator: torch.Generator) -> None:
 def test_white_noise_beyond_black_and_white_has_one_level(
     sigma: float, channels: int, generator: torch.Generator
 ) -> None:
-    """Floats keep it. Nothing was clipped there, so the noise of what is dark or bright is no stronger than it looks."""
+    """Floats keep it. Nothing was clipped, so the noise of what is dark or bright is no stronger than it looks."""
     clean = torch.linspace(0, 1, 256).expand(1, channels, 192, 256)
     noisy = clean + sigma / 255 * torch.randn(clean.shape, generator=generator)
     model = pixelrl.estimate_noise(noisy)

@@ -48,8 +48,8 @@ an image are looked at for that, at most."""
 GREY_COARSE, GREY_FINE, GREY_SURE = (0.25, 0.4), (0.25, 0.5), 0.2
 """In a grey picture, no colours say what is texture and what is noise. So its finest details say how strong the noise
 is, unless neighbours share it, from the one correlation to the other, and the finest details hold less of it than the
-second shares of the level: then the network does. Up to the share `GREY_SURE` of that, the noise counts as white. Chosen
-on 44 clean photographs, with white noise and without, and 31 of PolyU."""
+second shares of the level: then the network does. Up to the share `GREY_SURE` of that, the noise counts as white.
+Chosen on 44 clean photographs, with white noise and without, and 31 of PolyU."""
 _QUANTILES = (0.05, 0.2, 0.5)
 """Of the blocks of the whole picture, in each kind of detail."""
 _FEATURES = 9 * SCALES * (1 + len(_QUANTILES)) + 3 + 5
