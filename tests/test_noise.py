@@ -106,6 +106,16 @@ def test_each_channel_has_its_level_and_the_picture_their_root_mean_square(gener
     assert estimate_sigma(image) == pytest.approx(math.sqrt((3**2 + 10**2 + 40**2) / 3), rel=0.1)
 
 
+def test_noise_that_channels_have_in_common_is_stronger_in_the_brightness(generator: torch.Generator) -> None:
+    """Half of its variance in common: the square root of 1 + 2/2 times; all of it: of 3. None of it: as it is."""
+    ramp = torch.linspace(0.3, 0.6, 256) * torch.tensor([1.0, 0.9, 0.8])[:, None, None].expand(1, 3, 192, 256)
+    own, common = torch.randn(1, 3, 192, 256, generator=generator), torch.randn(1, 1, 192, 256, generator=generator)
+    for share, factor in ((0.0, 1.0), (0.5, 2**0.5), (1.0, 3**0.5)):
+        noisy = ramp + 20 / 255 * (share**0.5 * common + (1 - share) ** 0.5 * own)
+        assert estimate_sigma(noisy) == pytest.approx(20 * factor, rel=0.05)
+    assert estimate_sigma(noisy[:, :1].expand(-1, 3, -1, -1)) == pytest.approx(20, rel=0.05)
+
+
 def test_photographs_with_little_noise(shared: Path, generator: torch.Generator) -> None:
     """Photographs have texture everywhere; by the details of all of it, the mean estimate at 5 is 6.4."""
     found: dict[int, list[float]] = {0: [], 5: [], 25: []}

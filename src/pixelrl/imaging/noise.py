@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pixelrl.imaging.color import grey
 from pixelrl.types import Image
 
 NORMAL_QUARTILE = NormalDist().inv_cdf(0.75)
@@ -30,6 +32,10 @@ LEFT_OF_DEVIATION = np.array([1, 0.915, 0.832, 0.750, 0.668, 0.584, 0.496])
 """What is left of a coefficient of noise if this share of the pixels is clipped on one side: of the median absolute
 value of the diagonal details, and of the standard deviation of the others. Simulated, and tested to be so."""
 
+IN_COMMON = 8.0, 1.3
+"""The level in grey levels from which on it is asked whether channels have their noise in common, and how many times as
+strong that must be in the brightness. Noise of 15 of each channel's own was 1.09 times at most in 62 photographs."""
+
 _Plane = npt.NDArray[np.float32]
 
 
@@ -37,8 +43,18 @@ def estimate_sigma(image: Image) -> float:
     """Standard deviation of white Gaussian noise in grey levels: the root mean square of `channel_sigmas`.
 
     Where the channels have noise of different levels, this is the one level that a policy for all of them is best told.
+    Noise that the channels have in common is stronger in the brightness, ``(r + g + b) / sqrt(3)``, than noise of each
+    channel's own, which a policy for colour knows. Where that is clear, its level there is told. Textures are grey,
+    too, so of weak noise it is not. In a picture whose channels are equal, it is that of each channel all the same.
+
+    Args:
+        image: ``(b, c, h, w)``.
     """
-    return float(channel_sigmas(image).square().mean().sqrt())
+    sigma = float(channel_sigmas(image).square().mean().sqrt())
+    if image.shape[1] == 3 and sigma > IN_COMMON[0] and not grey(image).all():
+        brightness = math.sqrt(3) * float(channel_sigmas(image.mean(1, keepdim=True)).square().mean().sqrt())
+        return brightness if brightness > IN_COMMON[1] * sigma else sigma
+    return sigma
 
 
 def channel_sigmas(image: Image, flattest: float = FLATTEST) -> Float[Tensor, "b c"]:
