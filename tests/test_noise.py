@@ -22,6 +22,7 @@ from pixelrl.imaging.noise import (
     anscombe,
     channel_sigmas,
     estimate_sigma,
+    in_common,
 )
 from pixelrl.noise.poisson_gaussian import estimate_peak
 from pixelrl.tasks import GaussianDenoising, PoissonDenoising
@@ -110,10 +111,14 @@ def test_noise_that_channels_have_in_common_is_stronger_in_the_brightness(genera
     """Half of its variance in common: the square root of 1 + 2/2 times; all of it: of 3. None of it: as it is."""
     ramp = torch.linspace(0.3, 0.6, 256) * torch.tensor([1.0, 0.9, 0.8])[:, None, None].expand(1, 3, 192, 256)
     own, common = torch.randn(1, 3, 192, 256, generator=generator), torch.randn(1, 1, 192, 256, generator=generator)
-    for share, factor in ((0.0, 1.0), (0.5, 2**0.5), (1.0, 3**0.5)):
-        noisy = ramp + 20 / 255 * (share**0.5 * common + (1 - share) ** 0.5 * own)
-        assert estimate_sigma(noisy) == pytest.approx(20 * factor, rel=0.05)
-    assert estimate_sigma(noisy[:, :1].expand(-1, 3, -1, -1)) == pytest.approx(20, rel=0.05)
+    shares = torch.tensor([0.0, 0.5, 1.0])[:, None, None, None]
+    noisy = ramp + 20 / 255 * (shares.sqrt() * common + (1 - shares).sqrt() * own)
+    assert in_common(noisy).tolist() == pytest.approx([1, 2**0.5, 3**0.5], rel=0.05)
+    assert estimate_sigma(noisy) == pytest.approx(20, rel=0.05)
+    assert in_common(ramp + noisy - noisy).tolist() == [1, 1, 1]
+    grey = noisy[:, :1].expand(-1, 3, -1, -1).clone()
+    grey[..., :5, :40] = torch.tensor([1.0, 0.5, 0.0])[:, None, None]  # a date
+    assert in_common(grey).tolist() == in_common(noisy[:, :1]).tolist() == pytest.approx([3**0.5] * 3)
 
 
 def test_photographs_with_little_noise(shared: Path, generator: torch.Generator) -> None:

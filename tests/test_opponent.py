@@ -170,6 +170,21 @@ def test_colour_policies_take_the_noise_off_a_grey_picture(policy: str, generato
     assert (agent(three, condition=told, white=1.0).image - result).abs().max() < 0.02
 
 
+def test_noise_that_channels_have_in_common_is_removed_without_a_bias(generator: torch.Generator) -> None:
+    """Told or not, and where a file has clipped it: what is undone of that is the clipping of each channel."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 160), torch.linspace(0, 1, 192), indexing="ij")
+    clean = torch.stack([0.05 + 0.1 * x, 0.04 + 0.1 * y, 0.12 - 0.08 * x])
+    noisy = clean + 20 / 255 * torch.randn(1, *x.shape, generator=generator)
+    pixels = (255 * noisy.clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()
+    agent = pixelrl.load("denoise-color", "cpu")
+    for sigma in (20, "auto"):
+        result = agent(pixels, sigma, legibility=0.0)
+        assert result.condition["sigma"] == pytest.approx(20, rel=0.15)
+        off = torch.tensor(result.image).permute(2, 0, 1) - 255 * clean
+        assert off.square().mean().sqrt() < 4
+        assert abs(off.mean()) < 1.5
+
+
 def test_a_forced_step_of_grey_levels_is_one_of_brightness() -> None:
     image = colours()
     still = torch.full((2, 1, 3, *image.shape[-2:]), NAMES.index("do nothing"), dtype=torch.uint8)

@@ -16,12 +16,11 @@ from torch import Tensor
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.edits import DO_NOTHING, Mask
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import grey, to_space
-from pixelrl.imaging.noise import covered
+from pixelrl.imaging.color import to_space
+from pixelrl.imaging.noise import covered, in_common
 from pixelrl.pictures.arrays import AnyImage, Unpacked
 from pixelrl.pictures.masks import pillow_mask
 from pixelrl.tasks.conditioning import Conditioning, is_auto
-from pixelrl.tasks.conditioning.maps import COMMON
 from pixelrl.types import Condition, Image
 
 FAR = 10.0
@@ -122,8 +121,8 @@ class Telling:
     ) -> Condition:
         """What the policy sees of numbers and mask: ``(b, k, h, w)``, or ``(b, k, 1, 1)`` alike for all pixels.
 
-        A policy for colour learned the level of noise that each channel has by itself. In a grey picture all three have
-        the same, and in their brightness, which is all that there is, it is `COMMON` times as strong.
+        A policy for colour learned noise of each channel's own. Noise that they have in common it is told as strong as
+        that is in the brightness (`pixelrl.imaging.noise.in_common`).
 
         Args:
             image: ``(b, c, h, w)``, in sRGB.
@@ -131,8 +130,8 @@ class Telling:
             mask: the object in all images, for policies that take one.
         """
         planes = self.conditioning.condition(to_space(image, self.card.told_space), values, mask)
-        if self.conditioning.is_level and self.card.arguments.get("num_channels") == 3:
-            planes = torch.where(grey(image)[:, None, None, None], COMMON * planes, planes)
+        if self.conditioning.of_own_noise and self.card.arguments.get("num_channels") == 3:
+            planes = in_common(image)[:, None, None, None].to(planes) * planes
         return planes
 
     def region(self, image: Image, mask: npt.NDArray[np.generic] | None) -> Mask | None:

@@ -63,11 +63,17 @@ def look(work: Work, settings: Settings, held: Held, side: int) -> Looked:
         InputError: no picture, or with values that are not finite.
         UsageError: a policy that must see the whole picture, or an option that does not fit.
     """
+    from pixelrl.auto import in_colour
     from pixelrl.blocks.plan import Layout, Once, looked_at, same_size
+    from pixelrl.pictures.arrays import unpack
 
     array = Once(held.array)
     layout = Layout.of(array, held.axes, True)
-    policy, own, notes = settings.policies[layout.together], list[Chosen](), list[str]()
+    colours = layout.together
+    if colours and not settings.by_text:
+        parts, scale = looked_at(array, layout, 0, work.white)
+        colours = in_colour(unpack(same_size(parts), scale).tensor)
+    policy, own, notes = settings.policies[colours], list[Chosen](), list[str]()
     if settings.by_text and not layout.together:
         policy, note = _by_text(work, settings, array, layout)
         notes += note

@@ -46,10 +46,17 @@ CHANNEL_NAMES = {OPPONENT: ("brightness", "blue to red", "green to magenta")}
 OPPONENT_SCALE = 3**-0.5
 _BLUE_TO_RED, _GREEN_TO_MAGENTA = 6**-0.5, 18**-0.5
 
+COLOURED = 0.01
+"""The share of the pixels that may have a colour in a picture that counts as grey."""
+
 
 def grey(image: Float[Tensor, "b c h w"]) -> Bool[Tensor, " b"]:
-    """Of which images all channels are equal, as those of one channel are, and black-and-white photographs in RGB."""
-    return (image[:, 1:] == image[:, :1]).flatten(1).all(1)
+    """Which images have equal channels, but for few pixels: of one channel, and black-and-white ones stored as RGB.
+
+    A date that is stamped on one in colours does not make it a picture in colour.
+    """
+    coloured = (image[:, 1:] != image[:, :1]).any(1).flatten(1)
+    return coloured.float().mean(1) <= COLOURED
 
 
 def opponent_of(space: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,9 +33,17 @@ LEFT_OF_DEVIATION = np.array([1, 0.915, 0.832, 0.750, 0.668, 0.584, 0.496])
 """What is left of a coefficient of noise if this share of the pixels is clipped on one side: of the median absolute
 value of the diagonal details, and of the standard deviation of the others. Simulated, and tested to be so."""
 
-IN_COMMON = 8.0, 1.3
-"""The level in grey levels from which on it is asked whether channels have their noise in common, and how many times as
-strong that must be in the brightness. Noise of 15 of each channel's own was 1.09 times at most in 62 photographs."""
+
+class _SharedFrom(NamedTuple):
+    side: int
+    sigma: float
+    ratio: float
+
+
+SHARED_FROM = _SharedFrom(128, 8.0, 1.3)
+"""The shorter side in pixels and the level in grey levels from which on it is asked whether channels have their noise
+in common, and how many times as strong that must be in the brightness. Noise of 15 of each channel's own was 1.09 times
+at most, in crops of 320x320 of 62 photographs."""
 
 _Plane = npt.NDArray[np.float32]
 
@@ -43,18 +52,34 @@ def estimate_sigma(image: Image) -> float:
     """Standard deviation of white Gaussian noise in grey levels: the root mean square of `channel_sigmas`.
 
     Where the channels have noise of different levels, this is the one level that a policy for all of them is best told.
-    Noise that the channels have in common is stronger in the brightness, ``(r + g + b) / sqrt(3)``, than noise of each
-    channel's own, which a policy for colour knows. Where that is clear, its level there is told. Textures are grey,
-    too, so of weak noise it is not. In a picture whose channels are equal, it is that of each channel all the same.
 
     Args:
         image: ``(b, c, h, w)``.
     """
-    sigma = float(channel_sigmas(image).square().mean().sqrt())
-    if image.shape[1] == 3 and sigma > IN_COMMON[0] and not grey(image).all():
-        brightness = math.sqrt(3) * float(channel_sigmas(image.mean(1, keepdim=True)).square().mean().sqrt())
-        return brightness if brightness > IN_COMMON[1] * sigma else sigma
-    return sigma
+    return float(channel_sigmas(image).square().mean().sqrt())
+
+
+def in_common(image: Image) -> Float[Tensor, " b"]:
+    """How many times as strong noise is in the brightness of a picture as if each channel had noise of its own.
+
+    That is what policies for colour have learned, and there it is 1 in ``(r + g + b) / sqrt(3)``. It is the square root
+    of 3 where channels have all of their noise in common, as in grey pictures. In others it is measured, and 1 unless
+    `SHARED_FROM` says otherwise: textures are grey, too, and among them weak noise does not show what it is.
+
+    Args:
+        image: ``(b, c, h, w)``, c being 1 or 3.
+    """
+    most = math.sqrt(3)
+    factors = torch.where(grey(image), most, 1.0).to(image)
+    if min(image.shape[-2:]) < SHARED_FROM.side:
+        return factors
+    for i in (factors == 1).nonzero().flatten().tolist():
+        one = image[i : i + 1]
+        own = estimate_sigma(one)
+        if own >= SHARED_FROM.sigma:
+            ratio = most * estimate_sigma(one.mean(1, keepdim=True)) / own
+            factors[i] = min(ratio, most) if ratio > SHARED_FROM.ratio else 1.0
+    return factors
 
 
 def channel_sigmas(image: Image, flattest: float = FLATTEST) -> Float[Tensor, "b c"]:

@@ -31,6 +31,8 @@ class Taken:
     image: Pixels
     target: Pixels
     sigma: float | None = None
+    factor: float = 1.0
+    """As `pixelrl.imaging.noise.in_common`, of white noise."""
 
 
 @final
@@ -153,7 +155,7 @@ def _grey(taken: Taken, draw: Draw) -> Taken:
     image, target = (
         torch.einsum("c,chw->hw", weights, x).expand(3, -1, -1).contiguous() for x in (taken.image, taken.target)
     )
-    return Taken(image, target, 0.0 if taken.sigma == 0 else None)
+    return Taken(image, target, 0.0 if taken.sigma == 0 else None, math.sqrt(3) if taken.sigma else 1.0)
 
 
 def _episode(taken: list[Taken], like: Image, draw: Draw | None = None) -> Episode:
@@ -168,7 +170,7 @@ def _episode(taken: list[Taken], like: Image, draw: Draw | None = None) -> Episo
             level = local_level(each.image - each.target)
         if draw is not None:
             level = level * math.exp(0.08 * draw.normal(()).item())
-        levels.append(level)
+        levels.append(each.factor * level)
     image, target = (torch.stack([getattr(each, name) for each in taken]).to(like) for name in ("image", "target"))
     condition = torch.stack(levels).to(like)
     overall = condition.square().mean((1, 2, 3)).sqrt()[:, None]

@@ -16,7 +16,7 @@ import onnxruntime
 from pixelrl_onnx.arrays import Array, Planes, scale_for, to_pixels, to_planes
 from pixelrl_onnx.episode import Maps, idle, in_srgb, nearest
 from pixelrl_onnx.errors import InputError, UsageError
-from pixelrl_onnx.noise import estimate_sigma
+from pixelrl_onnx.noise import estimate_sigma, in_common
 from pixelrl_onnx.operations import DO_NOTHING, find_operations
 from pixelrl_onnx.spaces import Opponent, Space, clipped_space, find_space, from_opponent, opponent_change
 from pixelrl_onnx.trace import Trace
@@ -132,7 +132,7 @@ class Agent:
             maps, final = np.full(shape, self.action_names.index(DO_NOTHING), np.uint8), planes
         else:
             seen = planes if values is None else values.to(planes)
-            maps, final = self._played(seen, self._goals(seen, condition), number)
+            maps, final = self._played(seen, self._goals(seen, self._level(planes, condition)), number)
             final = in_srgb(final, values, planes)
         precision = self.precision if self.precision == "fp32" else None
         told = (self.name, condition, remark, 0.0, image, scale, str(values or "srgb"), precision)
@@ -165,9 +165,20 @@ class Agent:
 
         A policy for colour sees a grey image as three equal channels, and its estimate has three.
         """
+        return self._estimate(planes, self._level(planes, condition))
+
+    def _level(self, planes: Planes, condition: Mapping[str, float]) -> float:
+        """What the network is told: the deviation of the noise as a share of white; of photons, at half of white.
+
+        One for colour learned noise of each channel's own, and is told more of noise that they have in common.
+        """
+        level = (0.5 / condition["peak"]) ** 0.5 if "peak" in condition else condition.get("sigma", 0.0) / 255
+        return float(level * in_common(planes)) if self.num_channels == 3 and level else float(level)
+
+    def _estimate(self, planes: Planes, level: float) -> Planes:
         if len(planes) != self.num_channels and self.num_channels != 1:
             planes = np.repeat(planes, self.num_channels, 0)
-        told = np.float32(_level(condition))
+        told = np.float32(level)
         result = np.empty_like(planes)
         for rows, inner_rows, core_rows in self._tiles(planes.shape[1]):
             for columns, inner_columns, core_columns in self._tiles(planes.shape[2]):
@@ -188,12 +199,12 @@ class Agent:
             first, last = max(0, start - self._halo), min(length, stop + self._halo)
             yield slice(first, last), slice(start - first, stop - first), slice(start, stop)
 
-    def _goals(self, image: Planes, condition: Mapping[str, float]) -> Planes:
+    def _goals(self, image: Planes, level: float) -> Planes:
         """The estimate, in the values that the agents work on; of opponent colours a grey image has its brightness."""
         if not isinstance(self._space, Opponent):
-            return self.estimate(image, condition)
+            return self._estimate(image, level)
         seen = from_opponent(image) if len(image) == 3 else np.repeat(image, 3, 0)
-        return image + opponent_change(self.estimate(seen, condition) - seen)[: len(image)]
+        return image + opponent_change(self._estimate(seen, level) - seen)[: len(image)]
 
     def _played(self, image: Planes, goals: Planes, steps: int) -> tuple[Maps, Planes]:
         maps: list[Any] = []
@@ -230,13 +241,6 @@ class Agent:
             words = f"{name} {value:.4g} is beyond the {limits[0]:g} to {limits[1]:g} of the training"
             return (f"{words}: so weak a noise is left as it is" if weak else words), weak
         return None, False
-
-
-def _level(condition: Mapping[str, float]) -> float:
-    """What the network is told: the deviation of the noise as a share of white; of photons, at half of white."""
-    if "peak" in condition:
-        return float((0.5 / condition["peak"]) ** 0.5)
-    return condition.get("sigma", 0.0) / 255
 
 
 def load(folder: str | Path, threads: int | None = None) -> Agent:

@@ -16,7 +16,8 @@ _FLATTEST, _LEAST, _FEWEST = 0.1, 2000, 0.01
 _CLIPPED = np.arange(7) / 10
 _LEFT_OF_MEDIAN = np.array([1, 0.929, 0.836, 0.734, 0.628, 0.518, 0.405])
 _LEFT_OF_DEVIATION = np.array([1, 0.915, 0.832, 0.750, 0.668, 0.584, 0.496])
-"""See ``pixelrl.imaging.noise`` for what these numbers mean."""
+_COLOURED, _SHARED_FROM_SIDE, _SHARED_FROM_SIGMA, _SHARED_FROM_RATIO = 0.01, 128, 8.0, 1.3
+"""See ``pixelrl.imaging.noise`` and ``pixelrl.imaging.color`` for what these numbers mean."""
 _ROOT = 3**0.5
 _LOW = np.array([1 - _ROOT, 3 - _ROOT, 3 + _ROOT, 1 + _ROOT]) / 32**0.5
 _HIGH = _LOW[::-1] * [-1, 1, -1, 1]
@@ -33,6 +34,21 @@ def estimate_sigma(planes: npt.NDArray[np.float32]) -> float:
         planes: ``(c, h, w)``.
     """
     return float(np.sqrt(np.mean([np.square(255 * _plane_sigma(plane)) for plane in planes])))
+
+
+def in_common(planes: npt.NDArray[np.float32]) -> float:
+    """How many times as strong noise is in the brightness as if each channel had noise of its own.
+
+    Args:
+        planes: ``(c, h, w)``, c being 1 or 3.
+    """
+    if np.mean((planes[1:] != planes[:1]).any(0)) <= _COLOURED:
+        return _ROOT
+    own = estimate_sigma(planes)
+    if min(planes.shape[1:]) < _SHARED_FROM_SIDE or own < _SHARED_FROM_SIGMA:
+        return 1.0
+    ratio = _ROOT * estimate_sigma(planes.mean(0, keepdims=True)) / own
+    return min(ratio, _ROOT) if ratio > _SHARED_FROM_RATIO else 1.0
 
 
 def _plane_sigma(plane: Plane) -> float:

@@ -27,8 +27,9 @@ class Conditioning(ABC):
     """The numbers that a person may give."""
     num_planes: int = 1
     """k, the number of planes that `encode` gives."""
-    is_level: bool = False
-    """Whether those planes are standard deviations of the noise."""
+    of_own_noise: bool = False
+    """Whether those planes are standard deviations of noise that every channel has by itself: then a policy for colour
+    is told more where channels have it in common. False also where `encode` heeds that itself."""
     takes_mask: bool = False
     """Whether it also takes the mask of an object in the picture."""
     space_kind: str | None = None

@@ -30,7 +30,7 @@ class Sigma(Conditioning):
     """
 
     name = "sigma"
-    is_level = True
+    of_own_noise = True
     space_kind = ANSCOMBE
     quantities = (
         Quantity(
@@ -73,7 +73,7 @@ class Peak(Conditioning):
     """The level of Poisson noise."""
 
     name = "peak"
-    is_level = True
+    of_own_noise = True
     quantities = (
         Quantity(
             "peak",

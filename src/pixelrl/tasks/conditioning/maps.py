@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import final
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pixelrl.imaging.anscombe import NAME as ANSCOMBE
-from pixelrl.imaging.color import grey
+from pixelrl.imaging.noise import in_common
 from pixelrl.noise.model import NEXT_TO_NONE, fit, overall
 from pixelrl.noise.network import noise_maps, rise
 from pixelrl.tasks.conditioning.base import Conditioning, Values
@@ -23,12 +23,6 @@ COARSER, SHARED = 5.0, (0.2, 0.35)
 """Grey levels that are told beyond those of the noise where neighbours share it, and from which correlation on.
 
 On photographs of PolyU the best level to tell was 8 to 20 where the noise had 2 to 5. With less, blotches stay.
-"""
-COMMON = math.sqrt(3)
-"""How much stronger white noise is in the brightness if the three channels share it than if each has its own.
-
-A policy for colour learned the level that each channel has by itself. Of camera noise that neighbours share, this one
-has seen grey pictures enough: on PolyU in grey it is best told the level as it is.
 """
 LITTLE = 0.5
 """Grey levels below which the noise that is seen has no pattern worth following."""
@@ -76,9 +70,7 @@ class NoiseMap(Conditioning):
         sigma = values["sigma"] + coarse.to(values["sigma"]) * (values["sigma"] > 0)
         told = (sigma / 255 * values["strength"]).to(image)[:, None, None, None]
         level = overall(image, levels)
-        alone = 1 - rise(correlation.to(levels), *SHARED)
-        common = torch.where(grey(image), 1 + (COMMON - 1) * alone, 1.0)
-        told = told * common[:, None, None, None]
+        told = told * in_common_if_white(image, correlation)[:, None, None, None]
         levels = levels.expand(-1, self.num_planes, -1, -1)
         return told * torch.where(level < LITTLE / 255, 1.0, levels / level.clamp_min(1e-6))
 
@@ -98,3 +90,11 @@ class NoiseMap(Conditioning):
         levels, correlation = noise_maps(image)
         none = fit(image, levels, correlation.item()).rms < NEXT_TO_NONE
         return {"strength": 1.0, "sigma": 0.0 if none else 255 * overall(image, levels).item()}
+
+
+def in_common_if_white(image: Image, correlation: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """`pixelrl.imaging.noise.in_common` of white noise; 1 where neighbours share it.
+
+    Of that ``denoise-photo`` knows what channels have in common: on PolyU in grey it is best told the level as it is.
+    """
+    return 1 + (in_common(image) - 1) * (1 - rise(correlation.to(image), *SHARED))

@@ -24,7 +24,7 @@ class PhotonNoise(Conditioning):
     """
 
     name = "poisson-gaussian"
-    is_level = True
+    of_own_noise = True
     space_kind = ANSCOMBE
     quantities = (
         Quantity(
