@@ -60,9 +60,8 @@ def measure(file: Path, folder: Path) -> Results:
     pictures = [photo.pixels[None].float() / 255 for photo in load_photos(folder / "test", agent.num_channels)]
 
     def played(legibility: float | None) -> Callable[[Image, float], Image]:
-        return lambda image, sigma: agent.run(
-            image, agent.condition(image, {"sigma": sigma}), legibility=legibility if agent.legible else None
-        )[1]
+        told = legibility if agent.legible else None
+        return lambda image, sigma: agent(image, sigma, legibility=told, white=1.0).image
 
     runs = {NOISY: lambda image, sigma: image, BEST: played(0.0), PLAIN: played(None)}
     rows = {}

@@ -208,6 +208,15 @@ def test_the_noise_is_seen_as_in_a_picture(
     assert np.array_equal(result, np.asarray(Image.open(tmp_path / "b.png")))
 
 
+@pytest.mark.parametrize("options", [(), ("--sigma", "25"), ("--noise", "poisson", "--peak", "60")])
+def test_a_black_and_white_picture_in_rgb_is_a_grey_one(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    zarr.save_array(tmp_path / "a.zarr", np.stack([noisy(150, 160)] * 3, 2))
+    words = ("--steps", "1", "--legibility", "0", "--device", "cpu", "--json", *options)
+    code, out, err = run("denoise", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", *words)
+    assert code == 0, err
+    assert json.loads(out)["policy"].endswith("-gray")
+
+
 def test_it_is_seen_at_some_places_and_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixelrl.blocks.plan.SAMPLE", 64)
     monkeypatch.setattr("pixelrl.blocks.plan.SAMPLES", 4)
