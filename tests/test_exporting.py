@@ -30,7 +30,7 @@ from pixelrl.noise.poisson_gaussian import clipped_space
 from pixelrl.pictures import atomic
 from pixelrl.tasks import conditioning
 from pixelrl_onnx import episode, spaces, trace
-from pixelrl_onnx.noise import estimate_sigma
+from pixelrl_onnx.noise import estimate_sigma, in_common
 from pixelrl_onnx.operations import OPERATIONS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -216,6 +216,19 @@ def test_the_result_is_that_of_the_package(exported: Path, policy: str, kind: st
     white = 255 if clipped else 1
     wrong = [np.square(each.image / white - clean / 255).mean() for each in (wanted, found)]
     assert abs(10 * np.log10(wrong[0] / wrong[1])) < 0.005
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
+def test_the_runner_sees_what_channels_have_in_common_as_the_package_does(shared: float) -> None:
+    rng = np.random.default_rng(4)
+    drawn = shared**0.5 * rng.normal(size=(1, 130, 140)) + (1 - shared) ** 0.5 * rng.normal(size=(3, 130, 140))
+    planes = (np.array([0.4, 0.5, 0.6])[:, None, None] + 0.1 * drawn).astype(np.float32)
+    wanted = noise.in_common(torch.from_numpy(planes)[None]).item()
+    assert wanted == pytest.approx((1 + 2 * shared) ** 0.5, rel=0.05)
+    assert in_common(planes) == pytest.approx(wanted, rel=1e-4)
+    for grey in (planes[:1], np.repeat(planes[:1], 3, 0)):
+        assert in_common(grey) == pytest.approx(3**0.5)
+        assert noise.in_common(torch.from_numpy(grey)[None]).item() == pytest.approx(3**0.5)
 
 
 @pytest.mark.parametrize("eight", [False, True])
