@@ -107,7 +107,8 @@ def test_planes_have_one_scale_and_a_person_may_say_which() -> None:
 
 def test_12_bits_in_16_are_denoised_as_well_as_stretched_over_16(grey: pixelrl.Agent) -> None:
     twelve = whole(noisy(), 4095)
-    result, stretched = grey(twelve), grey(np.rint(twelve * (65535 / 4095)).astype(np.uint16))
+    # Plain maps may differ where the noise is estimated a little differently.
+    result, stretched = (grey(x, legibility=0) for x in (twelve, np.rint(twelve * (65535 / 4095)).astype(np.uint16)))
     assert result.image.dtype == np.uint16
     assert result.image.max() <= 4095
     assert psnr(twelve, 4095) < 23
@@ -195,7 +196,7 @@ def test_noise_weaker_than_in_training_is_never_made_worse(poisson: pixelrl.Agen
 def test_noise_stronger_than_in_training_is_said(grey: pixelrl.Agent, poisson: pixelrl.Agent) -> None:
     came = noisy(90)
     result = grey(came, sigma=90)
-    assert result.remark == "sigma 90 is beyond the 3 to 55 of the training"
+    assert result.remark == "sigma 90 is beyond the 0 to 55 of the training"
     assert psnr(result.image) > psnr(came) + 6
     few = np.random.default_rng(0).poisson(CLEAN * 2) / 2
     result = poisson(few, peak=2)
