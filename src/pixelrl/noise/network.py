@@ -179,7 +179,7 @@ def noise_maps(image: Image) -> tuple[Image, Float[Tensor, " b"]]:
 
 
 def _within(image: Image) -> tuple[Image, Float[Tensor, "b 1 1 1"]]:
-    """The images in values of 0 to 1, but for a few, and what one of those is in the old ones.
+    """The images in values of 0 to 1, but for a few, and how many of the old units one of theirs is.
 
     The network knows noise that was clipped at 0 and 1, and takes what it sees near them to be less than there was. So
     what lies beyond, as it may where values are floats, has to come inside first. Images that are inside are as before.
