@@ -185,6 +185,17 @@ def test_noise_that_channels_have_in_common_is_removed_without_a_bias(generator:
         assert abs(off.mean()) < 1.5
 
 
+def test_what_is_transparent_changes_nothing_of_what_a_report_says(generator: torch.Generator) -> None:
+    """A grey picture, but for colours that nobody sees: the policy was told as of a grey one, and is so again."""
+    noisy = (0.5 + 0.1 * torch.randn(1, 64, 96, generator=generator)).expand(3, -1, -1).clone()
+    noisy[..., 48:] = torch.rand(3, 64, 48, generator=generator)
+    alpha = (torch.arange(96) < 48).float().expand(1, 64, 96)
+    agent = pixelrl.load("denoise-color", "cpu", "fp32")
+    trace = agent(torch.cat([noisy, alpha]).permute(1, 2, 0).numpy(), 25, legibility=0.0, white=1.0).trace()
+    for t, answer in enumerate(asked_again(trace, agent, lambda logits: logits.argmax(1))):
+        assert (answer[0].numpy() == trace.actions[t]).mean() > 0.999
+
+
 def test_a_forced_step_of_grey_levels_is_one_of_brightness() -> None:
     image = colours()
     still = torch.full((2, 1, 3, *image.shape[-2:]), NAMES.index("do nothing"), dtype=torch.uint8)

@@ -21,6 +21,7 @@ from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import OPPONENT, channel_names, kind_of_space, to_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
+from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
 from pixelrl.pictures.values import array_to_tensor
@@ -216,6 +217,8 @@ def _condition(trace: Trace, agent: Agent, image: Image) -> Condition:
         what = " and ".join(missing) or "mask"
         raise UsageError(f"the trace does not say which {what} the policy {agent.name} was told")
     mask = None if trace.mask is None else torch.from_numpy(trace.mask)
+    if trace.alpha is not None and mask is None:  # as `pixelrl.telling.Telling.conditions` has it
+        image = covered(image, torch.from_numpy(trace.alpha > 0)[None, None].to(image))
     return agent.condition(image, {name: trace.condition[name] for name in needed}, mask)
 
 
