@@ -218,7 +218,7 @@ def _condition(trace: Trace, agent: Agent, image: Image) -> Condition:
         raise UsageError(f"the trace does not say which {what} the policy {agent.name} was told")
     mask = None if trace.mask is None else torch.from_numpy(trace.mask)
     if trace.alpha is not None and mask is None:  # as `pixelrl.telling.Telling.conditions` has it
-        image = covered(image, torch.from_numpy(trace.alpha > 0)[None, None].to(image))
+        image = covered(image, torch.from_numpy(trace.alpha != 0)[None, None].to(image))
     return agent.condition(image, {name: trace.condition[name] for name in needed}, mask)
 
 
