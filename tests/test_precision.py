@@ -69,7 +69,7 @@ def test_the_image_itself_is_not_rounded_to_half_the_bits(name: str, sigma: floa
     estimates = []
     for kind in ("fp32", "bf16"):
         agent = pixelrl.load(name, "cpu", kind)
-        told = agent.condition(planes, {"sigma": sigma})
+        told = torch.full((1, 1, 1, 1), sigma / 255)
         estimates.append(agent.clean_estimate(planes, told))
     apart = 255 * (estimates[0] - estimates[1])
-    assert 0 < apart.square().mean().sqrt() < 0.1
+    assert 0 < apart.square().mean().sqrt() < 0.07
