@@ -146,6 +146,16 @@ def in_colour(image: Image) -> bool:
     return not bool(grey(image).all())
 
 
+def shown_in_colour(image: Any, scale: Scale | float | None) -> bool:
+    """The same of what is not transparent in an image, as for `choose`.
+
+    Raises:
+        InputError: as for `choose`.
+    """
+    unpacked = unpack(image, scale)
+    return in_colour(covered(unpacked.tensor, unpacked.opacity))
+
+
 Restored = Result[npt.NDArray[np.generic]]
 
 

@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl.agent import Agent, load
-from pixelrl.auto import choose, choose_by_peak, choose_by_text, in_colour
+from pixelrl.auto import choose, choose_by_peak, choose_by_text, shown_in_colour
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.scale import FULL, Scale, given_white
 from pixelrl.policy_files import KINDS, SAYS, find_look, for_channels, shipped_policies
 
@@ -91,7 +90,7 @@ def denoise(
         if kind == "poisson" and set(given) <= {"peak"}:
             policy, told, _ = choose_by_peak(floats, scale, given.get("peak"))
             return _acted(_agent(policy, device), floats, scale, told)
-        agent = _agent(for_channels(KINDS[kind])[in_colour(unpack(floats, scale).tensor)], device)
+        agent = _agent(for_channels(KINDS[kind])[shown_in_colour(floats, scale)], device)
         shares = {name: value / unit if name in ("gain", "read", "offset") else value for name, value in given.items()}
         told = {name: float(value) for name, value in agent.conditioning.in_shares(shares, scale).items()}
         if "sigma" in given:

@@ -64,7 +64,7 @@ def chosen_for(pictures: Sequence[Pixels], scale: Scale, units: Scale, work: Wor
     Raises:
         InputError: no pictures, or with values that are not finite.
     """
-    from pixelrl.auto import choose, choose_by_peak, choose_by_text, most
+    from pixelrl.auto import choose, choose_by_peak, choose_by_text, most, shown_in_colour
 
     given = settings.given
     if settings.by_noise:
@@ -72,12 +72,12 @@ def chosen_for(pictures: Sequence[Pixels], scale: Scale, units: Scale, work: Wor
         return Chosen(settings.agent(choice.policy, work), dict(choice.told), whole=True, choice=choice)
     if settings.by_peak:
         peaks = [given["peak"]] if "peak" in given else [choose_by_peak(pixels, scale)[2] for pixels in pictures]
-        first = next((each for each in pictures if _coloured(each, scale)), pictures[0])
+        first = next((each for each in pictures if shown_in_colour(each, scale)), pictures[0])
         policy, tell, peak = choose_by_peak(first, scale, median(peaks))
         return Chosen(settings.agent(policy, work), tell, whole=True, peak=peak)
     colours = pictures[0].ndim == 3 and pictures[0].shape[2] > 2
     if colours and not settings.by_text:
-        colours = any(_coloured(pixels, scale) for pixels in pictures)
+        colours = any(shown_in_colour(pixels, scale) for pixels in pictures)
     policy, result = settings.policies[colours], None
     if settings.by_text and not colours:
         chosen = [choose_by_text([pixels], scale, lambda name: settings.agent(name, work)) for pixels in pictures]
@@ -86,16 +86,6 @@ def chosen_for(pictures: Sequence[Pixels], scale: Scale, units: Scale, work: Wor
         result = chosen[0].result if asked and len(chosen) == 1 else None
     agent = settings.agent(policy, work)
     return Chosen(agent, agent.conditioning.in_shares(given, units), result=result)
-
-
-def _coloured(picture: Pixels, scale: Scale) -> bool:
-    """Whether a picture shows colours, as `chosen_for` has it."""
-    from pixelrl.auto import in_colour
-    from pixelrl.imaging.noise import covered
-    from pixelrl.pictures.arrays import unpack
-
-    unpacked = unpack(picture, scale)
-    return in_colour(covered(unpacked.tensor, unpacked.opacity))
 
 
 def estimated_names(agent: Agent, told: Iterable[str], given: Collection[str]) -> list[str]:

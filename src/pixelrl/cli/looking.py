@@ -63,23 +63,21 @@ def look(work: Work, settings: Settings, held: Held, side: int) -> Looked:
         InputError: no picture, or with values that are not finite.
         UsageError: a policy that must see the whole picture, or an option that does not fit.
     """
-    from pixelrl.auto import in_colour
+    from pixelrl.auto import shown_in_colour
     from pixelrl.blocks.plan import Layout, Once, looked_at, same_size
-    from pixelrl.pictures.arrays import unpack
 
     array = Once(held.array)
     layout = Layout.of(array, held.axes, True)
-    colours = layout.together
-    if colours and not settings.by_text:
-        parts, scale = looked_at(array, layout, 0, work.white)
-        colours = in_colour(unpack(same_size(parts), scale).tensor)
-    policy, own, notes = settings.policies[colours], list[Chosen](), list[str]()
+    policy, own, notes = settings.policies[layout.together], list[Chosen](), list[str]()
     if settings.by_text and not layout.together:
         policy, note = _by_text(work, settings, array, layout)
         notes += note
     elif settings.by_noise or settings.by_peak:
         own = [_by_noise(work, settings, array, layout, channel) for channel in range(layout.channels)]
         policy = _most(own)
+    elif layout.together and not settings.by_text:
+        parts, scale = looked_at(array, layout, 0, work.white)
+        policy = settings.policies[shown_in_colour(same_size(parts), scale)]
     agent = settings.agent(policy, work)
     layout = Layout.of(array, held.axes, agent.num_channels == 3)
     if len(own) == 1:  # of colours, which a policy for grey pictures takes one by one

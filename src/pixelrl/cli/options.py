@@ -168,10 +168,6 @@ class Settings:
         """Whether text is sought in a part of the picture alone."""
         return self.within is not None or self.region is not None
 
-    def agent_for(self, channels: int, work: Work) -> Agent:
-        """The policy for a picture of so many channels."""
-        return self.agent(self.policies[channels == 3], work)
-
     def agent(self, policy: str, work: Work) -> Agent:
         """A policy, loaded once."""
         if policy not in self._agents:

@@ -44,8 +44,7 @@ def in_common(planes: npt.NDArray[np.float32]) -> float:
     """
     if np.mean((planes[1:] != planes[:1]).any(0)) <= _COLOURED:
         return _ROOT
-    own = estimate_sigma(planes)
-    if min(planes.shape[1:]) < _SHARED_FROM_SIDE or own < _SHARED_FROM_SIGMA:
+    if min(planes.shape[1:]) < _SHARED_FROM_SIDE or (own := estimate_sigma(planes)) < _SHARED_FROM_SIGMA:
         return 1.0
     ratio = _ROOT * estimate_sigma(planes.mean(0, keepdims=True)) / own
     return min(ratio, _ROOT) if ratio > _SHARED_FROM_RATIO else 1.0

@@ -97,4 +97,5 @@ def in_common_if_white(image: Image, correlation: Float[Tensor, " b"]) -> Float[
 
     Of that ``denoise-photo`` knows what channels have in common: on PolyU in grey it is best told the level as it is.
     """
-    return 1 + (in_common(image) - 1) * (1 - rise(correlation.to(image), *SHARED))
+    alone = 1 - rise(correlation.to(image), *SHARED)
+    return 1 + (in_common(image) - 1) * alone if alone.any() else torch.ones_like(alone)
