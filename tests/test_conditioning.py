@@ -25,7 +25,7 @@ from pixelrl.pictures.formats import Picture
 from pixelrl.policies import Lookahead
 from pixelrl.policies.estimators import ESTIMATORS
 from pixelrl.policies.tiling import tiled_perceive
-from pixelrl.report.page import asked_again
+from pixelrl.report.asked import asked_again
 from pixelrl.tasks import CONDITIONINGS, Conditioning, Episode, GaussianDenoising, Quantity, Task, find_conditioning
 from pixelrl.tasks.conditioning import Nothing
 from pixelrl.trace import load_trace, save_trace

@@ -16,7 +16,8 @@ from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.errors import UsageError
 from pixelrl.policies import build_policy
-from pixelrl.report.page import asked_again, report_html
+from pixelrl.report.asked import asked_again
+from pixelrl.report.page import report_html
 from pixelrl.report.strip import strip
 from pixelrl.trace import load_trace, save_trace
 from test_explain import Page

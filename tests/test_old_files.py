@@ -13,7 +13,7 @@ import pixelrl
 from pixelrl.edits import load_edits
 from pixelrl.errors import UsageError
 from pixelrl.pictures.files import read_picture
-from pixelrl.report.page import asked_again
+from pixelrl.report.asked import asked_again
 from pixelrl.trace import load_trace
 
 OLD = Path(__file__).parent / "data" / "format-1"

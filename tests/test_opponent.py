@@ -29,7 +29,7 @@ from pixelrl.imaging.color import (
 from pixelrl.noise.poisson_gaussian import clipped_space
 from pixelrl.policies import Consulting
 from pixelrl.policies.wrapped import InGrey
-from pixelrl.report.page import asked_again
+from pixelrl.report.asked import asked_again
 from pixelrl.report.worth import contributions
 from pixelrl.rollout import Trajectory, rollout
 from pixelrl.tasks import build_task

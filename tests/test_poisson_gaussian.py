@@ -32,7 +32,7 @@ from pixelrl.noise.poisson_gaussian import (
     photon_noise,
 )
 from pixelrl.pictures.scale import Scale
-from pixelrl.report.page import asked_again
+from pixelrl.report.asked import asked_again
 from pixelrl.tasks.conditioning import PhotonNoise
 from pixelrl.trace import load_trace, save_trace
 

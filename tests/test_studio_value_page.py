@@ -13,7 +13,7 @@ import torch
 
 from pixelrl.agent import load
 from pixelrl.errors import UsageError
-from pixelrl.report.page import asked_again
+from pixelrl.report.asked import asked_again
 from pixelrl.studio.sure import probabilities
 from tabs import studio_page
 from test_studio_browser import at, until
@@ -83,6 +83,28 @@ def test_a_part_of_the_picture_says_what_the_whole_says() -> None:
     assert found.argmax(-1)[:, 0].tolist() == trace.actions[:, 0, y, x].tolist()
     assert found.max() > 50 > found[found > 0].min()
     assert found[:, 0].amax(1).min() < 90  # not all is clear
+
+
+@pytest.mark.parametrize("kind", ["other noise elsewhere", "transparent elsewhere"])
+def test_a_part_is_told_what_the_whole_picture_was_told(kind: str) -> None:
+    agent = load("denoise-photo", "cpu")
+    random = np.random.default_rng(0)
+    level = np.where(np.arange(1400) < 700, 4, 25)[None, :, None]
+    noisy = random.normal(120, 1, (32, 1400, 3)) + random.normal(0, 1, (32, 1400, 3)) * level
+    noisy = np.concatenate([noisy, np.full((32, 1400, 1), 255)], -1)
+    if kind == "transparent elsewhere":
+        noisy[:, :700, 3] = 0
+    trace = agent(noisy.clip(0, 255).astype(np.uint8), sigma=12).trace()
+    x, y = 1390, 16
+    found = torch.tensor(probabilities(agent, trace, x, y))
+    whole = torch.stack(
+        [
+            100 * answer[0, :, y, x]
+            for answer in asked_again(trace, agent, lambda logits: logits.float().softmax(1).flatten(1, 2), tile=None)
+        ]
+    )
+    assert torch.allclose(found.mT.flatten(1), whole, atol=0.26)
+    assert found.argmax(-1).tolist() == trace.actions[:, :, y, x].tolist()
 
 
 def test_who_takes_the_nearest_is_never_sure() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,24 +15,22 @@ import torch
 from torch import Tensor
 
 from pixelrl.actions import ActionSet, find_action, in_table_order
-from pixelrl.agent import TILE, Agent, load
+from pixelrl.agent import Agent, load
 from pixelrl.checkpoint import shipped_policies
 from pixelrl.edits import DO_NOTHING
 from pixelrl.errors import InputError, UsageError
-from pixelrl.imaging.color import OPPONENT, channel_names, kind_of_space, to_space
+from pixelrl.imaging.color import OPPONENT, channel_names, kind_of_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
-from pixelrl.imaging.noise import covered
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
 from pixelrl.pictures.values import array_to_tensor
-from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
 from pixelrl.progress import Progress, counter
+from pixelrl.report.asked import asked_again
 from pixelrl.report.planes import Planes, View, views_of
 from pixelrl.report.strip import photo, plainness, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
-from pixelrl.rollout import Actor, Decision, sparing_episode
 from pixelrl.trace import Trace
-from pixelrl.types import Condition, Image, Logits
+from pixelrl.types import Image, Logits
 
 _ASKED, _PACKED = 1 / 3, 2 / 3
 """Shares of the work, which are about those of the time: asking the policy again, packing, and what if."""
@@ -140,86 +138,6 @@ def report_html(
         else [[_finite(value) for value in row] for row in contributions(images, seen.trajectory(), target)],
     }
     return _page(data, planes)
-
-
-def asked_again(
-    trace: Trace,
-    agent: Agent,
-    read: Callable[[Logits], Tensor],
-    tile: int | None = TILE,
-    progress: Progress | None = None,
-) -> Iterator[Tensor]:
-    """Ask a policy at every step of a recorded episode, while the recorded actions are done.
-
-    A grey policy is asked on each channel, as when the episode was played: then ``b`` is c, otherwise 1.
-
-    Args:
-        trace: the episode.
-        agent: the policy.
-        read: what to make of the logits ``(b, n, g, h, w)``: ``(b, k, h, w)``; with tiles, integers.
-        tile: as for `Agent`.
-        progress: called with the share of the work that is done, after every step and every tile.
-
-    Yields:
-        what ``read`` returned at each step.
-
-    Raises:
-        UsageError: the policy does not fit the trace.
-    """
-    if agent.card.action_names != trace.action_names:
-        raise UsageError(f"the policy {agent.name} has other operations than the trace")
-    if not agent.works_in(trace.space):
-        made = f"the trace was made on {trace.space}, on which the policy {agent.name} does not work, or no longer"
-        raise UsageError(f"{made}; run it again, or give the policy file of then")
-    trajectory = trace.trajectory()
-    channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
-    try:
-        policy, seen = agent.policy_for(channels)
-    except InputError as error:
-        raise UsageError(str(error)) from error
-    image = to_space(trajectory.initial, trace.space).reshape(-1, seen, height, width).to(agent.device)
-    recorded = trajectory.actions.to(agent.device)
-    if seen == 1:
-        recorded = recorded.expand(-1, -1, channels, -1, -1).reshape(-1, channels, 1, height, width)
-    condition = _condition(trace, agent, trajectory.initial.to(agent.device)).repeat_interleave(len(image), 0)
-    side = None if tile is None or max(height, width) <= tile else tile
-    with torch.no_grad():
-        tiles = 1 if side is None else number_of_tiles(policy, image, side)
-        count = counter(progress, (1 + trajectory.num_steps) * tiles)
-        if side is None:
-            memory = policy.perceive(image, condition)
-            count()
-        else:
-            memory = tiled_perceive(policy, image, condition, side, count)
-        # Of traces from before policies could be told: then they gave their best quality.
-        memory = policy.told(memory, 0.0 if trace.legibility is None else trace.legibility)
-        actor = Actor(policy, read, memory)
-        answer = image
-
-        def act(t: int, image: Image) -> Decision:
-            nonlocal answer
-            if side is None:
-                answer = actor(t, image, agent.actions.outcomes(image)).actions
-                count()
-            else:
-                answer = actor.in_tiles(image, agent.actions, side, count)[0].actions
-            return Decision(recorded[t])
-
-        for _ in sparing_episode(image, agent.actions, act, trajectory.num_steps):
-            yield answer
-
-
-def _condition(trace: Trace, agent: Agent, image: Image) -> Condition:
-    """What the policy was told, as it saw it."""
-    needed = [quantity.name for quantity in agent.conditioning.quantities]
-    missing = [name for name in needed if name not in trace.condition]
-    if missing or agent.takes_mask != (trace.mask is not None):
-        what = " and ".join(missing) or "mask"
-        raise UsageError(f"the trace does not say which {what} the policy {agent.name} was told")
-    mask = None if trace.mask is None else torch.from_numpy(trace.mask)
-    if trace.alpha is not None and mask is None:  # as `pixelrl.telling.Telling.conditions` has it
-        image = covered(image, torch.from_numpy(trace.alpha != 0)[None, None].to(image))
-    return agent.condition(image, {name: trace.condition[name] for name in needed}, mask)
 
 
 def _shipped(trace: Trace) -> Agent:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelrl.agent import Agent
 from pixelrl.blocks.cut import Box, Reach, Span
 from pixelrl.errors import UsageError
+from pixelrl.report.asked import asked_again, condition_of
 from pixelrl.trace import Trace
 from pixelrl.types import Logits
 
@@ -35,8 +36,6 @@ def probabilities(
     Raises:
         UsageError: the policy never learned to choose, or does not fit the trace, or needs all of a large picture.
     """
-    from pixelrl.report.page import asked_again  # slow to import, and not everybody asks
-
     if not agent.learned_to_choose(trace.legibility or 0.0):
         told = "" if not agent.learned_to_choose(1.0) else ", told to make no plain maps,"
         raise UsageError(
@@ -54,6 +53,10 @@ def probabilities(
         halo = Reach.of(agent.policy, agent.actions, steps, trace.legibility or 0.0).halo
         window = Box(Span(y, y + 1), Span(x, x + 1)).grown(halo, whole)
     rows, columns = (slice(span.start, span.stop) for span in (window.rows, window.columns))
+    # The whole picture says what the policy was told: of a part, noise looks otherwise than it did in the run.
+    condition = condition_of(trace, agent)
+    if condition.shape[-2:] != (1, 1):
+        condition = condition[..., rows, columns]
     part = replace(
         trace,
         pixels=trace.pixels[rows, columns],
@@ -66,7 +69,7 @@ def probabilities(
         return (200 * logits.float().softmax(1)).round().to(torch.uint8).flatten(1, 2)
 
     found, n = [], len(trace.action_names)
-    for answer in asked_again(part, agent, read, progress=progress):
+    for answer in asked_again(part, agent, read, condition=condition, progress=progress):
         here = answer[:, :, y - window.rows.start, x - window.columns.start].cpu()
         # Of one look all agents, or of each channel its own.
         agents = here.reshape(len(here), n, -1).movedim(1, 2).reshape(-1, n)
