@@ -14,7 +14,7 @@ import torch
 from pixelrl.agent import load
 from pixelrl.errors import UsageError
 from pixelrl.report.asked import asked_again
-from pixelrl.studio.sure import probabilities
+from pixelrl.studio.sure import Sure
 from tabs import studio_page
 from test_studio_browser import at, until
 from test_studio_page import ran
@@ -77,7 +77,7 @@ def test_a_part_of_the_picture_says_what_the_whole_says() -> None:
     )  # (t, n, h, w)
     # The least sure agent of those around which it looks at less than the picture.
     y, x = divmod(int(whole[..., :150].amax(1).amin(0).argmin()), 150)
-    found = torch.tensor(probabilities(agent, trace, x, y))
+    found = torch.tensor(Sure(agent, trace).of(x, y))
     assert found.shape == (5, 1, n)
     assert torch.allclose(found[:, 0], whole[..., y, x], atol=0.26)  # told in halves of a percent
     assert found.argmax(-1)[:, 0].tolist() == trace.actions[:, 0, y, x].tolist()
@@ -96,7 +96,7 @@ def test_a_part_is_told_what_the_whole_picture_was_told(kind: str) -> None:
         noisy[:, :700, 3] = 0
     trace = agent(noisy.clip(0, 255).astype(np.uint8), sigma=12).trace()
     x, y = 1390, 16
-    found = torch.tensor(probabilities(agent, trace, x, y))
+    found = torch.tensor(Sure(agent, trace).of(x, y))
     whole = torch.stack(
         [
             100 * answer[0, :, y, x]
@@ -111,4 +111,4 @@ def test_who_takes_the_nearest_is_never_sure() -> None:
     agent = load("denoise-gray", "cpu")
     trace = agent(np.full((8, 8), 120, np.uint8), sigma=25, legibility=0.0).trace()
     with pytest.raises(UsageError, match="lies nearest"):
-        probabilities(agent, trace, 1, 1)
+        Sure(agent, trace)

@@ -8,7 +8,7 @@ from pixelrl.errors import UsageError
 from pixelrl.studio.exports import Export, report
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.state import Json
-from pixelrl.studio.sure import probabilities
+from pixelrl.studio.sure import Sure
 from pixelrl.studio.work import Job
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ class Asked:
         self.studio = studio
         self._reports: dict[str, Export] = {}
         self._sure: dict[str, Json] = {}
+        self._last: Sure | None = None  # the run of which was asked last, for seldom only one of its pixels is
 
     def forget(self, identity: str) -> None:
         """What was asked of a session is wanted no more."""
         self._reports.pop(identity, None)
         self._sure.pop(identity, None)
+        self._last = None
 
     def make_report(self, identity: str) -> Job:
         """Write the report on a session; `report` gives it when the job is done.
@@ -74,8 +76,9 @@ class Asked:
         def do(progress: Progress) -> str:
             trace = session.shown_run().trace
             progress(0.0, "asking the policy again")
-            agent = self.studio.agents.get(trace.policy)
-            found = probabilities(agent, trace, x, y, lambda share: progress(share, "asking the policy again"))
+            if self._last is None or self._last.trace is not trace:
+                self._last = Sure(self.studio.agents.get(trace.policy), trace)
+            found = self._last.of(x, y, lambda share: progress(share, "asking the policy again"))
             self._sure[identity] = {"x": x, "y": y, "percent": found}
             return identity
 
