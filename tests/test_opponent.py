@@ -185,6 +185,21 @@ def test_noise_that_channels_have_in_common_is_removed_without_a_bias(generator:
         assert abs(off.mean()) < 1.5
 
 
+@pytest.mark.parametrize("name", ["denoise-color", "denoise-photo"])
+def test_a_batch_may_hold_grey_and_colour(name: str, generator: torch.Generator) -> None:
+    noise = 20 / 255 * torch.randn(3, 64, 96, generator=generator)
+    coloured = torch.tensor([0.3, 0.5, 0.4])[:, None, None] + noise
+    grey = (0.4 + noise[:1]).expand(3, -1, -1)
+    agent = pixelrl.load(name, "cpu", "fp32")
+    both = agent([coloured, grey], sigma=20)
+    for image, result in zip((coloured, grey), both.image, strict=True):
+        alone = agent(image, sigma=20).image
+        off = (result - alone).abs()
+        assert off.max() < 0.01
+        assert (off < 1e-4).float().mean() > 0.98  # the others: a choice between next to equals, by the last bit
+        assert (alone - image).square().mean().sqrt() == pytest.approx(20 / 255, rel=0.1)  # the noise was removed
+
+
 def test_what_is_transparent_changes_nothing_of_what_a_report_says(generator: torch.Generator) -> None:
     """A grey picture, but for colours that nobody sees: the policy was told as of a grey one, and is so again."""
     noisy = (0.5 + 0.1 * torch.randn(1, 64, 96, generator=generator)).expand(3, -1, -1).clone()
