@@ -111,9 +111,10 @@ def denoise(
     worked on; a folder of Zarr, such as slide.ome.zarr, is one picture, which need not fit into the memory.
 
     With nothing else said, the noise that is seen in each picture decides what it is given to: denoise-photo where
-    neighbours share the noise or, in colour, its level depends on the brightness, as in photographs from cameras, and
-    the policies for Gaussian noise where it is white; a picture with next to no noise is left as it is. A noise level
-    that is not given is estimated from each picture.
+    neighbours share the noise or, in colour, its level depends on the brightness, as in photographs from cameras;
+    poisson-gaussian-gray where it does in grey, as in pictures of few photons; the policies for salt & pepper where
+    specks are exactly black and white; and those for Gaussian noise where it is white. A picture with next to no noise
+    is left as it is. A noise level that is not given is estimated from each picture.
     """
     if noise is not None and policy is not None:
         raise UsageError("--noise and --policy both say which policy to use; give one")
