@@ -405,3 +405,12 @@ def test_without_the_package_the_way_out_is_said(
     assert (code, out) == (2, "")
     assert 'pip install "pixelrl[plot]"' in err
     assert run("noise", pictures / "grey.png")[0] == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 3), (96, 1, 3), (40, 1), *((side, side, 3) for side in (4, 6, 8, 10, 12))])
+def test_noise_is_seen_in_however_few_pixels(shape: tuple[int, ...]) -> None:
+    for seed in range(12):
+        pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+        model = pixelrl.estimate_noise(pixels)
+        assert math.isfinite(model.rms)
+        assert model.rms > 1

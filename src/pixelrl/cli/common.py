@@ -26,7 +26,19 @@ LEFT_ALONE = "next to no noise seen, so the picture is left as it was"
 STANDARD = Path("-")
 """As a name: standard input or output."""
 
-PATH = click.Path(path_type=Path)
+
+class _Name(click.Path):
+    """The name of a file or folder. An empty one, as of a variable that is not set, would be the folder at hand."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+PATH = _Name(path_type=Path)
+INPUT = _Name(path_type=str)
+"""A file, a folder, a pattern or ``-``."""
 DEVICE_OPTION = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pixelrl.cli.common import PATH, Box, check_file
-from pixelrl.cli.outputs import check_place, make_folder
+from pixelrl.cli.outputs import check_apart, check_place, make_folder
 from pixelrl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def compare(
         check_file(path, "PICTURE", "a picture")
     if target is not None:
         check_file(target, "--target", "the clean picture")
+    clean_file = [] if target is None else [("the target", target)]
+    check_apart([("-o", output)], [*(("a picture", path) for path in pictures), *clean_file])
 
     import numpy as np
 

@@ -18,7 +18,7 @@ from pixelrl.cli.common import (
     WORKERS_OPTION,
     set_threads,
 )
-from pixelrl.cli.outputs import check_place, make_folder
+from pixelrl.cli.outputs import check_apart, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import written_whole
 from pixelrl.policy_files import find_policy
@@ -106,6 +106,7 @@ def evaluate(
             raise UsageError(f"{option} {folder} is not a folder; give a folder of pictures")
     if json_file is not None:
         check_place(json_file, overwrite=overwrite, option="--json")
+        check_apart([("--json", json_file)], [("the policy", find_policy(policy))])
     find_policy(policy)
 
     from pixelrl.agent import load

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pixelrl.cli.common import DEVICE_OPTION, PATH, STANDARD, check_file, parse_region, read_reference
-from pixelrl.cli.outputs import check_place, make_folder
+from pixelrl.cli.outputs import check_apart, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.policy_files import find_policy, shipped_policies
 
@@ -48,8 +48,10 @@ def explain(
     check_place(output, overwrite=overwrite)
     if reference is not None:
         check_file(reference, "--reference", "the clean picture")
+    beside = [] if reference is None else [("the reference", reference)]
     if policy is not None:
-        find_policy(policy)
+        beside.append(("the policy", find_policy(policy)))
+    check_apart([("-o", output)], [("the trace", trace), *beside])
 
     from pixelrl.agent import load
     from pixelrl.pictures.atomic import written_whole

@@ -111,40 +111,64 @@ def report_file(path: Path | None, *, go_on: bool) -> Iterator[Write]:
         yield lambda report: True
         return
     make_folder(path.parent)
+    fresh = not os.path.lexists(path)
     try:
         known = _known(path) if go_on and path.exists() else set()
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if go_on else os.O_TRUNC), 0o666)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
         raise UsageError(f"--report {path} cannot be written: {error.strerror}") from error
-    lost = False
+    lost, begun = False, go_on
 
     def write(report: Report) -> bool:
-        nonlocal lost
+        nonlocal lost, begun
         if lost or (report.get("skipped") and report["input"] in known):
             return not lost
         line = json.dumps({**dict.fromkeys(COLUMNS), **report}) + "\n"
         try:
+            if not begun:  # what is there is replaced by a first line, and by no command that is refused
+                _emptied(file)
+                begun = True
             os.write(file, line.encode())
         except OSError as error:
             complain(f"--report {path} cannot be written ({error.strerror}); the pictures are done all the same")
             lost = True
         return not lost
 
+    ended = False
     try:
         yield write
+        if not begun:  # of a run without pictures
+            _emptied(file)
+        ended = True
     finally:
+        empty = not os.fstat(file).st_size
         os.close(file)
+        if fresh and empty and not ended:
+            path.unlink(missing_ok=True)
+
+
+def _emptied(file: int) -> None:
+    if os.fstat(file).st_size:  # a device has none, and cannot be cut
+        os.truncate(file, 0)
 
 
 def _known(path: Path) -> set[object]:
-    """The pictures that have a line already; a last line that was torn goes."""
+    """The pictures that have a line already; a last line that was torn goes, if it is one of a report.
+
+    Raises:
+        UsageError: the file is no report, and stays as it is.
+    """
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:
-        os.truncate(path, len(whole))
+    torn, begins = data[len(whole) :], json.dumps({COLUMNS[0]: None})[:-5].encode()
     try:
-        return {json.loads(line)["input"] for line in whole.splitlines()}
+        known = {json.loads(line)["input"] for line in whole.splitlines()}
+        if torn[: len(begins)] != begins[: len(torn)]:
+            raise ValueError
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(
             f"--report {path} is no report of pixelrl, so nothing is added to it; give another name"
         ) from error
+    if torn:
+        os.truncate(path, len(whole))
+    return known

@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from pixelrl.blocks.names import is_huge
-from pixelrl.cli.common import EXIT_FAULT, EXIT_INPUTS, PATH, STANDARD, THREADS_OPTION, WHITE_OPTION, complain, say
-from pixelrl.cli.outputs import check_folder, check_place, make_folder
+from pixelrl.cli.common import (
+    EXIT_FAULT,
+    EXIT_INPUTS,
+    INPUT,
+    PATH,
+    STANDARD,
+    THREADS_OPTION,
+    WHITE_OPTION,
+    complain,
+    say,
+)
+from pixelrl.cli.outputs import check_apart, check_folder, check_place, make_folder
 from pixelrl.cli.places import Job, is_one_picture
 from pixelrl.cli.work import blame
 from pixelrl.errors import InputError, UsageError
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, type=INPUT, metavar="INPUT...")
 @click.option("-o", "--output", type=PATH, help="Also draw it: a .png, .svg or .pdf for one input, else a folder.")
 @WHITE_OPTION
 @click.option("--overwrite", is_flag=True, help="Replace drawings that exist.")
@@ -60,12 +70,16 @@ def noise(
         _check_output(output, alone, overwrite=overwrite)
         check_plotting()
     if huge:
+        if output is not None:
+            check_apart([("-o", output)], [("the picture", Path(inputs[0]))])
         _tell_huge(Path(inputs[0]), output, white, threads, as_json)
         return 0
     listing = Listing([(STANDARD, STANDARD)]) if inputs == (str(STANDARD),) else list_pictures(inputs)
     jobs = [Job(source, _drawing(output, name, alone)) for source, name in listing.files]
-    if output is not None and not alone:
-        _check_drawings(jobs, overwrite=overwrite)
+    if output is not None:
+        if not alone:
+            _check_drawings(jobs, overwrite=overwrite)
+        check_apart([("-o", job.target) for job in jobs], [("a picture", job.source) for job in jobs])
     code = EXIT_INPUTS if listing.problems else 0
     for problem in listing.problems:
         _fail(problem.message, problem.input, as_json)

@@ -14,6 +14,7 @@ from pixelrl.cli.common import (
     DASK_OPTION,
     DEVICE_OPTION,
     FORMAT_OPTION,
+    INPUT,
     LEGIBILITY_OPTION,
     PATH,
     PRECISION_OPTION,
@@ -65,7 +66,7 @@ class Work:
 
 
 _OPTIONS = (
-    click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
+    click.argument("inputs", nargs=-1, required=True, type=INPUT, metavar="INPUT..."),
     click.option(
         "-o",
         "--output",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,35 @@ def check_place(path: Path, *, overwrite: bool, option: str = "-o") -> None:
             raise UsageError(f"{option} {path} is a folder; give the name of a file")
         check_free(path, overwrite=overwrite)
     check_folder(path.parent, option)
+
+
+def check_apart(written: Iterable[tuple[str, Path]], read: Iterable[tuple[str, Path]]) -> None:
+    """Refuse to write into a file that is read, or into one twice, also where files may be replaced.
+
+    Args:
+        written: options, and the file that each names.
+        read: what a file is, and the file: "the edits". Standard input and output are no files.
+
+    Raises:
+        UsageError: a file is both.
+    """
+    known = {_identity(path): what for what, path in read if path != STANDARD}
+    for option, path in written:
+        if path == STANDARD:
+            continue
+        identity = _identity(path)
+        if identity in known:
+            raise UsageError(f"{option} {path} is also {known[identity]}; give another name")
+        known[identity] = f"what {option} names"
+
+
+def _identity(path: Path) -> object:
+    """The same for two names of one file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def check_folder(folder: Path, option: str = "-o") -> None:

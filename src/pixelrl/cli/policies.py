@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pixelrl.cli.common import PATH, check_file
-from pixelrl.cli.outputs import check_place
+from pixelrl.cli.outputs import check_apart, check_place
 from pixelrl.policy_files import About, about_policies, read_header, shipped_policies
 
 
@@ -21,6 +21,7 @@ def import_policy(weights: Path, output: Path, overwrite: bool) -> None:
     """Turn WEIGHTS (.npz) released by the paper's authors into a policy file."""
     check_place(output, overwrite=overwrite)
     check_file(weights, "weights", "a file of weights (.npz)")
+    check_apart([("-o", output)], [("the weights", weights)])
 
     from pixelrl.checkpoint import save_policy
     from pixelrl.importers import import_chainer

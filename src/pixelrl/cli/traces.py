@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pixelrl.cli.common import FORMAT_OPTION, PATH, QUALITY_OPTION, STANDARD, check_file, read_reference
-from pixelrl.cli.outputs import check_folder, check_place, make_folder, write_result
+from pixelrl.cli.outputs import check_apart, check_folder, check_place, make_folder, write_result
 from pixelrl.errors import UsageError
+from pixelrl.pictures.atomic import check_free
 
 if TYPE_CHECKING:
     from pixelrl.trace import Trace
@@ -36,11 +37,16 @@ def show(trace: Path, output: Path, reference: Path | None, maps: Path | None, o
         check_file(reference, "--reference", "the clean picture")
     if maps is not None:
         check_folder(maps, "--maps")
+    beside = [] if reference is None else [("the reference", reference)]
+    check_apart([("-o", output)], [("the trace", trace), *beside])
 
     from pixelrl.report.animation import draw
     from pixelrl.trace import load_trace
 
     recorded = load_trace(trace)
+    if maps is not None:
+        for path in _map_files(maps, recorded):
+            check_free(path, overwrite=overwrite)
     clean = None if reference is None else read_reference(reference, recorded)
     make_folder(output.parent)
     draw(output, recorded, clean, overwrite=overwrite)
@@ -58,13 +64,17 @@ def _write_maps(folder: Path, trace: Trace, *, overwrite: bool) -> None:
     from pixelrl.report.strip import action_map_image
 
     make_folder(folder)
-    agents = ("",) if trace.actions.shape[1] == 1 else ("-red", "-green", "-blue")
-    for step, maps in enumerate(trace.actions, 1):
-        for agent, actions in zip(agents, maps, strict=True):
-            drawn = np.array(action_map_image(actions, trace.action_names))
-            picture = Picture(drawn, exif=orientation_exif(trace.orientation))
-            write_picture(folder / f"step-{step:02d}{agent}.png", picture, overwrite=overwrite)
+    all_maps = (actions for maps in trace.actions for actions in maps)
+    for path, actions in zip(_map_files(folder, trace), all_maps, strict=True):
+        drawn = np.array(action_map_image(actions, trace.action_names))
+        write_picture(path, Picture(drawn, exif=orientation_exif(trace.orientation)), overwrite=overwrite)
     click.echo(str(folder))
+
+
+def _map_files(folder: Path, trace: Trace) -> list[Path]:
+    """Of each step, and of each of its agents."""
+    agents = ("",) if trace.actions.shape[1] == 1 else ("-red", "-green", "-blue")
+    return [folder / f"step-{step:02d}{agent}.png" for step in range(1, len(trace.actions) + 1) for agent in agents]
 
 
 @click.command()
@@ -78,6 +88,7 @@ def replay(trace: Path, output: Path, kind: str | None, quality: int | None, ove
     check_file(trace, "trace", _TRACE)
     if output != STANDARD:
         check_place(output, overwrite=overwrite)
+    check_apart([("-o", output)], [("the trace", trace)])
 
     from pixelrl.trace import load_trace
 
@@ -109,10 +120,10 @@ def edit(
     check_file(edits, "edits", "a file of edits (JSON)")
     if output != STANDARD:
         check_place(output, overwrite=overwrite)
+    check_apart([("-o", output)], [("the trace", trace), ("the edits", edits)])
     if edited_trace is not None:
-        if edited_trace.resolve() == output.resolve():
-            raise UsageError(f"--trace {edited_trace} is also the picture; give the trace another name")
         check_place(edited_trace, overwrite=overwrite, option="--trace")
+        check_apart([("--trace", edited_trace)], [("the picture", output), ("the edits", edits)])
 
     from dataclasses import replace
 

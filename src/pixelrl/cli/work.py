@@ -25,7 +25,7 @@ from pixelrl.cli.common import (
 from pixelrl.cli.many import Doing, Write, report_file
 from pixelrl.cli.one import Report, sentence
 from pixelrl.cli.options import Settings, Work
-from pixelrl.cli.outputs import check_place
+from pixelrl.cli.outputs import check_apart, check_place
 from pixelrl.cli.places import Job, is_one_picture, place, results_folder
 from pixelrl.cli.progress import Progress
 from pixelrl.engines import Fault, through
@@ -88,11 +88,13 @@ def run(work: Work, settings: Settings) -> int:
         raise UsageError("--quality is for JPEG and WebP; leave it out, or give --format jpeg or webp")
     for option, path in (("--trace", work.trace), ("--save-mask", settings.save_mask)):
         if path is not None:
-            _check_beside(option, path, jobs, work.overwrite)
+            if len(jobs) > 1:
+                raise UsageError(f"{option} writes what happened to one picture; {len(jobs)} were given")
+            check_place(path, overwrite=work.overwrite, option=option)
     if work.report is not None:
-        if work.report.resolve() in {other.resolve() for job in jobs for other in job}:
-            raise UsageError(f"--report {work.report} is also a picture; give another name")
         check_place(work.report, overwrite=work.overwrite or work.skip_existing, option="--report")
+    _check_apart(jobs, work, settings)
+    edits = _edits(work.edits) if jobs else ()
     for problem in problems:
         complain(problem.message)
         if work.as_json:
@@ -100,7 +102,7 @@ def run(work: Work, settings: Settings) -> int:
     with report_file(work.report, go_on=work.skip_existing) as write:
         for problem in problems:
             write({"input": problem.input, "error": problem.message})
-        code = _through(jobs, work, settings, counts, write)
+        code = _through(jobs, work, settings, edits, counts, write)
     if not alone:
         complain(_closing(counts, listing, problems, share))
     return code or (EXIT_INPUTS if counts["failed"] or problems else 0)
@@ -113,9 +115,10 @@ def _has_quality(job: Job, kind: str | None) -> bool:
     return known in ("jpeg", "webp") or (known is None and job.source == STANDARD)
 
 
-def _through(jobs: list[Job], work: Work, settings: Settings, counts: Counter[str], write: Write) -> int:
+def _through(
+    jobs: list[Job], work: Work, settings: Settings, edits: Sequence[Edit], counts: Counter[str], write: Write
+) -> int:
     """Work on all pictures, and count what became of them; 1 for faults of ours, else 0."""
-    edits = _edits(work.edits) if jobs else ()
     code = 0
 
     def finish(job: Job, report: Report, became: str) -> None:
@@ -263,12 +266,18 @@ def _check_policies(settings: Settings) -> None:
             raise UsageError(f"{option} cannot be used: policy {policy} takes {level}; leave {option.split()[0]} out")
 
 
-def _check_beside(option: str, path: Path, jobs: Sequence[Job], overwrite: bool) -> None:
-    if len(jobs) > 1:
-        raise UsageError(f"{option} writes what happened to one picture; {len(jobs)} were given")
-    if path.resolve() in {other.resolve() for job in jobs for other in job}:
-        raise UsageError(f"{option} {path} is also the picture; give another name")
-    check_place(path, overwrite=overwrite, option=option)
+def _check_apart(jobs: Sequence[Job], work: Work, settings: Settings) -> None:
+    """Refuse to write over anything that is read; but a result may replace its own picture."""
+    inputs = [("the edits", work.edits), ("the mask", settings.mask), ("the mask", settings.within)]
+    inputs += [("the policy", find_policy(policy)) for policy in settings.policies]
+    read = [(what, path) for what, path in inputs if path is not None]
+    check_apart((("-o", target) for target in dict.fromkeys(job.target for job in jobs)), read)
+    picture = "the picture" if len(jobs) == 1 else "a picture"
+    beside = [("--trace", work.trace), ("--save-mask", settings.save_mask), ("--report", work.report)]
+    check_apart(
+        [(option, path) for option, path in beside if path is not None],
+        [*read, *((picture, path) for job in jobs for path in job)],
+    )
 
 
 def _closing(counts: Counter[str], listing: Listing, problems: Sequence[Problem], share: str) -> str:

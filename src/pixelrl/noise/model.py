@@ -227,6 +227,7 @@ def _channel(name: str, brightness: _Array, sigma: _Array, weight: _Array) -> Ch
         variance, share = sigma[inside] ** 2, weight[inside]
         middle = np.quantile(variance, (TRIMMED, 1 - TRIMMED))
         kept = (variance >= middle[0]) & (variance <= middle[1])
+        kept |= not kept.any()  # of two pixels, a tenth and a tenth leave nothing between them
         nodes.append(
             (
                 255 * np.average(brightness[inside], weights=share),
