@@ -10,6 +10,7 @@ import pytest
 import torch
 from skimage.color import rgb2hsv, rgb2lab
 from torch import Tensor
+from torch.nn import functional as F
 
 from pixelrl.actions import ACTIONS, PAPER_NINE, Action, ActionSet
 from pixelrl.actions.table import ROWS
@@ -316,3 +317,47 @@ def test_another_default_dtype_changes_no_outcome(generator: torch.Generator) ->
     assert after.dtype == torch.float32
     differing = [name for i, name in enumerate(ACTIONS) if not torch.equal(before[:, i], after[:, i])]
     assert differing == []
+
+
+BAD = {
+    "smaller": lambda image: image[..., ::2, ::2],
+    "one_channel": lambda image: image[:, :1],
+    "whole": lambda image: (255 * image).to(torch.uint8),
+    "double": lambda image: image.double(),
+    "nothing": lambda image: None,
+    "array": lambda image: image.numpy(),
+}
+smaller, one_channel, whole, double, nothing, array = (
+    Action(name, function, 0, "#000000")
+    for name, function in BAD.items()  # type: ignore[arg-type]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "returned"),
+    [
+        ("smaller", "(1, 3, 4, 5) of float32"),
+        ("one_channel", "(1, 1, 8, 10) of float32"),
+        ("whole", "(1, 3, 8, 10) of uint8"),
+        ("double", "(1, 3, 8, 10) of float64"),
+        ("nothing", "None"),
+        ("array", "an object of type ndarray"),
+    ],
+)
+def test_an_operation_that_returns_no_such_image_is_named(name: str, returned: str) -> None:
+    actions, image = ActionSet(("do nothing", f"{__name__}:{name}")), random_image(1, 3, 8, 10)
+    wanted = "(1, 3, 8, 10) of float32"
+    words = f"action '{__name__}:{name}' returns {returned} for images {wanted}; it must return a tensor {wanted}"
+    for carry_out in (actions.outcomes, lambda image: actions.carried_out(image, torch.ones(1, 1, 8, 10).int())):
+        with pytest.raises(UsageError, match=re.escape(words)):
+            carry_out(image)
+
+
+def test_an_operation_may_compute_in_the_numbers_of_a_training() -> None:
+    """Where a training asks for bfloat16, PyTorch's own layers return it."""
+    actions, image = ActionSet((f"{__name__}:blurred",)), random_image(1, 1, 8, 10)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert actions.outcomes(image).dtype == torch.float32
+
+
+blurred = Action("blurred", lambda image: F.conv2d(image, torch.ones(1, 1, 3, 3) / 9, padding=1), 1, "#000000")

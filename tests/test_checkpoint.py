@@ -137,9 +137,9 @@ def test_a_newer_format(path: Path) -> None:
         ({"arguments": 3}, "damaged header"),
         ({"training": "long"}, "damaged header"),
         ({"kind": "resnet"}, "policy 'resnet' is unknown; known are fcn, consulting, lookahead"),
-        ({"arguments": {"layers": 3}}, "cannot be built from .*layers"),
-        ({"arguments": {"width": "wide"}}, "cannot be built from .*wide"),
-        ({"arguments": {"width": -1}}, "cannot be built from"),
+        ({"arguments": {"layers": 3}}, r"policy\.layers is unknown; known are policy\.num_channels"),
+        ({"arguments": {"width": "wide"}}, r'policy\.width = "wide" must be a whole number'),
+        ({"arguments": {"width": -1}}, "cannot be built: width = -1 must be"),
     ],
 )
 def test_damaged_headers(path: Path, header: dict[str, object], words: str) -> None:

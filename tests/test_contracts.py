@@ -327,9 +327,18 @@ def test_a_policy_survives_its_file(kind: str, more: dict[str, object], randomis
 
 
 @pytest.mark.parametrize("kind", POLICIES)
-@pytest.mark.parametrize("arguments", [{"num_chanels": 3}, {"width": 0}, {"width": 2.5}, {"width": float("nan")}])
-def test_a_policy_refuses_what_it_does_not_take(kind: str, arguments: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=rf"policy '{kind}' cannot be built from"):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"num_chanels": 3}, r"policy\.num_chanels is unknown; known are policy\.num_channels, "),
+        ({"num_agents": 3}, r"policy\.num_agents is unknown; known are policy\.num_channels, "),
+        ({"width": 0}, "policy '.*' cannot be built: width = 0 must be a whole number from 1"),
+        ({"width": 2.5}, r"policy\.width = 2.5 must be a whole number$"),
+        ({"width": float("nan")}, r"policy\.width = NaN must be a whole number$"),
+    ],
+)
+def test_a_policy_refuses_what_it_does_not_take(kind: str, arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
         small(kind, **arguments)
 
 

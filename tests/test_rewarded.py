@@ -45,6 +45,14 @@ def not_a_number(pictures: Tensor) -> Tensor:
     return torch.full((len(pictures),), math.nan)
 
 
+def none_at_all(pictures: Tensor) -> None:
+    return None
+
+
+def words(pictures: Tensor) -> list[str]:
+    return ["good"] * len(pictures)
+
+
 THREE = ("grey level -64", "do nothing", "grey level +64")
 
 
@@ -85,6 +93,11 @@ def test_an_episode_is_scored_once_at_its_end(generator: torch.Generator) -> Non
     ("score", "match"),
     [
         ("nothing_of_the_kind", r"returns \(\) for pictures \(2, 1, 4, 4\); it must return \(2,\), a number a picture"),
+        ("none_at_all", r"returns None for pictures \(2, 1, 4, 4\); it must return \(2,\), a number a picture"),
+        (
+            "words",
+            r"returns no numbers, but an object of type list, for pictures \(2, 1, 4, 4\); it must return \(2,\)",
+        ),
         ("not_a_number", "returns numbers that are not finite"),
     ],
 )
@@ -102,7 +115,7 @@ def test_refuses_what_is_no_score(score: str, match: str, generator: torch.Gener
         ({"score": f"{__name__}:THREE"}, "is not a function"),
         ({"score": f"{__name__}:brightness", "price": -1.0}, "price = -1.0 is not a price"),
         ({"score": f"{__name__}:brightness", "price": math.nan}, "price = nan is not a price"),
-        ({}, "cannot be built from"),
+        ({}, r"task\.score is missing; it must be a string"),
     ],
 )
 def test_refuses_wrong_arguments(arguments: dict[str, object], match: str) -> None:

@@ -64,12 +64,15 @@ def test_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("my_saliency")
     module.red = lambda rgb: rgb[..., 0]
     module.wrong = lambda rgb: rgb
+    module.words = lambda rgb: "red"
     module.thing = 3
     monkeypatch.setitem(sys.modules, "my_saliency", module)
     image = scene()
     torch.testing.assert_close(find_model("my_saliency:red")(image), image[:, :1].clamp(0, 1))
     with pytest.raises(UsageError, match=r"gave \(64, 64, 3\) for an image of \(64, 64\)"):
         find_model("my_saliency:wrong")(image)
+    with pytest.raises(UsageError, match=r"gave an object of type str; it must give an array \(64, 64\) of numbers"):
+        find_model("my_saliency:words")(image)
     with pytest.raises(UsageError, match="is not a function"):
         find_model("my_saliency:thing")
     with pytest.raises(UsageError, match="there is no module no_such_module"):

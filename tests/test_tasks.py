@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 
@@ -177,9 +178,26 @@ def test_tasks_by_name() -> None:
     ("kind", "arguments", "words"),
     [
         ("denoise", {}, "task 'denoise' is unknown; known are gaussian-denoising"),
-        ("gaussian-denoising", {"strength": 3}, "cannot be built from .*strength"),
-        ("gaussian-denoising", {"sigma": (1.0,)}, "cannot be built from"),
-        ("gaussian-denoising", {"sigma": 25}, "cannot be built from"),
+        ("gaussian-denoising", {"strength": 3}, r"task\.strength is unknown; known are task\.sigma, .*task\.space$"),
+        (
+            "gaussian-denoising",
+            {"sigma": (1.0,)},
+            r"task\.sigma = \[1.0\] must be a list of 2 numbers, for",
+        ),
+        (
+            "gaussian-denoising",
+            {"sigma": 25},
+            r"task\.sigma = 25 .* 2 numbers, for instance \[0.0, 55.0\]$",
+        ),
+        ("gaussian-denoising", {"sigma": "a"}, r'task\.sigma = "a" must be a list of 2 numbers'),
+        ("gaussian-denoising", {"sigma": ("a", "b")}, r"task\.sigma = .* must be a list of 2 numbers"),
+        ("gaussian-denoising", {"sigma": math.nan}, r"task\.sigma = NaN must be a list of 2 numbers"),
+        ("gaussian-denoising", {"sigma": (math.nan, 3.0)}, r"sigma = \[nan, 3.0\] is not a range"),
+        ("gaussian-denoising", {"actions": "median"}, r'task\.actions = "median" must be a list of strings$'),
+        ("gaussian-denoising", {"balanced": "no"}, r'task\.balanced = "no" must be true or false$'),
+        ("gaussian-denoising", {"stored": True}, r"task\.stored = true must be a number$"),
+        ("gaussian-denoising", {"num_steps": 2.5}, r"task\.num_steps = 2.5 must be a whole number$"),
+        ("gaussian-denoising", {"space": "opponent", "bogus": 3}, r"task\.bogus is unknown"),
         ("no_such_module:Task", {}, "there is no module no_such_module"),
         ("pixelrl.tasks:NoSuchTask", {}, r"module pixelrl.tasks .* has no NoSuchTask"),
         ("pathlib:Path", {}, "is not a subclass"),
@@ -208,7 +226,7 @@ def test_a_task_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     task = build_task("my_tasks:Mine", {"num_steps": 4})
     assert isinstance(task, Mine)
     assert task.num_steps == 4
-    with pytest.raises(UsageError, match="cannot be built"):
+    with pytest.raises(UsageError, match=r"task\.num_steps is missing; it must be a whole number$"):
         build_task("my_tasks:Mine", {})
 
 

@@ -15,8 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pixelrl.actions import PAPER_NINE, Action, ActionSet
 from pixelrl.checkpoint import load_policy, read_tensors, write_tensors
 from pixelrl.errors import UsageError
+from pixelrl.tasks import Episode
+from pixelrl.training.finite import not_finite
 from pixelrl.training.log import LOG_FILE
 from pixelrl.training.recipe import Recipe, recipe_from_dict
 from pixelrl.training.trainer import POLICY_FILE, STATE_FILE, Progress, Trainer
@@ -602,6 +605,38 @@ def test_divergence_is_said(make: Make, tmp_path: Path) -> None:
     assert not (tmp_path / STATE_FILE).exists()
 
 
+root = Action("root", lambda image: (image - 0.9).sqrt(), reach=0, color="#000000")
+
+
+@pytest.mark.parametrize("iterations", [0, 2])
+def test_an_operation_that_is_not_finite_is_named(iterations: int, make: Make, tmp_path: Path) -> None:
+    """It is no matter of the learning rate."""
+    task = {"kind": "gaussian-denoising", "num_steps": 2, "actions": ["do nothing", f"{__name__}:root", "median"]}
+    words = rf"is nan: action '{__name__}:root' returns values that are not finite; mend it, or leave it out of task"
+    with pytest.raises(UsageError, match=words) as refused:
+        train(make(task=task, warm_start={"iterations": iterations}), tmp_path)
+    assert "learning rate" not in str(refused.value)
+
+
+def test_an_operation_that_is_finite_at_first_is_named() -> None:
+    """The root of what `darker` made is none, that of the picture is."""
+    darker = Action("darker", lambda image: image - 0.5, reach=0, color="#000000")
+    actions = ActionSet(("do nothing", "median", f"{__name__}:root"))
+    actions.actions = (actions.actions[0], darker, actions.actions[2])
+    picture = torch.full((1, 1, 8, 8), 0.95)
+    start = Episode(picture, picture, torch.zeros(1, 0, 1, 1), torch.ones(1, 1))
+    assert not_finite(start, actions, 1) is None
+    assert f"action '{__name__}:root' returns values" in str(not_finite(start, actions, 2))
+    assert not_finite(start, ActionSet(PAPER_NINE), 3) is None
+
+
+def test_a_task_that_begins_with_what_is_not_finite_is_said() -> None:
+    picture = torch.full((1, 1, 8, 8), float("nan"))
+    start = Episode(torch.zeros_like(picture), picture, torch.zeros(1, 0, 1, 1), torch.ones(1, 1))
+    words = "the task begins with numbers that are not finite (Episode.target); mend it"
+    assert not_finite(start, ActionSet(PAPER_NINE), 3) == words
+
+
 @pytest.mark.parametrize("where", ["loss", "weights"])
 def test_divergence_leaves_the_last_checkpoint_alone(make: Make, tmp_path: Path, where: str) -> None:
     """Weights that are lost just before they are saved must not be saved."""
@@ -629,10 +664,36 @@ def test_a_policy_without_estimate_has_no_warm_start(make: Make, tmp_path: Path)
 def test_what_cannot_be_built_is_refused(make: Make, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="policy 'resnet' is unknown; known are fcn, consulting, lookahead"):
         Trainer(make(policy={"kind": "resnet"}), tmp_path, CPU)
-    with pytest.raises(UsageError, match="cannot be built from"):
+    with pytest.raises(UsageError, match=r"cannot be built: depths = \[1, 1\] must be three whole numbers"):
         Trainer(make(policy={**LOOKAHEAD, "depths": [1, 1]}), tmp_path, CPU)
-    with pytest.raises(UsageError, match="cannot be built from"):
+    with pytest.raises(UsageError, match=r"policy\.layers is unknown; known are policy\.num_channels"):
         Trainer(make(policy={**LOOKAHEAD, "layers": 4}), tmp_path, CPU)
+    with pytest.raises(UsageError, match=r"policy\.num_actions is the number of the task's actions; leave it out"):
+        Trainer(make(policy={**LOOKAHEAD, "num_actions": 9}), tmp_path, CPU)
+
+
+@pytest.mark.parametrize("policy", [LOOKAHEAD, FCN, CONSULTING])
+@pytest.mark.parametrize("channels", [2, 4, 0, "a", True, 1.5, [1]])
+def test_pictures_are_grey_or_in_colour(
+    policy: dict[str, object], channels: object, make: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"policy\.num_channels = .* must be 1, for grey pictures, or 3, for colour"):
+        Trainer(make(policy={**policy, "num_channels": channels}), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_number_is_shown_as_it_was_given(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"task\.sigma = NaN must be a list of 2 numbers"):
+        Trainer(make(task={"kind": "gaussian-denoising", "sigma": float("nan")}), tmp_path, CPU)
+
+
+@pytest.mark.parametrize("kind", ["camera-denoising", "saliency-editing", "color-enhancement"])
+@pytest.mark.parametrize("policy", [FCN, {**FCN, "num_channels": 1}])
+def test_a_task_in_colour_has_no_policy_for_grey(
+    kind: str, policy: dict[str, object], make: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"this task is for pictures in colour; set policy\.num_channels = 3"):
+        Trainer(make(task={"kind": kind, "num_steps": 2}, policy=policy), tmp_path, CPU)
 
 
 def test_a_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ end the sentence: ``data.crop = 0 must be a whole number of pixels, at least 1``
 
 from __future__ import annotations
 
+import inspect
 import json
+import numbers
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,6 +42,87 @@ def checked(content: object, kind: type[Checked], where: str = "", prefix: str =
         raise UsageError(_sentence(error, content, kind, where or prefix, prefix)) from error
     except RecursionError as error:
         raise UsageError(f"{where or prefix} is nested too deeply") from error
+
+
+def check_arguments(
+    kind: type, arguments: Mapping[str, object], table: str, others: Collection[str] = (), given: Collection[str] = ()
+) -> None:
+    """Refuse what the constructor of a class does not take, before it is called.
+
+    Looked at are names, and values where the constructor's hints say that it takes truth values, numbers, strings, or
+    lists of them. Whether a number is in its range is the constructor's to say.
+
+    Args:
+        kind: the class that a table of a recipe is for.
+        arguments: what the table holds.
+        table: its name; messages begin with it: "policy".
+        others: what may stand in the table beside the constructor's own arguments.
+        given: arguments that come from elsewhere, and that nobody is told of.
+
+    Raises:
+        UsageError: a name is unknown or missing, or a value is of another type.
+    """
+    parameters = inspect.signature(kind).parameters
+    known = [name for name in (*parameters, *others) if name not in given]
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for name in arguments:
+            if name not in known and name not in given:
+                there = ", ".join(f"{table}.{each}" for each in known) or "none"
+                raise UsageError(f"{table}.{name} is unknown; known are {there}")
+    try:
+        hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]  # of the very class that is called
+    except Exception:  # of a user's own class, whose hints may name anything
+        hints = {}
+    for name, parameter in parameters.items():
+        hint = hints.get(name)
+        what = _described(hint)
+        if name not in arguments:
+            required = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if required and parameter.default is parameter.empty:
+                raise UsageError(f"{table}.{name} is missing; {f'it must be {what}' if what else 'give it'}")
+        elif what and arguments[name] is not parameter.default and not _fits(arguments[name], hint):
+            example = ""
+            if isinstance(parameter.default, tuple) and not any(isinstance(each, str) for each in parameter.default):
+                example = f", for instance {shown(parameter.default)}"
+            raise UsageError(f"{table}.{name} = {shown(arguments[name])} must be {what}{example}")
+
+
+_SIMPLE: dict[object, tuple[type, str, str]] = {
+    bool: (bool, "true or false", "truth values"),
+    int: (numbers.Integral, "a whole number", "whole numbers"),
+    float: (numbers.Real, "a number", "numbers"),
+    str: (str, "a string", "strings"),
+}
+"""Hints of constructors: what fits them, and what one and several are called."""
+
+
+def _parts(hint: object) -> tuple[object, int | None] | None:
+    """The hint of a list's parts, and how many there must be if that is said; None for what is no list of one kind."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    kinds = set(parts) - {...}
+    if origin not in (tuple, list, Sequence) or len(kinds) != 1 or not kinds <= _SIMPLE.keys():
+        return None
+    return parts[0], len(parts) if origin is tuple and ... not in parts else None
+
+
+def _described(hint: object) -> str | None:
+    """What fits a hint, in words; None for hints that are not looked at."""
+    if hint in _SIMPLE:
+        return _SIMPLE[hint][1]
+    parts = _parts(hint)
+    if parts is None:
+        return None
+    return f"a list of {'' if parts[1] is None else f'{parts[1]} '}{_SIMPLE[parts[0]][2]}"
+
+
+def _fits(value: object, hint: object) -> bool:
+    if hint in _SIMPLE:
+        return isinstance(value, _SIMPLE[hint][0]) and (hint is bool or not isinstance(value, bool))
+    parts = _parts(hint)
+    assert parts is not None, "only what is described is looked at"
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    return len(value) == (len(value) if parts[1] is None else parts[1]) and all(_fits(each, parts[0]) for each in value)
 
 
 def shown(value: object) -> str:

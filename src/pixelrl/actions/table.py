@@ -79,14 +79,29 @@ class ActionSet:
     def __repr__(self) -> str:
         return f"ActionSet({list(self.names)})"
 
+    def outcome(self, index: int, image: Image) -> Image:
+        """The image (b c h w) after one action, on all pixels.
+
+        Raises:
+            UsageError: the operation returns something else than an image like the one that it is given.
+        """
+        result: object = self.actions[index].apply(image)
+        if not isinstance(result, Tensor) or not _like(result, image):
+            wanted = _said(image, image)
+            raise UsageError(
+                f"action {self.names[index]!r} returns {_said(result, image)} for images {wanted}; "
+                f"it must return a tensor {wanted}"
+            )
+        return result
+
     @torch.no_grad()
     def outcomes(self, image: Image) -> Outcomes:
-        """The image after each action: (b c h w) to (b n c h w), without gradient."""
+        """The image after each action: (b c h w) to (b n c h w), without gradient; raises as `outcome`."""
         b, c, h, w = image.shape
         outcomes = image.new_empty((b, len(self), c, h, w))
 
         def carry_out(index: int) -> None:
-            outcomes[:, index] = self.actions[index].apply(image)
+            outcomes[:, index] = self.outcome(index, image)
 
         with Team(worthwhile_threads(image.numel()) if image.device.type == "cpu" else 1) as team:
             team.each(carry_out, range(len(self)))
@@ -104,6 +119,7 @@ class ActionSet:
 
         Raises:
             ValueError: another action map.
+            UsageError: as `outcome`.
         """
         b, c, height, width = image.shape
         self._check_map(action_map, len(self), b, c, height, width)
@@ -113,7 +129,7 @@ class ActionSet:
             chosen = image[..., rows.own, :]
             for index in torch.unique(maps).tolist():
                 if index != self.nothing:
-                    outcome = self.actions[index].apply(seen)[..., rows.inner, :]
+                    outcome = self.outcome(index, seen)[..., rows.inner, :]
                     chosen = torch.where(maps == index, outcome, chosen)
             result[..., rows.own, :] = chosen
         return result
@@ -158,6 +174,23 @@ class ActionSet:
             low, high = (int(bound) for bound in action_map.aminmax())
             if low < 0 or high >= n:
                 raise ValueError(f"an action map of {n} actions holds 0 to {n - 1}, not {low} to {high}")
+
+
+def _like(result: Tensor, image: Image) -> bool:
+    """Whether an operation's result has the image's shape, type and device."""
+    if result.shape != image.shape or result.device != image.device:
+        return False
+    place = image.device.type
+    reduced = torch.is_autocast_enabled(place) and result.dtype == torch.get_autocast_dtype(place)  # a training's wish
+    return reduced or result.dtype == image.dtype
+
+
+def _said(result: object, image: Image) -> str:
+    """Shape and type of what an operation returned for an image, and the device where it is another one."""
+    if not isinstance(result, Tensor):
+        return "None" if result is None else f"an object of type {type(result).__name__}"
+    place = f" on {result.device}" if result.device != image.device else ""
+    return f"{tuple(result.shape)} of {str(result.dtype).removeprefix('torch.')}{place}"
 
 
 def in_table_order(names: Sequence[str]) -> list[int]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pixelrl.errors import UsageError
 from pixelrl.tasks import Task
-from pixelrl.tasks.conditioning import NoiseMap
 from pixelrl.training.data import Photo, load_pairs, load_photos
 
 Pictures = str | Path | tuple[str | Path, str | Path] | Sequence[Photo] | None
@@ -37,8 +36,7 @@ def photos_for(task: Task, pictures: Pictures, channels: int) -> Sequence[Photo]
     """
     if channels not in (1, 3):
         raise UsageError(f"channels = {channels} is unknown; give 1 for grey pictures, 3 for colour")
-    in_color = task.from_pairs or task.conditioning.takes_mask or isinstance(task.conditioning, NoiseMap)
-    if channels == 1 and (in_color or task.space != "srgb"):
+    if channels == 1 and task.in_color:
         raise UsageError(f"{type(task).__name__} is played on pictures in colour; give channels=3")
     if pictures is None:
         return built_in(channels, task.from_pairs)

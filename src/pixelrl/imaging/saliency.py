@@ -204,7 +204,14 @@ def _one_by_one(model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floati
     def run(image: Tensor) -> SaliencyMap:
         maps = []
         for each in image.detach().clamp(0, 1).movedim(1, -1).cpu().numpy():
-            map_ = np.asarray(model(each), np.float32)
+            given = model(each)
+            try:
+                map_ = np.asarray(given, np.float32)
+            except (TypeError, ValueError) as error:
+                what = f"an object of type {type(given).__name__}"
+                raise UsageError(
+                    f"the saliency model gave {what}; it must give an array {each.shape[:2]} of numbers"
+                ) from error
             if map_.shape != each.shape[:2] or not np.isfinite(map_).all():
                 shapes = f"{map_.shape} for an image of {each.shape[:2]}"
                 raise UsageError(f"the saliency model gave {shapes}, or values that are not finite")

@@ -12,6 +12,7 @@ from pixelrl.policies.regional import Regional
 from pixelrl.policies.steering import Steering
 from pixelrl.policies.surveying import Surveying
 from pixelrl.policy_files import upgraded
+from pixelrl.validation import check_arguments
 
 __all__ = [
     "FCN",
@@ -49,7 +50,9 @@ def build_policy(kind: str, arguments: dict[str, object], may_import: bool = Fal
         UsageError: unknown kind, or arguments that this kind does not take.
     """
     policy_class = resolve_class(kind, POLICIES, Policy, "policy", may_import=may_import)
+    arguments = upgraded(kind, arguments)
+    check_arguments(policy_class, arguments, "policy", given=["num_actions"])
     try:
-        return policy_class(**upgraded(kind, arguments))
+        return policy_class(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"policy {kind!r} cannot be built from {arguments}: {error}") from error
+        raise UsageError(f"policy {kind!r} cannot be built: {error}") from error

@@ -82,7 +82,7 @@ class Lookahead(Estimating):
         check_sizes(head_width=head_width)
         if not 0 <= least_gain < math.inf:
             raise ValueError(f"least_gain = {least_gain} must be a finite number of at least 0")
-        self.least_gain = least_gain
+        self.least_gain = float(least_gain)
         self.reward_kernel = nn.Parameter(identity_kernel()) if reward_map_convolution else None
         self.num_actions, self.head_width, self.encoder_gradient = num_actions, head_width, 0.0
         cells, agents = 4 * num_channels, 4 * self.num_agents

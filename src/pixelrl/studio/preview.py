@@ -230,13 +230,12 @@ class Preview:
         after, height, width = known.clone(), *touched.shape
         chosen = wanted[0].numpy()
         for index in np.unique(chosen[:, touched]):
-            action = self.actions.actions[int(index)]
             takers = (chosen == index) & touched
             box = bounds(np.logical_or.reduce(takers))
             if box is None:
                 continue
-            around = box.grown(action.reach, width, height)
-            outcome = box.within(around).crop(action.apply(around.crop(before).contiguous()))
+            around = box.grown(self.actions.actions[int(index)].reach, width, height)
+            outcome = box.within(around).crop(self.actions.outcome(int(index), around.crop(before).contiguous()))
             part = box.crop(after)
             part[:] = torch.where(box.crop(torch.from_numpy(takers))[None], outcome, part)
         return after

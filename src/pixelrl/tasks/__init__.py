@@ -14,6 +14,7 @@ from pixelrl.tasks.opponent import InOpponentColours
 from pixelrl.tasks.restoration import TextRemoval
 from pixelrl.tasks.rewarded import Rewarded
 from pixelrl.tasks.saliency import SaliencyEditing
+from pixelrl.validation import check_arguments
 
 __all__ = [
     "CONDITIONINGS",
@@ -64,7 +65,8 @@ def build_task(kind: str, arguments: dict[str, object]) -> Task:
             raise UsageError(f"task.space = {arguments['space']!r} is unknown; give 'srgb' or {OPPONENT!r}")
         return build_task(kind, others)
     task_class = resolve_class(kind, TASKS, Task, "task", may_import=True)
+    check_arguments(task_class, arguments, "task", others=["space"])
     try:
         return task_class(**arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"task {kind!r} cannot be built from {arguments}: {error}") from error
+        raise UsageError(f"task {kind!r} cannot be built: {error}") from error

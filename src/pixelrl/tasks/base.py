@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import psnr
-from pixelrl.tasks.conditioning import Conditioning, Nothing, check_condition
+from pixelrl.tasks.conditioning import Conditioning, NoiseMap, Nothing, check_condition
 from pixelrl.types import Condition, Image, Outcomes
 
 
@@ -62,6 +62,12 @@ class Task(ABC):
     """What `metric` measures."""
     pays_actions: bool = True
     """Whether `action_rewards` is known. If not, only the ``sampled`` gradient can learn the task."""
+
+    @property
+    def in_color(self) -> bool:
+        """Whether its pictures must have three channels."""
+        told = self.conditioning
+        return self.from_pairs or told.takes_mask or isinstance(told, NoiseMap) or self.space != "srgb"
 
     @abstractmethod
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:

@@ -106,11 +106,18 @@ class Rewarded(Task):
             UsageError: the function returns something else than a `Score` does.
         """
         b, _, h, w = image.shape
-        given = torch.as_tensor(self.score(image.detach())).to(image)
+        wanted = f"it must return {(b,)}, a number a picture, or {(b, h, w)}, one a pixel"
+        score = self.score(image.detach())
+        try:
+            given = torch.as_tensor(score).to(image)
+        except (TypeError, ValueError, RuntimeError) as error:
+            what = "None" if score is None else f"no numbers, but an object of type {type(score).__name__},"
+            raise UsageError(
+                f"score {self.reference!r} returns {what} for pictures {tuple(image.shape)}; {wanted}"
+            ) from error
         if given.shape not in ((b,), (b, h, w), (b, 1, h, w)):
             raise UsageError(
-                f"score {self.reference!r} returns {tuple(given.shape)} for pictures {tuple(image.shape)}; "
-                f"it must return {(b,)}, a number a picture, or {(b, h, w)}, one a pixel"
+                f"score {self.reference!r} returns {tuple(given.shape)} for pictures {tuple(image.shape)}; {wanted}"
             )
         if not given.isfinite().all():
             raise UsageError(f"score {self.reference!r} returns numbers that are not finite")

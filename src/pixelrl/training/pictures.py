@@ -12,6 +12,7 @@ from pixelrl.errors import UsageError
 from pixelrl.tasks import Task
 from pixelrl.training.data import Crops, Photo, load_pairs, load_photos, rescaled, split
 from pixelrl.training.recipe import Recipe
+from pixelrl.validation import shown
 
 VALIDATION_SIDE = 160
 """Side in pixels of the crops on which a policy is validated, at most."""
@@ -34,11 +35,12 @@ def pictures_of(recipe: Recipe, task: Task, device: torch.device) -> Pictures:
     """Read all pictures of a recipe.
 
     Raises:
-        UsageError: a folder that is missing or empty, or one that does not suit the task.
+        UsageError: a folder that is missing or empty, or one that does not suit the task, or a policy for pictures of
+            another number of channels.
     """
-    photos = _photos(recipe, task)
+    channels = _channels(recipe, task)
+    photos = _photos(recipe, task, channels)
     train, validation = split(photos, recipe.data.validation)
-    channels = int(str(recipe.policy.get("num_channels", 1)))
     more = (load_photos(Path(d), channels) if d else [] for d in (recipe.data.more, recipe.data.more_validation))
     more_train, more_validation = more
     scaled, data = rescaled([*train, *more_train], recipe.data.scales), recipe.data
@@ -56,7 +58,17 @@ def pictures_of(recipe: Recipe, task: Task, device: torch.device) -> Pictures:
     return Pictures(crops, held_out)
 
 
-def _photos(recipe: Recipe, task: Task) -> list[Photo]:
+def _channels(recipe: Recipe, task: Task) -> int:
+    """How many channels the policy's pictures have; 1 if the recipe does not say it."""
+    channels: object = recipe.policy.get("num_channels", 1)
+    if type(channels) is not int or channels not in (1, 3):
+        raise UsageError(f"policy.num_channels = {shown(channels)} must be 1, for grey pictures, or 3, for colour")
+    if channels == 1 and task.in_color:
+        raise UsageError("this task is for pictures in colour; set policy.num_channels = 3")
+    return channels
+
+
+def _photos(recipe: Recipe, task: Task, channels: int) -> list[Photo]:
     data = recipe.data
     if task.from_pairs:
         if data.more or data.more_validation:
@@ -66,7 +78,7 @@ def _photos(recipe: Recipe, task: Task) -> list[Photo]:
         return load_pairs(Path(data.before), Path(data.after), Path(data.names) if data.names else None)
     if not data.folder:
         raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
-    return load_photos(Path(data.folder), int(str(recipe.policy.get("num_channels", 1))))
+    return load_photos(Path(data.folder), channels)
 
 
 def _centre(photo: Tensor, side: int) -> Tensor:

@@ -204,7 +204,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries and lists, for checkpoints."""
-        plain: dict[str, Any] = json.loads(msgspec.json.encode(self))
+        plain: dict[str, Any] = json.loads(json.dumps(msgspec.to_builtins(self)))  # msgspec's JSON has no NaN
         return plain
 
 

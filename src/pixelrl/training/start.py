@@ -22,10 +22,13 @@ def card_of(recipe: Recipe, task: Task) -> PolicyCard:
     """The card of the policy that is to be trained, without a training.
 
     Raises:
-        UsageError: no such kind of policy, one that cannot be told what the task tells, or one on other values.
+        UsageError: no such kind of policy, one that cannot be told what the task tells, one on other values, or a
+            number of actions beside the task's.
     """
     arguments = {key: value for key, value in recipe.policy.items() if key != "kind"}
     kind = str(recipe.policy["kind"])
+    if "num_actions" in arguments:
+        raise UsageError("policy.num_actions is the number of the task's actions; leave it out, and set task.actions")
     card = PolicyCard(recipe.name, kind, arguments, task.action_names, task.num_steps, None, {}, task.space)
     policy, conditioning = card.build(may_import=True), task.conditioning
     if policy.opponent != (task.space == OPPONENT):

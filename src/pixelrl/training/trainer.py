@@ -17,6 +17,7 @@ from pixelrl.checkpoint import save_policy
 from pixelrl.errors import UsageError
 from pixelrl.policies import Policy
 from pixelrl.tasks import Episode
+from pixelrl.training.finite import not_finite
 from pixelrl.training.groups import GroupLearner
 from pixelrl.training.interrupt import stop_on_interrupt
 from pixelrl.training.learner import LOGGED, Learner, Logged
@@ -183,7 +184,7 @@ class Trainer:
         if phase == "warm_start":
             with precision:
                 loss, logged = self.learner.estimate_loss(start)
-            logged = self._update(loss, logged)
+            logged = self._update(start, loss, logged)
         else:
             # The generator runs inside autocast and is left for each update.
             updates = self.learner.updates(start, self.generator)
@@ -192,11 +193,11 @@ class Trainer:
                     item = next(updates, None)
                 if item is None:
                     break
-                logged = self._update(*item, self.recipe.learner.encoder_gradient)
+                logged = self._update(start, *item, self.recipe.learner.encoder_gradient)
         self.iteration += 1
         return phase, lr, logged
 
-    def _update(self, loss: Tensor, logged: Logged, encoder: float = 1.0) -> Logged:
+    def _update(self, start: Episode, loss: Tensor, logged: Logged, encoder: float = 1.0) -> Logged:
         """Learn from the loss of this process's part of the batch; what is logged, for the whole batch.
 
         What forms the estimate takes this share of its step. (A smaller gradient would not do: Adam's steps do not
@@ -209,7 +210,8 @@ class Trainer:
         gradients = [weight.grad for weight in self.policy.parameters() if weight.grad is not None]
         mean, *numbers = self.processes.average(gradients, [loss.item(), *logged.values()])
         if not math.isfinite(mean):
-            raise self._diverged(f"the loss at iteration {self.iteration} is {mean}")
+            cause = not_finite(start, self.learner.actions, self.task.num_steps)
+            raise self._diverged(f"the loss at iteration {self.iteration} is {mean}", cause)
         if self.recipe.learner.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.recipe.learner.max_grad_norm)
         slow = [(w, w.detach().clone()) for w in self.policy.estimating()] if 0 < encoder < 1 else []
@@ -223,11 +225,11 @@ class Trainer:
                 self.ema[name].lerp_(tensor, 1 - decay)
         return dict(zip(logged, numbers, strict=True))
 
-    def _diverged(self, what: str) -> UsageError:
+    def _diverged(self, what: str, cause: str | None = None) -> UsageError:
         go_on = "start again, for nothing was saved yet"
         if self.saved is not None:
             go_on = f"go on with --resume from {self.folder / STATE_FILE}, which is of iteration {self.saved}"
-        return UsageError(f"{what}; lower the learning rate and {go_on}")
+        return UsageError(f"{what}: {cause}, and {go_on}" if cause else f"{what}; lower the learning rate and {go_on}")
 
     def averaged_policy(self) -> Policy:
         """The policy with the moving average of the weights, in evaluation mode."""
