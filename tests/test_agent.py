@@ -87,7 +87,7 @@ def test_batches_of_tensors(agent: Agent, generator: torch.Generator) -> None:
     assert result.trajectory.actions.shape == (3, 2, 3, 16, 20)
     one = agent(batch[1:, 2:], sigma=25)
     assert torch.equal(one.image, result.image[1:, 2:])
-    with pytest.raises(ValueError, match="one image"):
+    with pytest.raises(UsageError, match="one image, not a batch of 2"):
         result.trace()
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image as PillowImage
 
+import pixelrl
 from pixelrl.errors import InputError
 from pixelrl.pictures.arrays import unpack
 from pixelrl.pictures.channels import MODES, join_alpha, split_alpha
@@ -208,3 +209,23 @@ def test_lists_of_images() -> None:
 def test_what_is_not_an_image_is_refused(wrong: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         unpack(wrong)
+
+
+def test_a_matrix_and_an_array_with_nothing_masked_are_arrays() -> None:
+    pixels = np.arange(42, dtype=np.uint8).reshape(6, 7)
+    masked = np.ma.masked_array(pixels), np.ma.masked_array(pixels, np.zeros((6, 7), bool))
+    for array in (pixels.view(np.matrix), *masked):
+        for image in (array, [array]):
+            unpacked = unpack(image)
+            packed = unpacked.pack(unpacked.tensor)
+            assert np.array_equal(packed if image is array else packed[0], pixels)
+            assert type(unpacked.pixels) is np.ndarray
+
+
+def test_masked_values_are_refused() -> None:
+    masked = np.ma.masked_less(np.arange(42, dtype=np.uint8).reshape(6, 7), 5)
+    for use in (unpack, lambda image: unpack([image]), pixelrl.denoise, array_to_tensor):
+        with pytest.raises(
+            InputError, match=r"has masked values, .* fill them \(array.filled\), or give the mask as an"
+        ):
+            use(masked)

@@ -178,7 +178,7 @@ def test_each_picture_of_a_batch_has_a_level_of_its_own(randomise) -> None:
     result = agent(noisy)
     found = [condition["sigma"] for condition in result.conditions]
     assert found == pytest.approx([3, 25, 50], rel=0.15)
-    with pytest.raises(ValueError, match="conditions of their own"):
+    with pytest.raises(UsageError, match="conditions of their own"):
         _ = result.condition
     for i in range(3):
         alone = agent(noisy[i : i + 1])

@@ -247,6 +247,22 @@ def test_an_edit_that_does_not_fit_is_refused(plain: Trajectory, edit: Edit, wor
         plain.edited([edit])
 
 
+def test_a_box_beyond_the_border_is_said_to_be_so() -> None:
+    (edit,) = parsed({"region": {"box": [-5, -5, 20, 20]}, "do": "stop"})
+    with pytest.raises(UsageError, match=r"region.box = \[-5, -5, 20, 20\] does not lie inside the picture of 52x40"):
+        edit.region(HEIGHT, WIDTH)
+    with pytest.raises(UsageError, match=r"region.box = 3 must be x0, y0, x1, y1, four whole numbers"):
+        Edit(box=3, stop=True).region(HEIGHT, WIDTH)  # type: ignore[arg-type]
+
+
+def test_edits_that_change_nothing_are_told(plain: Trajectory) -> None:
+    """By what they do to this episode, in their order; one that is off is meant to do nothing."""
+    edits = [Edit(forbid=("do nothing",)), Edit(stop=True, off=True), Edit(force="box"), Edit(force="box")]
+    edited, idle = plain.edited_telling_idle(edits)
+    assert idle == [1, 4]
+    assert torch.equal(edited.actions, plain.edited(edits).actions)
+
+
 def test_stop_needs_do_nothing() -> None:
     with pytest.raises(UsageError, match="'do nothing'"):
         Editor([Edit(stop=True)], ["box", "median"], 4, 4)
@@ -263,7 +279,9 @@ def test_files_that_are_no_edits(tmp_path: Path) -> None:
         load_edits(tmp_path / "e.json")
 
 
-def test_command_line(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line(
+    agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from pixelrl.checkpoint import save_policy
 
     def run(*arguments: object) -> int:
@@ -290,3 +308,10 @@ def test_command_line(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not np.array_equal(results["plain"], results["replayed"])
     assert run("edit", "t.npz", "e.json", "-o", "replayed.png") == 2  # it exists
     assert run(*common, "-o", "x.png", "--edits", "e.json", "--ensemble") == 2
+    capsys.readouterr()
+    Path("idle.json").write_text('[{"do": {"force": "box"}}, {"do": {"forbid": ["do nothing"]}}]')
+    assert run("edit", "t.npz", "idle.json", "-o", "idle.png") == 0
+    assert (
+        capsys.readouterr().err
+        == "pixelrl: edit 2 of idle.json changes nothing: no pixel does another operation for it\n"
+    )

@@ -179,6 +179,33 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         list(dask(work, JOBS, "tcp://127.0.0.1:1"))
 
 
+@pytest.mark.parametrize("address", ["foo", "", "tcp://x:y", "foo://10.0.0.1:8786", "10.0.0.1:99999", "[::1"])
+def test_what_is_no_address_is_refused_before_anything_is_tried(address: str) -> None:
+    pytest.importorskip("distributed")
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="is no address of a dask scheduler; give its address with the port"):
+        list(dask(work, JOBS, address))
+    assert time.monotonic() - began < 8  # which is the import
+
+
+def test_a_server_that_is_no_scheduler_is_given_up_quietly() -> None:
+    """One that takes connections and says nothing, such as a page of the web; nothing is left for the end of Python."""
+    pytest.importorskip("distributed")
+    program = (
+        "import socket\n"
+        "from pixelrl.engines import cluster, dask\n"
+        "cluster.PATIENCE = 0.5\n"
+        "with socket.create_server(('127.0.0.1', 0)) as server:\n"
+        "    try:\n"
+        "        list(dask(str, [1], f'127.0.0.1:{server.getsockname()[1]}'))\n"
+        "    except cluster.UsageError as error:\n"
+        "        print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "no scheduler answers there" in ended.stdout
+    assert ended.stderr == ""
+
+
 def test_a_scheduler_that_goes_ends_the_run_at_once() -> None:
     pytest.importorskip("distributed")
     program = (

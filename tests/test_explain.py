@@ -383,6 +383,12 @@ def test_command_line(
         == 0
     )
     assert Page(Path("r.html").read_text()).data["agreement"] == 1
+    assert capsys.readouterr().err == ""
+    save_policy(Path("renamed.safetensors"), agent.policy, replace(agent.card, name="renamed"))
+    assert run(monkeypatch, "explain", "t.npz", "-o", "q.html", "--policy", "renamed.safetensors") == 0
+    assert "the trace says that small chose, and not renamed" in capsys.readouterr().err
+    assert run(monkeypatch, "explain", "t.npz", "-o", "p.html") == 0
+    assert "p.html: the policy's probabilities are not shown: no policy named 'small' is" in capsys.readouterr().err
     assert run(monkeypatch, "explain", "t.npz", "-o", "s.html", "--region", "0,0,8,8") == 0
     for name in ("strip.png", "film.gif", "film.webp", "new/folder/r.html"):
         assert run(monkeypatch, "explain", "t.npz", "-o", name) == 0
@@ -400,6 +406,7 @@ def test_command_line(
         (("t.npz", "-o", "n.gif", "--region", "0,0,9,9"), 2, "--region is for the page"),
         (("t.npz", "-o", "n.html", "--policy", "nobody"), 2, "'nobody' is neither a file nor a shipped policy"),
         (("t.npz", "-o", "n.html", "--reference", "other.png"), 2, "other.png is of shape (35, 44)"),
+        (("t.npz", "-o", "n.html", "--policy", "denoise-gray"), 2, "has other operations than the trace"),
     ]:
         assert run(monkeypatch, "explain", *arguments) == code
         said = capsys.readouterr().err

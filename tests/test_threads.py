@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 import pixelrl
+from pixelrl.cli import main
 from pixelrl.pictures.files import Picture, read_picture
 from pixelrl.studio.runs import Wish, play
 from pixelrl.threads import Team, checked, threads, worthwhile_threads
@@ -173,3 +174,18 @@ def test_a_team_ends_where_a_check_says_so(number: int) -> None:
     assert len(worked) < 900
     with Team(number) as team:  # outside, nobody checks
         assert team.each(lambda piece: piece + 1, range(3)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "command", ["denoise", "restore", "enhance", "saliency", "noise", "train", "evaluate", "studio"]
+)
+def test_more_threads_or_processes_than_any_machine_needs_are_refused(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """OpenMP ends the program where the system refuses it a thread."""
+    for option in ("--threads", "--workers") if command in ("denoise", "evaluate") else ("--threads",):
+        monkeypatch.setattr(sys, "argv", ["pixelrl", command, option, "999999999"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        assert f"'{option}': 999999999 is not in the range 1<=x<=1024" in capsys.readouterr().err

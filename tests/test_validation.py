@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from pixelrl.errors import UsageError
+import pixelrl
+from pixelrl.errors import PixelRLError, UsageError
+from pixelrl.report.animation import draw, frames
+from pixelrl.report.page import report_html
+from pixelrl.trace import Trace
 from pixelrl.validation import check_box, checked, shown
+
+ONE = Trace(np.full((4, 5), 9, np.uint8), np.zeros((1, 1, 4, 5), np.uint8), ("do nothing", "box"), "p")
 
 Whole = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
@@ -86,3 +94,41 @@ def test_what_is_wrong_with_a_box_is_said() -> None:
         with pytest.raises(UsageError) as raised:
             check_box(box, "box", (5, 8))
         assert str(raised.value) == words
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"x", [], object()])
+def test_what_is_no_path_or_no_trace_is_refused_in_a_sentence(
+    wrong: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shapes.MOST", 0)  # a user has no check of types beside ours
+    for use, words in [
+        (pixelrl.load, "policy .* is no path; give a string or a pathlib.Path"),
+        (pixelrl.load_trace, "trace .* is no path"),
+        (pixelrl.load_edits, "edits .* is no path"),
+        (lambda path: pixelrl.save_trace(path, ONE), "trace .* is no path"),
+        (lambda trace: pixelrl.save_trace(tmp_path / "x.npz", trace), "is no Trace; give result.trace"),
+        (pixelrl.strip, "is no Trace; give result.trace"),
+        (report_html, "is no Trace; give result.trace"),
+        (frames, "is no Trace; give result.trace"),
+        (lambda trace: draw(tmp_path / "x.png", trace), "is no Trace"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            use(wrong)  # type: ignore[operator]
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_arguments_of_the_wrong_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapes.MOST", 0)
+    for use, words in [
+        (lambda: pixelrl.choose(ONE.pixels, "x"), "white = 'x' is no value that stands for white"),  # type: ignore[arg-type]
+        (lambda: pixelrl.denoise(ONE.pixels, 10**400), "sigma = 1.* is no number"),
+        (lambda: pixelrl.denoise(ONE.pixels, channel_axis="x"), "channel_axis = 'x' is no axis"),  # type: ignore[arg-type]
+        (lambda: pixelrl.denoise(ONE.pixels, 25, device=[]), "device .* is unknown"),  # type: ignore[arg-type]
+        (lambda: report_html(ONE, agent=3), "int is no Agent; give pixelrl.load"),  # type: ignore[arg-type]
+        (lambda: report_html(ONE, region=(1, 2)), "region 1,2 must be x0, y0, x1, y1"),  # type: ignore[arg-type]
+        (lambda: pixelrl.load("denoise-gray").remark(ONE.pixels, condition={}), "condition has no number for sigma"),
+        (lambda: pixelrl.load("denoise-gray").estimate(3), "int is no list of images"),  # type: ignore[type-var]
+        (lambda: pixelrl.strip(ONE, 3), "the clean picture is"),  # type: ignore[arg-type]
+    ]:
+        with pytest.raises(PixelRLError, match=words):
+            use()

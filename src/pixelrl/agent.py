@@ -267,9 +267,11 @@ class Agent(TensorAgent):
         Raises:
             InputError: none, not images, or with values that are not finite.
         """
+        if not isinstance(images, Sequence) or isinstance(images, (str, bytes)):
+            raise InputError(f"{type(images).__name__} is no list of images; give a list, also of a single one")
         if not images:
             raise InputError("nothing can be estimated of no images; give at least one")
-        unpacked, known = [unpack(image, _scale(white)) for image in images], dict(condition or {})
+        unpacked, known = [unpack(image, _scale(white)) for image in images], self._telling.given(condition or {}, {})
         telling = [one for one in unpacked if one.tensor.min() < one.tensor.max()] or unpacked[:1]
         values = [
             value
@@ -295,7 +297,7 @@ class Agent(TensorAgent):
             InputError: not an image, or with values that are not finite.
         """
         unpacked = unpack(image, _scale(white))
-        beyond = None if condition is None else self._telling.beyond([condition])
+        beyond = None if condition is None else self._telling.beyond([self._telling.every(condition)])
         return joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)), beyond)
 
     def _conditions(

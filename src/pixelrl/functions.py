@@ -8,9 +8,8 @@ told 0, the best quality.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping
-from numbers import Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -21,7 +20,9 @@ from pixelrl.agent import Agent, load
 from pixelrl.auto import choose, choose_by_peak, choose_by_text, shown_in_colour
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, given_white
+from pixelrl.pictures.values import plain
 from pixelrl.policy_files import KINDS, SAYS, find_look, for_channels, shipped_policies
+from pixelrl.validation import finite_number
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating[Any]]
@@ -195,8 +196,8 @@ def edit_saliency(
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(float(value)):
-        return float(value)
+    if (number := finite_number(value)) is not None:
+        return number
     raise UsageError(f"{name} = {value!r} is no number; give one, or leave it out to have it estimated")
 
 
@@ -219,7 +220,7 @@ def _carried_out(
 
     ``work`` is given floats, which of them are black and white, and what the values that came were divided by.
     """
-    image = np.asarray(image)
+    image = plain(image)
     if image.dtype.name not in FULL:
         raise InputError(f"an array of {image.dtype.name} is not an image here; convert it to {', '.join(FULL)}")
     planes = _with_channels_last(image, channel_axis, colours=colours)
@@ -248,6 +249,8 @@ def _with_channels_last(image: Array, channel_axis: int | None, *, colours: bool
             return image
         more = "name the axis of channels, such as channel_axis=-1; of a stack, give each picture by itself"
         raise InputError(f"an array of shape {shape} is not a grey picture (h, w); {more}")
+    if not isinstance(channel_axis, Integral):
+        raise UsageError(f"channel_axis = {channel_axis!r} is no axis; give a whole number, such as -1 for the last")
     if image.ndim != 3 or not -3 <= channel_axis < 3:
         raise InputError(f"an array of shape {shape} is not a picture with channels in axis {channel_axis}")
     if colours and shape[channel_axis] != 3:
@@ -257,7 +260,7 @@ def _with_channels_last(image: Array, channel_axis: int | None, *, colours: bool
 
 def _agent(policy: str | Path, device: str) -> Agent:
     """A policy, loaded once if it is a shipped one: a file of another may change."""
-    return _loaded(str(policy), device) if str(policy) in shipped_policies() else load(policy, device)
+    return _loaded(str(policy), str(device)) if str(policy) in shipped_policies() else load(policy, device)
 
 
 @functools.lru_cache(maxsize=4)

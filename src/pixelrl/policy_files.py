@@ -14,6 +14,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError, safe_open
 
 from pixelrl.errors import UsageError
+from pixelrl.validation import as_path
 
 Info = dict[str, object]
 
@@ -184,13 +185,13 @@ def find_policy(policy: str | Path) -> Path:
     Raises:
         UsageError: neither of them.
     """
-    shipped = shipped_policies()
+    path, shipped = as_path(policy, "policy"), shipped_policies()
     if str(policy) in shipped:
         return shipped[str(policy)]
     if not os.path.exists(policy):
         names = ", ".join(shipped) or "none"
         raise UsageError(f"policy {str(policy)!r} is neither a file nor a shipped policy; shipped are {names}")
-    return Path(policy)
+    return path
 
 
 def find_look(style: str | Path, said: str) -> str:

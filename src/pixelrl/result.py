@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic
 import torch
 
 from pixelrl.edits import Edit, Mask
+from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
 from pixelrl.precision import Precision
@@ -55,10 +56,10 @@ class Result(Generic[AnyImage]):
         """What the policy was told, for instance ``{"sigma": 25.0}``.
 
         Raises:
-            ValueError: the images of a batch had conditions of their own; they are in `conditions`.
+            UsageError: the images of a batch had conditions of their own; they are in `conditions`.
         """
         if not self._told_alike:
-            raise ValueError("the images of this batch have conditions of their own; see Result.conditions")
+            raise UsageError("the images of this batch have conditions of their own; see Result.conditions")
         return self.conditions[0]
 
     @property
@@ -123,12 +124,12 @@ class Result(Generic[AnyImage]):
         """The episode as it is saved by `pixelrl.save_trace`.
 
         Raises:
-            ValueError: a batch of several images has no single trace.
+            UsageError: a batch of several images has no single trace.
         """
         actions = self.trajectory.actions
         came = self._unpacked
         if came.pixels is None:
-            raise ValueError(f"a trace holds one image, not a batch of {actions.shape[1]}")
+            raise UsageError(f"a trace holds one image, not a batch of {actions.shape[1]}; give the images one by one")
         maps = actions[:, 0].to(torch.uint8).cpu().numpy()
         names, space = self.trajectory.action_names, self.trajectory.space
         mask = None if self.mask is None else self.mask.cpu().numpy()

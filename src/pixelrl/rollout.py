@@ -227,6 +227,10 @@ class Trajectory:
         Raises:
             UsageError: no edits, or an edit that does not fit this episode.
         """
+        return self.edited_telling_idle(edits)[0]
+
+    def edited_telling_idle(self, edits: Sequence[Edit] | Edit | str | Path) -> tuple[Trajectory, list[int]]:
+        """As `edited`, with the places in the list (from 1) of edits that changed no operation (`Editor.idle`)."""
         edits = edits_of(edits)
         check_steps(edits, self.num_steps)
         height, width = self.initial.shape[-2:]
@@ -239,7 +243,7 @@ class Trajectory:
         maps = torch.empty_like(recorded)
         for t, step in enumerate(steps):
             maps[t] = step.decision.actions
-        return replace(self, actions=maps)
+        return replace(self, actions=maps), editor.idle()
 
     def _replay(self) -> Iterator[Move]:
         recorded = self.actions

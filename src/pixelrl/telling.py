@@ -20,8 +20,10 @@ from pixelrl.imaging.color import to_space
 from pixelrl.imaging.noise import covered, in_common
 from pixelrl.pictures.arrays import AnyImage, Unpacked
 from pixelrl.pictures.masks import pillow_mask
+from pixelrl.pictures.values import plain
 from pixelrl.tasks.conditioning import Conditioning, is_auto
 from pixelrl.types import Condition, Image
+from pixelrl.validation import finite_number
 
 FAR = 10.0
 """How many times weaker than any in its training noise may be for a policy to work on it. Told ten times the largest
@@ -87,6 +89,19 @@ class Telling:
             if name not in names:
                 raise UsageError(f"{name} = {value!r} cannot be used: policy {policy} takes {takes}; leave {name} out")
         return given
+
+    def every(self, condition: Mapping[str, float]) -> dict[str, float]:
+        """The numbers by name, of which none may be missing.
+
+        Raises:
+            UsageError: one is missing, is no number, or is one that the policy does not take.
+        """
+        given = self.given(condition, {})
+        numbers = {quantity.name: finite_number(given.get(quantity.name)) for quantity in self.conditioning.quantities}
+        told = {name: number for name, number in numbers.items() if number is not None}
+        for name in numbers.keys() - told.keys():
+            raise UsageError(f"condition has no number for {name}; give it, or leave condition out")
+        return told
 
     def conditions(
         self,
@@ -197,7 +212,7 @@ def mask_array(mask: AnyMask | None, came: Unpacked[AnyImage]) -> npt.NDArray[np
         raise InputError(f"{type(mask).__name__} is no mask; give an array or a tensor (h, w), or a Pillow image")
     if mask is not None and mask.ndim != 2:
         raise InputError(f"a mask of shape {mask.shape} is no mask; it must be (h, w)")
-    return mask
+    return None if mask is None else plain(mask)
 
 
 def object_mask(mask: npt.NDArray[np.generic], height: int, width: int) -> Mask:

@@ -25,11 +25,15 @@ from pixelrl.pictures.values import array_to_tensor, tensor_to_array
 from pixelrl.precision import Precision
 from pixelrl.rollout import Trajectory
 from pixelrl.types import Image
+from pixelrl.validation import as_path, check_kind
 
 _FORMAT, _SCALED_FORMAT = 1, 2
 """Fields that were added since (space, mask, alpha, orientation, profile, legibility, precision) may be missing, and
 old readers pass over them: the number is for changes after which an old reader would be wrong, as about values in
 other units."""
+
+TRACES = "result.trace() or pixelrl.load_trace(path)"
+"""Where traces come from."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,10 @@ def save_trace(path: str | Path, trace: Trace) -> None:
     """Write a trace (compressed ``.npz``, to a temporary name and then renamed).
 
     Raises:
-        UsageError: the place cannot be written.
+        UsageError: the place cannot be written, or it is no trace.
     """
-    path = Path(path)
+    path = as_path(path, "trace")
+    check_kind(trace, Trace, TRACES)
     scaled = trace.scale is not None and trace.scale != Scale.full(str(trace.pixels.dtype))
     header = {
         "format": _SCALED_FORMAT if scaled else _FORMAT,
@@ -155,7 +160,7 @@ def load_trace(path: str | Path) -> Trace:
     Raises:
         UsageError: missing, truncated, or not a trace; or it names operations that this version does not know.
     """
-    path = Path(path)
+    path = as_path(path, "trace")
     if not path.is_file():
         raise UsageError(f"trace {path} does not exist")
     try:

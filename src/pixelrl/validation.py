@@ -6,12 +6,18 @@ end the sentence: ``data.crop = 0 must be a whole number of pixels, at least 1``
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import math
 import numbers
+import os
 import re
+import reprlib
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -134,6 +140,44 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def as_path(value: object, what: str) -> Path:
+    """A path that a caller gave.
+
+    Args:
+        value: as it was given.
+        what: what it is the path of; the message begins with it.
+
+    Raises:
+        UsageError: it is no path.
+    """
+    if isinstance(value, (str, os.PathLike)) and isinstance(name := os.fspath(value), str):
+        return Path(name)
+    raise UsageError(f"{what} {reprlib.repr(value)} is no path; give a string or a pathlib.Path")
+
+
+def check_kind(value: object, kind: type, what: str) -> None:
+    """Refuse a value that is not what a function takes.
+
+    Args:
+        value: as it was given.
+        kind: the class that it must be of.
+        what: what the function takes, and where it comes from; it ends the message.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if not isinstance(value, kind):
+        raise UsageError(f"{type(value).__name__} is no {kind.__name__}; give {what}")
+
+
+def finite_number(value: object) -> float | None:
+    """A finite number that a caller gave, as a float; None for whatever else it is, such as True."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an integer larger than any float
+            return number if math.isfinite(number := float(value)) else None
+    return None
+
+
 def check_box(box: Sequence[int], name: str, size: tuple[int, int] | None = None) -> None:
     """Refuse a box that holds no pixel, or that does not lie inside a picture.
 
@@ -143,9 +187,12 @@ def check_box(box: Sequence[int], name: str, size: tuple[int, int] | None = None
         size: height and width of the picture; None where they are not known yet: the corners alone are looked at.
 
     Raises:
-        UsageError: it is so, and which of the two is said.
+        UsageError: it is so, and which of the two is said; or it is no box.
     """
-    x0, y0, x1, y1 = box
+    corners = list(box) if isinstance(box, Iterable) else []
+    if len(corners) != 4 or not all(isinstance(corner, Integral) for corner in corners):
+        raise UsageError(f"{name} must be x0, y0, x1, y1, four whole numbers of pixels")
+    x0, y0, x1, y1 = corners
     for axis, first, end in (("x", x0, x1), ("y", y0, y1)):
         if end <= first:
             raise UsageError(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pixelrl.blocks.cut import GRID, Box, Span, cores
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, scale_of
+from pixelrl.pictures.values import plain
 from pixelrl.precision import Precision
 
 SIDE = 4096
@@ -61,7 +62,7 @@ class Once:
         """As the picture."""
         key = repr(index)  # slices cannot be keys themselves
         if key not in self._parts:
-            self._parts[key] = np.asarray(self._array[index])
+            self._parts[key] = plain(self._array[index])
         return self._parts[key]
 
 
@@ -167,7 +168,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     def read(self, array: Values, place: dict[str, int], box: Box) -> npt.NDArray[Any]:
         """A part of a picture, ``(h, w)`` or ``(h, w, 3)``."""
-        values = np.asarray(array[self.index(place, box)])
+        values: npt.NDArray[Any] = plain(array[self.index(place, box)])
         if not self.together:
             return values if self._upright else values.T
         return np.transpose(values, [self._own.index(axis) for axis in "yxc"])

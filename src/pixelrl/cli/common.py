@@ -26,6 +26,9 @@ LEFT_ALONE = "next to no noise seen, so the picture is left as it was"
 STANDARD = Path("-")
 """As a name: standard input or output."""
 
+MOST_WORKERS = 1024
+"""Threads, or processes: more than any machine here needs, and fewer than it takes to have the system refuse them."""
+
 
 class _Name(click.Path):
     """The name of a file or folder. An empty one, as of a variable that is not set, would be the folder at hand."""
@@ -55,12 +58,12 @@ PRECISION_OPTION = click.option(
 )
 THREADS_OPTION = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_WORKERS),
     help="Threads to compute with.  [default: as many as there are cores, fewer for small pictures]",
 )
 WORKERS_OPTION = click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_WORKERS),
     metavar="N",
     help="Work in N processes of one thread each.  [default: in this one]",
 )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, STANDARD, check_file, parse_region, read_reference
+from pixelrl.cli.common import DEVICE_OPTION, PATH, STANDARD, check_file, complain, parse_region, read_reference
 from pixelrl.cli.outputs import check_apart, check_place, make_folder
 from pixelrl.errors import UsageError
 from pixelrl.policy_files import find_policy, shipped_policies
+
+if TYPE_CHECKING:
+    from pixelrl.agent import Agent
+    from pixelrl.trace import Trace
 
 _ENDINGS = (".html", ".png", ".gif", ".webp")
 
@@ -56,6 +61,7 @@ def explain(
     from pixelrl.agent import load
     from pixelrl.pictures.atomic import written_whole
     from pixelrl.report.animation import draw
+    from pixelrl.report.asked import chooser
     from pixelrl.report.page import report_html
     from pixelrl.trace import load_trace
 
@@ -66,7 +72,14 @@ def explain(
         draw(output, recorded, clean, overwrite=overwrite)
     else:
         known = policy or (recorded.policy if recorded.policy in shipped_policies() else None)
-        page = report_html(recorded, clean, None if known is None else load(known, device), region)
+        agent = None if known is None else load(known, device)
+        if policy is not None and agent is not None:
+            _check_chose(policy, recorded, agent)
+        try:
+            chooser(recorded, agent)
+        except UsageError as error:
+            complain(f"{output}: the policy's probabilities are not shown: {error}")
+        page = report_html(recorded, clean, agent, region)
         make_folder(output.parent)
         try:
             with written_whole(output) as temporary:
@@ -74,3 +87,23 @@ def explain(
         except OSError as error:
             raise UsageError(f"{output} cannot be written: {error.strerror}") from error
     click.echo(str(output))
+
+
+def _check_chose(policy: str, trace: Trace, agent: Agent) -> None:
+    """Refuse a policy that a person named and that cannot have made the trace; say so if it is another than that says.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    from pixelrl.report.asked import fitting
+
+    try:
+        fitting(trace, agent)
+    except UsageError as error:
+        raise UsageError(
+            f"--policy {policy} cannot have chosen here (the trace says {trace.policy}): {error}"
+        ) from error
+    if agent.name != trace.policy:
+        complain(
+            f"the trace says that {trace.policy} chose, and not {agent.name}, of which --policy shows what it thinks"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import FORMAT_OPTION, PATH, QUALITY_OPTION, STANDARD, check_file, read_reference
+from pixelrl.cli.common import FORMAT_OPTION, PATH, QUALITY_OPTION, STANDARD, check_file, complain, read_reference
 from pixelrl.cli.outputs import check_apart, check_folder, check_place, make_folder, write_result
 from pixelrl.errors import UsageError
 from pixelrl.pictures.atomic import check_free
@@ -132,7 +132,11 @@ def edit(
 
     recorded = load_trace(trace)
     size = recorded.actions.shape[-2:]
-    trajectory = recorded.trajectory().edited(laid(load_edits(edits), size, recorded.orientation))
+    trajectory, idle = recorded.trajectory().edited_telling_idle(laid(load_edits(edits), size, recorded.orientation))
+    if idle:
+        places = ", ".join(map(str, idle))
+        which = f"edit {places} of {edits} changes" if len(idle) == 1 else f"edits {places} of {edits} change"
+        complain(f"{which} nothing: no pixel does another operation for it")
     edited = replace(recorded, actions=trajectory.actions[:, 0].numpy())
     write_result(output, edited.result(), kind, quality, overwrite=overwrite)
     if edited_trace is not None:

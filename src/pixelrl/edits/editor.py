@@ -77,8 +77,9 @@ class Edit:
             corners = [(y, x) for x, y in self.polygon]
             return torch.from_numpy(polygon2mask((height, width), corners))
         inside = torch.zeros((height, width), dtype=torch.bool)
-        x0, y0, x1, y1 = self.box if self.box is not None else (0, 0, width, height)
-        check_box((x0, y0, x1, y1), f"region.box = {[x0, y0, x1, y1]}", (height, width))
+        box = self.box if self.box is not None else (0, 0, width, height)
+        check_box(box, f"region.box = {list(box) if isinstance(box, Sequence) else box}", (height, width))
+        x0, y0, x1, y1 = box
         inside[y0:y1, x0:x1] = True
         return inside
 
@@ -118,6 +119,12 @@ class Editor:
             except UsageError as error:
                 raise UsageError(f"edit {place}: {error}") from error
         self.stopped: list[Tensor | None] = [None] * len(self.edits)
+        self._changed = [False] * len(self.edits)
+
+    def idle(self) -> list[int]:
+        """The places (from 1) of the edits that have changed no operation so far; those that are off do not count."""
+        places = enumerate(zip(self.edits, self._changed, strict=True), 1)
+        return [place for place, (edit, changed) in places if not changed and not edit.off]
 
     def alternatives(self, logits: Logits) -> ActionMap:
         """The greedy choice, and for every edit the greedy choice without what it forbids: ``(b, (1 + n) g, h, w)``.
@@ -175,7 +182,8 @@ class Editor:
                 instead = torch.full_like(actions, self.names.index(name))
                 if self.opponent and name in LEVEL_STEPS and DO_NOTHING in self.names:
                     instead[:, 1:] = self.names.index(DO_NOTHING)
-            actions = torch.where(meets, instead, actions)
+            before_it, actions = actions, torch.where(meets, instead, actions)
+            self._changed[index] = self._changed[index] or not torch.equal(before_it, actions)
         return actions
 
 

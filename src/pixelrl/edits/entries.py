@@ -13,7 +13,7 @@ from msgspec.json import schema_components
 
 from pixelrl.edits.editor import Edit, Mask
 from pixelrl.errors import InputError, UsageError
-from pixelrl.validation import checked
+from pixelrl.validation import as_path, checked
 
 MOST_CORNERS = 1000
 """Of a polygon: every pixel of its bounding box is tested against every side. Finer outlines are drawn as masks."""
@@ -23,11 +23,15 @@ LARGEST = 1_000_000
 EXAMPLE = '[{"steps": "all", "region": {"box": [0, 0, 8, 8]}, "do": {"force": "do nothing"}}]'
 
 _Step = Annotated[int, Meta(ge=1, le=LARGEST)]
-_Pixels = Annotated[int, Meta(ge=0, le=LARGEST)]
+# Whether a box lies inside the picture is said of all boxes alike, where the picture is known (`Edit.region`).
+_Pixels = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]  # that a box lies inside its picture, `Edit.region` sees
 _Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 _Box = Annotated[
     tuple[_Pixels, _Pixels, _Pixels, _Pixels],
-    Meta(description="[x0, y0, x1, y1], whole pixels, x1 and y1 exclusive"),
+    Meta(
+        description=f"[x0, y0, x1, y1], whole pixels up to {LARGEST}, x1 and y1 exclusive",
+        extra_json_schema={"prefixItems": [{"type": "integer", "minimum": 0, "maximum": LARGEST}] * 4},
+    ),
 ]
 _Polygon = Annotated[
     list[tuple[_Number, _Number]],
@@ -148,7 +152,7 @@ def load_edits(path: str | Path) -> tuple[Edit, ...]:
         UsageError: no such file, not JSON, or an edit that is not valid: its place in the list (from 1), the field and
             the valid values are named.
     """
-    path = Path(path)
+    path = as_path(path, "edits")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -10,6 +10,7 @@ batches, as many as take about `LONG` by what the ones before took.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import pickle
@@ -112,14 +113,38 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
 def _connect(address: str) -> Client:
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ImportError as error:
         raise UsageError('--dask needs dask: pip install "pixelrl[dask]"') from error
+
+    class Bounded(Client):  # type: ignore[misc]  # of a package without types
+        """One that gives up on a server that is no scheduler: dask waits forever for its greeting.
+
+        If it does not start it is closed. Else it closes itself when it is collected: late, in vain and loudly.
+        """
+
+        def start(self, **options: Any) -> None:
+            try:
+                super().start(**options)
+            except BaseException:
+                self.close()
+                raise
+
+        async def _start(self, *arguments: Any, **options: Any) -> Client:
+            started: Client = await asyncio.wait_for(super()._start(*arguments, **options), 2 * PATIENCE)
+            return started
+
+    example = "give its address with the port, such as tcp://10.0.0.1:8786"
     try:
-        return Client(address, timeout=PATIENCE, set_as_default=False)
+        fitting = 0 < get_address_host_port(address)[1] < 1 << 16
+    except ValueError:
+        fitting = False
+    if not fitting:
+        raise UsageError(f"--dask {address} is no address of a dask scheduler; {example}")
+    try:
+        return Bounded(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"--dask {address}: no scheduler answers there; give its address, such as tcp://10.0.0.1:8786"
-        ) from error
+        raise UsageError(f"--dask {address}: no scheduler answers there; {example}") from error
 
 
 def _room(client: Client, address: str) -> int:

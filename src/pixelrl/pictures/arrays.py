@@ -18,7 +18,7 @@ from pixelrl.errors import InputError
 from pixelrl.pictures.channels import CANNOT_HOLD, MODES, TRANSPARENT, Array, pillow_channels, split_alpha
 from pixelrl.pictures.display import orientation_of_pillow
 from pixelrl.pictures.scale import FULL, Scale, scale_of
-from pixelrl.pictures.values import finite, float_planes, in_dtype, scaled, scaled_back
+from pixelrl.pictures.values import finite, float_planes, in_dtype, plain, scaled, scaled_back
 from pixelrl.types import Image
 
 __all__ = ["SHAPES", "AnyImage", "Array", "Unpacked", "unpack"]
@@ -84,12 +84,12 @@ def unpack(image: AnyImage, scale: Scale | float | None = None) -> Unpacked[AnyI
             are white, unless the values are in other units.
 
     Raises:
-        InputError: anything else, no pixels, or values that are not finite.
+        InputError: anything else, no pixels, or values that are masked or not finite.
     """
     if isinstance(image, Tensor):
         return _unpack_tensor(image, scale)
     if isinstance(image, np.ndarray):
-        return _unpack_array(image, scale)
+        return _unpack_array(plain(image), scale)
     if isinstance(image, PillowImage.Image):
         return _unpack_pillow(image, scale)
     if isinstance(image, (list, tuple)):

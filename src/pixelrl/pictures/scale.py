@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
 from pixelrl.errors import UsageError
+from pixelrl.validation import finite_number
 
 FULL = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0, "float64": 1.0}
 """The value that stands for white, by dtype, where nothing says otherwise."""
@@ -72,8 +72,8 @@ def given_white(white: object) -> float | None:
     """
     if isinstance(white, str) and white == "auto":
         return None
-    if isinstance(white, Real) and not isinstance(white, bool) and math.isfinite(float(white)) and float(white) > 0:
-        return float(white)
+    if (number := finite_number(white)) is not None and number > 0:
+        return number
     raise UsageError(f'white = {white!r} is no value that stands for white; give a number above 0, or "auto"')
 
 

@@ -18,6 +18,18 @@ PART = 256
 """How many rows or columns are rounded at a time."""
 
 
+def plain(array: npt.ArrayLike) -> Array:
+    """What a caller gives as a plain array: a numpy.matrix has another idea of axes, and a masked array of values.
+
+    Raises:
+        InputError: an array with masked values.
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        remedy = "fill them (array.filled), or give the mask as an alpha channel, 0 where there is nothing"
+        raise InputError(f"the array has masked values, which agents would see as any others; {remedy}")
+    return np.asarray(array)
+
+
 def array_to_tensor(array: Array, scale: Scale | None = None) -> Image:
     """``(h, w)`` or ``(h, w, c)`` of a dtype in `FULL` to float32 ``(1, c, h, w)``; white becomes 1.
 
@@ -26,8 +38,9 @@ def array_to_tensor(array: Array, scale: Scale | None = None) -> Image:
         scale: which of them are black and white; those of the dtype if left out.
 
     Raises:
-        InputError: another dtype or number of dimensions, no pixels, or values that are not finite.
+        InputError: another dtype or number of dimensions, no pixels, or values that are masked or not finite.
     """
+    array = plain(array)
     if array.ndim not in (2, 3):
         raise InputError(f"an array of shape {array.shape} is not an image; it must be (h, w) or (h, w, c)")
     planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)

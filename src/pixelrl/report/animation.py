@@ -21,6 +21,7 @@ from pixelrl.pictures.files import Picture, write_picture
 from pixelrl.report.sheet import INK, QUIET, RULE, font
 from pixelrl.report.strip import action_map_image, caption, clean_target, enlarged, majority, photo, shares, strip
 from pixelrl.trace import Trace
+from pixelrl.validation import as_path
 
 Frame = PillowImage.Image
 
@@ -46,7 +47,7 @@ def draw(path: str | Path, trace: Trace, reference: Array | None = None, *, over
         InputError: the reference has another shape, or is not an image.
         UsageError: a file that exists, cannot be written, or has an unknown ending.
     """
-    path = Path(path)
+    path = as_path(path, "picture")
     if path.suffix.lower() not in ANIMATED:
         write_picture(path, Picture(np.asarray(strip(trace, reference).convert("RGB"))), overwrite=overwrite)
         return

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pixelrl.agent import TILE, Agent
+from pixelrl.agent import TILE, Agent, load
+from pixelrl.checkpoint import shipped_policies
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import to_space
 from pixelrl.imaging.noise import covered
+from pixelrl.policies import Policy
 from pixelrl.policies.tiling import number_of_tiles, tiled_perceive
 from pixelrl.progress import Progress, counter
 from pixelrl.rollout import Actor, Decision, sparing_episode
@@ -45,17 +47,9 @@ def asked_again(
     Raises:
         UsageError: the policy does not fit the trace.
     """
-    if agent.card.action_names != trace.action_names:
-        raise UsageError(f"the policy {agent.name} has other operations than the trace")
-    if not agent.works_in(trace.space):
-        made = f"the trace was made on {trace.space}, on which the policy {agent.name} does not work, or no longer"
-        raise UsageError(f"{made}; run it again, or give the policy file of then")
+    policy, seen = fitting(trace, agent)
     trajectory = trace.trajectory()
     channels, (height, width) = trajectory.initial.shape[1], trajectory.initial.shape[-2:]
-    try:
-        policy, seen = agent.policy_for(channels)
-    except InputError as error:
-        raise UsageError(str(error)) from error
     image = to_space(trajectory.initial, trace.space).reshape(-1, seen, height, width).to(agent.device)
     recorded = trajectory.actions.to(agent.device)
     if seen == 1:
@@ -89,19 +83,72 @@ def asked_again(
             yield answer
 
 
+def fitting(trace: Trace, agent: Agent) -> tuple[Policy, int]:
+    """The policy as it was used on the picture of a trace, and how many channels it saw together.
+
+    Raises:
+        UsageError: the policy does not fit the trace: it cannot have made it.
+    """
+    if agent.card.action_names != trace.action_names:
+        raise UsageError(f"the policy {agent.name} has other operations than the trace")
+    if not agent.works_in(trace.space):
+        made = f"the trace was made on {trace.space}, on which the policy {agent.name} does not work, or no longer"
+        raise UsageError(f"{made}; run it again, or give the policy file of then")
+    channels = 1 if trace.pixels.ndim == 2 else trace.pixels.shape[2]
+    try:
+        policy, seen = agent.policy_for(channels)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    agents = policy.num_agents * (channels // seen)
+    if agents != trace.actions.shape[1]:
+        raise UsageError(f"the policy {agent.name} has {agents} agents per pixel, the trace {trace.actions.shape[1]}")
+    _told(trace, agent)
+    return policy, seen
+
+
+def chooser(trace: Trace, agent: Agent | None = None) -> Agent:
+    """The policy that can be asked what it thought in a recorded episode.
+
+    Args:
+        trace: the episode.
+        agent: the policy that chose; None to look for the trace's policy among the shipped ones.
+
+    Raises:
+        UsageError: none is shipped of that name, it does not fit the trace (`fitting`), or it never learned to choose.
+    """
+    if agent is None:
+        known = shipped_policies()
+        if trace.policy not in known:
+            names = ", ".join(known)
+            raise UsageError(f"no policy named {trace.policy!r} is shipped ({names}); give its file as --policy")
+        agent = load(trace.policy, "cpu")
+    if not agent.learned_to_choose(trace.legibility or 0.0):
+        never = not agent.learned_to_choose(1.0)
+        who = f"{agent.name} never learned to choose; it" if never else f"{agent.name}, told legibility 0,"
+        raise UsageError(f"{who} takes what lies nearest to its estimate")
+    fitting(trace, agent)
+    return agent
+
+
 def condition_of(trace: Trace, agent: Agent) -> Condition:
     """What the policy was told in a recorded episode, as it saw it: ``(1, k, h, w)``, or ``(1, k, 1, 1)``.
 
     Raises:
         UsageError: the trace does not say it.
     """
-    needed = [quantity.name for quantity in agent.conditioning.quantities]
-    missing = [name for name in needed if name not in trace.condition]
-    if missing or agent.takes_mask != (trace.mask is not None):
-        what = " and ".join(missing) or "mask"
-        raise UsageError(f"the trace does not say which {what} the policy {agent.name} was told")
+    needed = _told(trace, agent)
     image = trace.trajectory().initial.to(agent.device)
     mask = None if trace.mask is None else torch.from_numpy(trace.mask)
     if trace.alpha is not None and mask is None:  # as `pixelrl.telling.Telling.conditions` has it
         image = covered(image, torch.from_numpy(trace.alpha != 0)[None, None].to(image))
     return agent.condition(image, {name: trace.condition[name] for name in needed}, mask)
+
+
+def _told(trace: Trace, agent: Agent) -> list[str]:
+    """The names of the numbers that the policy was told; UsageError if the trace lacks one, or the mask."""
+    needed = [quantity.name for quantity in agent.conditioning.quantities]
+    missing = [name for name in needed if name not in trace.condition]
+    if missing or agent.takes_mask != (trace.mask is not None):
+        what = " and ".join(missing) or "mask"
+        raise UsageError(f"the trace does not say which {what} the policy {agent.name} was told")
+    return needed

@@ -15,22 +15,21 @@ import torch
 from torch import Tensor
 
 from pixelrl.actions import ActionSet, find_action, in_table_order
-from pixelrl.agent import Agent, load
-from pixelrl.checkpoint import shipped_policies
+from pixelrl.agent import Agent
 from pixelrl.edits import DO_NOTHING
-from pixelrl.errors import InputError, UsageError
+from pixelrl.errors import UsageError
 from pixelrl.imaging.color import OPPONENT, channel_names, kind_of_space
 from pixelrl.imaging.metrics import psnr, to_8_bit
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
-from pixelrl.pictures.values import array_to_tensor
 from pixelrl.progress import Progress, counter
-from pixelrl.report.asked import asked_again
+from pixelrl.report.asked import asked_again, chooser
 from pixelrl.report.planes import Planes, View, views_of
-from pixelrl.report.strip import photo, plainness, shares
+from pixelrl.report.strip import clean_target, photo, plainness, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
 from pixelrl.trace import Trace
 from pixelrl.types import Image, Logits
+from pixelrl.validation import check_kind
 
 _ASKED, _PACKED = 1 / 3, 2 / 3
 """Shares of the work, which are about those of the time: asking the policy again, packing, and what if."""
@@ -62,25 +61,22 @@ def report_html(
 
     Raises:
         InputError: the reference has another shape, or is not an image.
-        UsageError: a region that does not lie inside the picture, holds no pixel, or is too large.
+        UsageError: a region that does not lie inside the picture, holds no pixel, or is too large; or a trace or an
+            agent that is none.
     """
-    if reference is not None and reference.shape != trace.pixels.shape:
-        raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
+    target = clean_target(trace, reference)
+    if agent is not None:
+        check_kind(agent, Agent, "pixelrl.load(policy)")
     turn, seen = trace.orientation, trace.upright()
     bits, alike = plainness(seen)
     views = views_of(trace, region)
-    target = None if reference is None else upright(array_to_tensor(reference, trace.scale), turn)
+    target = None if target is None else upright(target, turn)
     planes, images = Planes(), [upright(image, turn) for image in trace.trajectory().images()]
     steps, agents, height, width = seen.actions.shape
 
     opinions, doubt = None, ""
     try:
-        agent = _shipped(trace) if agent is None else agent
-        if not agent.learned_to_choose(trace.legibility or 0.0):
-            never = not agent.learned_to_choose(1.0)
-            who = f"{agent.name} never learned to choose; it" if never else f"{agent.name}, told legibility 0,"
-            raise UsageError(f"{who} takes what lies nearest to its estimate")
-        opinions = _opinions(trace, agent, views, _within(progress, 0, _ASKED))
+        opinions = _opinions(trace, chooser(trace, agent), views, _within(progress, 0, _ASKED))
     except UsageError as error:
         doubt = f"The policy's probabilities are not shown: {error}."
 
@@ -140,13 +136,6 @@ def report_html(
     return _page(data, planes)
 
 
-def _shipped(trace: Trace) -> Agent:
-    known = shipped_policies()
-    if trace.policy not in known:
-        raise UsageError(f"no policy named {trace.policy!r} is shipped ({', '.join(known)}); give its file as --policy")
-    return load(trace.policy, "cpu")
-
-
 class _Opinions(NamedTuple):
     """What the policy thought: percents ``(t, n, g, h, w)`` of the region; entropy per view ``(t, h', w')``, 255 where
     all actions are alike; its mean over the picture, per step, in bits; the share of choices that were its favourite.
@@ -173,9 +162,6 @@ def _opinions(trace: Trace, agent: Agent, views: list[View], progress: Progress 
         agents = (answer.shape[1]) // (n + 2)  # of one look: all, or 1 for each of the channels
         answer = answer.cpu().reshape(len(answer), n + 2, agents, *answer.shape[-2:])
         whole = upright(answer.transpose(0, 1).flatten(1, 2), trace.orientation)  # (n + 2, g, h, w)
-        if whole.shape[1] != trace.actions.shape[1]:
-            counts = f"{whole.shape[1]} agents per pixel, the trace {trace.actions.shape[1]}"
-            raise UsageError(f"the policy {agent.name} has {counts}")
         percent.append(views[0].window(whole[:n]).numpy())
         mean = whole[n].float().mean(0, keepdim=True)[None]
         for maps, view in zip(unsure, views, strict=True):

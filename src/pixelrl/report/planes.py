@@ -105,10 +105,11 @@ def views_of(trace: Trace, region: Box | None) -> list[View]:
     per_pixel = max(1, steps * agents * len(trace.action_names))
     most = min(LARGEST, LARGEST_TABLE // per_pixel)
     if region is not None:
+        name = f"region {','.join(map(str, region)) if isinstance(region, Sequence) else region}"
+        check_box(region, name, (h, w))
         x0, y0, x1, y1 = region
-        check_box(region, f"region {x0},{y0},{x1},{y1}", (h, w))
         if (x1 - x0) * (y1 - y0) > most:
-            raise UsageError(f"region {x0},{y0},{x1},{y1} has more than the {most} pixels that a report can show")
+            raise UsageError(f"{name} has more than the {most} pixels that a report can show")
         region = turned_box(region, trace.orientation, (h, w))
     seen = trace.upright()
     h, w = seen.actions.shape[-2:]

@@ -20,7 +20,7 @@ from pixelrl.imaging.color import channel_names
 from pixelrl.imaging.metrics import agreement, psnr, step_bits, to_8_bit
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import in_srgb, upright
-from pixelrl.pictures.values import array_to_tensor
+from pixelrl.pictures.values import array_to_tensor, plain
 from pixelrl.report.sheet import (
     FRAMES,
     GAP,
@@ -38,8 +38,9 @@ from pixelrl.report.sheet import (
     row,
     stack,
 )
-from pixelrl.trace import Trace
+from pixelrl.trace import TRACES, Trace
 from pixelrl.types import Image
+from pixelrl.validation import check_kind
 
 Counts = npt.NDArray[np.int64]
 ActionIndices = npt.NDArray[np.uint8]
@@ -130,9 +131,12 @@ def clean_target(trace: Trace, reference: Array | None) -> Image | None:
 
     Raises:
         InputError: it has another shape than the trace's picture, or is not an image.
+        UsageError: the trace is none.
     """
+    check_kind(trace, Trace, TRACES)
     if reference is None:
         return None
+    reference = plain(reference)
     if reference.shape != trace.pixels.shape:
         raise InputError(f"the clean picture is {reference.shape}; it must be {trace.pixels.shape}, as the input")
     return array_to_tensor(reference, trace.scale)
