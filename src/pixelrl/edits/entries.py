@@ -24,7 +24,7 @@ EXAMPLE = '[{"steps": "all", "region": {"box": [0, 0, 8, 8]}, "do": {"force": "d
 
 _Step = Annotated[int, Meta(ge=1, le=LARGEST)]
 # Whether a box lies inside the picture is said of all boxes alike, where the picture is known (`Edit.region`).
-_Pixels = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]  # that a box lies inside its picture, `Edit.region` sees
+_Pixels = Annotated[int, Meta(ge=-LARGEST, le=LARGEST)]
 _Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 _Box = Annotated[
     tuple[_Pixels, _Pixels, _Pixels, _Pixels],
