@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -38,7 +39,7 @@ class Agents:
     def __init__(self, device: str, files: Sequence[Path], check: Callable[[], object]) -> None:
         self.device, self.check = device, check
         self._agents: dict[str, Agent] = {}
-        for file in files:
+        for file in sorted(files, key=os.path.abspath):  # of two of one name, each is called alike in whatever order
             agent = self._load(file)
             if agent.name in (*shipped_policies(), *self._agents):  # the name is what a session remembers
                 agent.card = replace(agent.card, name=f"{agent.name} ({file})")

@@ -77,7 +77,9 @@ class Asked:
             trace = session.shown_run().trace
             progress(0.0, "asking the policy again")
             if self._last is None or self._last.trace is not trace:
-                self._last = Sure(self.studio.agents.get(trace.policy), trace)
+                agent = self.studio.agents.get(trace.policy)
+                session.require_same(agent)
+                self._last = Sure(agent, trace)
             found = self._last.of(x, y, lambda share: progress(share, "asking the policy again"))
             self._sure[identity] = {"x": x, "y": y, "percent": found}
             return identity

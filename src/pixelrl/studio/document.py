@@ -55,6 +55,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         tokens: of the latest changes, each with the number of the edit that it added: so that none is made twice.
         changed: when it was saved, in seconds since 1970.
         ran: what no other run has (`stages.digest`); empty before there is one, and in files of before.
+        weights: what no other policy has, of the recorded run's (`runs.weights_digest`); empty before there is one, in
+            files of before, and where it is not known.
         number: which stage of its picture this is, from 1.
         source: of a later stage, which result of the stage before it is made from (`stages.result_key`).
         kept_as: of a later stage, the suffix of the file that was opened; None for `suffix`.
@@ -77,6 +79,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, int | None] = {}
     changed: float = 0.0
     ran: str = ""
+    weights: str = ""
     number: int = 1
     source: str = ""
     kept_as: str | None = None
@@ -147,17 +150,25 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     # --- What is no change of a person ------------------------------------------------------------
 
-    def run(self, policy: str, level: object, wanted: Settings, ran: str = "", source: str | None = None) -> Document:
+    def run(
+        self,
+        policy: str,
+        level: object,
+        wanted: Settings,
+        ran: str = "",
+        source: str | None = None,
+        weights: str = "",
+    ) -> Document:
         """A run has been recorded that began when ``wanted`` was wanted; what came since is still to be done."""
         now = self.settings()
         requested = None if now == wanted else now
-        kept = {name: wanted[name] for name in ("region", "legibility")}
-        source = self.source if source is None else source
-        return self._with(policy=policy, level=level, requested=requested, ran=ran, source=source, **kept)
+        kept: dict[str, Any] = {name: wanted[name] for name in ("region", "legibility")}
+        kept |= {"ran": ran, "source": self.source if source is None else source, "weights": weights}
+        return self._with(policy=policy, level=level, requested=requested, **kept)
 
     def identified(self, policy: str, ran: str) -> Document:
         """With the recorded run called by its policy and by what no other run has."""
-        return self._with(policy=policy, ran=ran)
+        return self._with(policy=policy, ran=ran, weights="")
 
     def given_up(self) -> Document:
         """The run that was still to be done is wanted no more."""

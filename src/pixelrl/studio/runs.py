@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +67,17 @@ class Told:
     def check(self) -> None:
         """Raise what the progress raises."""
         self.progress(self.share, self.label)
+
+
+def weights_digest(agent: Agent) -> str:
+    """A short text that no other policy has: of its weights, and of all that says what they mean."""
+    card = agent.card
+    said = [card.kind, card.arguments, card.action_names, card.num_steps, card.condition, card.space]
+    known = hashlib.blake2b(json.dumps(said, sort_keys=True, default=str).encode(), digest_size=16)
+    for name, weight in sorted(agent.policy.state_dict().items()):
+        known.update(f"{name}{weight.dtype}{tuple(weight.shape)}".encode())
+        known.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return known.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from pixelrl.studio.phases import Phase as Phase
 from pixelrl.studio.phases import Phased
 from pixelrl.studio.preview import Box
 from pixelrl.studio.regions import chosen
-from pixelrl.studio.runs import Progress, Wish, play, replayed, shown_as_it_comes
+from pixelrl.studio.runs import Progress, Wish, play, replayed, shown_as_it_comes, weights_digest
 from pixelrl.studio.screen import Screen
 from pixelrl.studio.stages import Basis, digest, lossless
 from pixelrl.tasks.conditioning import Given
@@ -95,6 +95,7 @@ class Session(Phased):
             recorded = shown_as_it_comes(agent, picture, wish, seen, progress, screen.arrives, self.folder.path)
         finally:
             screen.arrived = None
+        weights = weights_digest(agent)
         _, ran = recorded.bits, digest(recorded.trace)  # measured now, and not while the page waits for its state
         with self.lock:
             edits = self.parser.edits(self.folder.document.edits, names)
@@ -103,7 +104,10 @@ class Session(Phased):
                 self.picture = picture
             save_trace(self.folder.trace, recorded.trace)
             source = None if basis is None else basis.source
-            self._save(self.folder.document.run(agent.name, level, wanted, ran, source))
+            before = self.folder.document
+            self._save(before.run(agent.name, level, wanted, ran, source, weights))
+            if before.policy == agent.name and before.weights not in ("", weights):
+                self.notices.append(f"the policy {agent.name} has changed since it ran here; this is what it does now")
             self._take(recorded, edits)
 
     def resume(self, progress: Progress) -> None:
@@ -130,8 +134,22 @@ class Session(Phased):
                 self._save(document)
             self._take(recorded, self.parser.edits(document.edits, trace.action_names))
 
+    def require_same(self, agent: Agent) -> None:
+        """Raise UsageError where a policy is not the one of the recorded run, but another one of its name."""
+        with self.lock:
+            assert self.recorded is not None
+            trace, known = self.recorded.trace, self.folder.document.weights
+        fits = (*agent.actions.names, agent.card.num_steps) == (*trace.action_names, len(trace.actions))
+        if not fits or known not in ("", weights_digest(agent)):
+            raise UsageError(f"the policy {agent.name} has changed since it ran here; run it again to go on with it")
+
     def live(self, agent: Agent, progress: Progress) -> None:
-        """Let the policy react to the edits. If they change meanwhile, the result is dropped."""
+        """Let the policy react to the edits. If they change meanwhile, the result is dropped.
+
+        Raises:
+            UsageError: it is another policy than that of the recorded run, which has its name.
+        """
+        self.require_same(agent)
         with self.lock:
             assert self.recorded is not None
             edits, recorded = self.edits, self.recorded

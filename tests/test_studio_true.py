@@ -1,0 +1,134 @@
+"""What the studio says and saves is true: of the policy that ran, of what was given up, of what a file holds."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixelrl.agent import Agent
+from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.errors import UsageError
+from pixelrl.studio.agents import Agents
+from pixelrl.studio.changes import Switch
+from pixelrl.studio.session import Phase, Session
+from pixelrl.studio.store import Store
+from pixelrl.studio.studio import Limits, Studio
+from pixelrl.studio.work import Job
+from test_studio import NAMES, agent, begun, box_edit, edit, filled, noise, quiet, store
+
+__all__ = ["agent", "store"]
+
+
+def another(name: str = "small", names: tuple[str, ...] = NAMES, steps: int = 3, gain: float = 0.5) -> Agent:
+    """A policy like `agent`, but for what is said and the scale of its weights."""
+    arguments = {"width": 8, "deep_width": 8, "depths": [1, 1, 1], "head_width": 4, "num_channels": 1}
+    card = PolicyCard(name, "lookahead", arguments, names, steps, "sigma", {})
+    network = filled(card)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(gain)
+    return Agent(network, card, torch.device("cpu"))
+
+
+def file_of(agent: Agent, path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    save_policy(path, agent.policy, agent.card)
+    return path
+
+
+def again(store: Store, session: Session) -> Session:
+    """The session as it is after a restart of the studio."""
+    session.close()
+    folder = store.open(session.folder.id)
+    opened = Session(folder, folder.picture(10**6))
+    opened.resume(quiet)
+    return opened
+
+
+def outcome(studio: Studio, job: Job) -> str | None:
+    """The error with which a job ends."""
+    while job.number not in studio.worker.outcomes:
+        time.sleep(0.02)
+    return studio.worker.outcomes[job.number].error
+
+
+# --- Another policy of the same name ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [another(), another(names=tuple(reversed(NAMES)), gain=1), another(steps=2, gain=1)],
+    ids=["other weights", "other operations", "other steps"],
+)
+def test_a_policy_that_changed_under_its_name_does_not_react(store: Store, agent: Agent, changed: Agent) -> None:
+    session = begun(store, agent, noise(40, 52))
+    edit(session, box_edit(5, 6, 25, 20))
+    session.change(Switch("live"))
+    session.live(agent, quiet)
+    expected = session.result()[1]
+    session = again(store, session)
+    with pytest.raises(UsageError, match="small has changed since it ran here; run it again"):
+        session.live(changed, quiet)
+    assert session.phase is Phase.REACT  # nothing of the other policy is shown
+    session.live(agent, quiet)
+    assert np.array_equal(session.result()[1], expected)
+    assert not session.notices
+
+
+def test_a_policy_that_changed_is_run_again_with_a_notice(store: Store, agent: Agent) -> None:
+    session = again(store, begun(store, agent, noise(40, 52)))
+    session.run(agent, 25.0, quiet)
+    assert not session.notices
+    session.run(another(), 25.0, quiet)
+    assert session.notices == ["the policy small has changed since it ran here; this is what it does now"]
+    edit(session, box_edit(5, 6, 25, 20))
+    session.change(Switch("live"))
+    session.live(another(), quiet)
+    assert session.phase is Phase.EXACT
+
+
+@pytest.mark.parametrize("steps", [3, 2])
+def test_sessions_that_do_not_know_their_policy_go_on_as_far_as_it_fits(store: Store, agent: Agent, steps: int) -> None:
+    session = begun(store, agent, noise(40, 52))
+    edit(session, box_edit(5, 6, 25, 20))
+    session.change(Switch("live"))
+    session.close()
+    file = session.folder.path / "session.json"
+    content = json.loads(file.read_text())
+    assert content.pop("weights")
+    file.write_text(json.dumps(content))
+    session = again(store, session)
+    if steps == 3:
+        session.live(another(), quiet)
+        assert session.phase is Phase.EXACT
+    else:
+        with pytest.raises(UsageError, match="has changed"):
+            session.live(another(steps=2), quiet)
+
+
+def test_a_policy_that_changed_is_not_asked_how_sure_it_was(store: Store, agent: Agent, tmp_path: Path) -> None:
+    session = begun(store, agent, noise(40, 52))
+    session.close()
+    for policy, said in ((agent, None), (another(), "the policy small has changed since it ran here")):
+        studio = Studio(Store(store.root), Limits(), "cpu", [file_of(policy, tmp_path / "small.safetensors")])
+        studio.worker.start()
+        try:
+            studio.opened(session.folder.id, quiet)
+            error = outcome(studio, studio.asked.ask_how_sure(session.folder.id, 5, 5))
+        finally:
+            studio.close()
+        assert error is None if said is None else error is not None and said in error
+
+
+def test_two_policies_of_one_name_are_called_alike_in_any_order(agent: Agent, tmp_path: Path) -> None:
+    files = [file_of(agent, tmp_path / "a.safetensors"), file_of(another(), tmp_path / "b.safetensors")]
+    for order in (files, files[::-1]):
+        agents = Agents("cpu", order, lambda: None)
+        for name, policy in (("small", agent), (f"small ({files[1]})", another())):
+            for weight, expected in zip(agents.get(name).policy.parameters(), policy.policy.parameters(), strict=True):
+                torch.testing.assert_close(weight, expected, atol=1e-3, rtol=1e-3)
