@@ -169,13 +169,15 @@ export function change(make) {
   let made = null;
   return attempt(() => inTurn(async () => {
     sent++;
-    const { session } = store.state, shown = session?.id === id;
-    made ??= await make(shown ? session : null);
-    const body = () => ({ session: id, token: mine, revision: revisions.get(id), since: shown ? session.shown : 0, ...made });
+    const sending = async () => {
+      const { session } = store.state, shown = session?.id === id;
+      made ??= await make(shown ? session : null);
+      return settle(await post("/api/change", { session: id, token: mine, revision: revisions.get(id), since: shown ? session.shown : 0, ...made }));
+    };
     try {
-      return await settle(await post("/api/change", body()));
-    } catch (error) {
-      if (error.reason === "closed" && (await reopened(id))) return settle(await post("/api/change", body()));
+      return await sending();
+    } catch (error) { // what `make` asks of the studio is refused as the change itself is
+      if (error.reason === "closed" && (await reopened(id))) return sending();
       if (error.reason === "stale") await settle(await get("/api/state", id));
       throw error;
     }

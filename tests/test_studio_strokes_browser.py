@@ -1,0 +1,63 @@
+"""What is drawn and changed in the studio in Chromium is done as it was meant, however quickly, by mouse or fingers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from pixelrl.studio.store import Store
+from pixelrl.studio.studio import Limits
+from tabs import served
+from test_studio_browser import at, drag, still
+from test_studio_safety_browser import Show, base, count, folder, photo, picture, ran, tabs
+
+__all__ = ["base", "folder", "photo", "tabs"]
+pytestmark = pytest.mark.pages
+
+
+def masks(folder: Path) -> list[npt.NDArray[np.bool_]]:
+    """Where each edit of ``photo.png`` applies, as it lies on the disk."""
+    (found,) = [found for found in Store(folder).offered() if found.document.name == "photo.png"]
+    return [np.asarray(Image.open(found.path / edit["region"]["mask"])) > 0 for edit in found.document.edits]
+
+
+def when(page: Any, happened: Callable[[], bool]) -> None:
+    """Wait until it has happened."""
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
+
+
+@pytest.mark.parametrize("tool", ["brush", "same", "eraser"])
+def test_no_stroke_is_lost_on_a_picture_that_was_put_away(tabs: Show, photo: Path, folder: Path, tool: str) -> None:
+    with served(folder, Limits(sessions=1)) as (base, token):
+        page = tabs(f"{base}/?token={token}")
+        ran(page, photo)
+        page.keyboard.press("b")
+        page.fill("#size", "7")
+        if tool == "eraser":
+            drag(page, (10.5, 10.5), (40.5, 10.5))
+            count(page, 1)
+            page.wait_for_selector("#truth.exact")
+        ran(tabs(f"{base}/?token={token}"), picture(photo.with_name("other.png"), 1))
+        page.keyboard.press({"brush": "b", "same": "a", "eraser": "e"}[tool])
+        if tool == "same":
+            still(page)
+            page.mouse.click(*at(page, 20.5, 15.5))
+        else:
+            drag(page, (20.5, 5.5), (20.5, 20.5))
+        place = (10, 20) if tool == "eraser" else (15, 20)
+        when(page, lambda: any(mask[place] != (tool == "eraser") for mask in masks(folder)))
+        count(page, 1)
+        page.wait_for_selector("#truth.exact")
+        (mask,) = masks(folder)
+        assert mask[15, 20] == (tool != "eraser")
+        assert tool == "same" or mask[10, 12] == (tool == "eraser")
