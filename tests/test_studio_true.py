@@ -15,6 +15,7 @@ from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.errors import UsageError
 from pixelrl.studio.agents import Agents
 from pixelrl.studio.changes import Switch
+from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits, Studio
@@ -132,3 +133,40 @@ def test_two_policies_of_one_name_are_called_alike_in_any_order(agent: Agent, tm
         for name, policy in (("small", agent), (f"small ({files[1]})", another())):
             for weight, expected in zip(agents.get(name).policy.parameters(), policy.policy.parameters(), strict=True):
                 torch.testing.assert_close(weight, expected, atol=1e-3, rtol=1e-3)
+
+
+# --- What was given up ------------------------------------------------------------------------------------------------
+
+
+def given_up(store: Store, agent: Agent) -> Session:
+    """A session in live whose reaction was given up."""
+    session = begun(store, agent, noise(40, 52))
+    edit(session, box_edit(5, 6, 25, 20))
+    session.change(Switch("live"))
+    session.give_up()
+    assert session.phase is Phase.STALLED
+    return session
+
+
+def test_who_saves_wants_the_reaction_that_was_given_up(store: Store, agent: Agent) -> None:
+    session = given_up(store, agent)
+    with pytest.raises(UsageError, match="still reacting"):
+        EXPORTS["picture"](session)
+    assert session.phase is Phase.REACT  # the sentence is true
+    session.live(agent, quiet)
+    EXPORTS["picture"](session)
+
+
+def test_who_goes_on_wants_the_reaction_that_was_given_up(store: Store, agent: Agent, tmp_path: Path) -> None:
+    first = given_up(store, agent).folder.id
+    studio = Studio(store, Limits(), "cpu", [file_of(agent, tmp_path / "small.safetensors")])
+    try:
+        session = studio.opened(first, quiet)
+        session.give_up()
+        job = studio.going.go_on(first, first, "small", 12.0)
+        stage = job.do(quiet)
+        assert session.reaction is not None
+        assert stage is not None
+        assert np.array_equal(studio.session(stage).picture.pixels, session.result()[1])
+    finally:
+        studio.close()

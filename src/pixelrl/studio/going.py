@@ -119,6 +119,7 @@ class Going:
     def _ready(self, identity: str, progress: Progress) -> Session:
         """A session that is open, and of which nothing is still wanted of the policy."""
         session = self.studio.opened(identity, progress)
+        session.retry()
         while session.phase in (Phase.RERUN, Phase.REACT):
             self.studio.react(session, progress)
         return session

@@ -32,7 +32,7 @@ class Phase(Enum):
     RERUN = "the former result; the policy has to do it again with other settings"
     REACT = "the former result; the policy has yet to react to the edits (live)"
     PREVIEW = "a preview; the rest of it and the exact result are still to come (replay)"
-    STALLED = "a preview or the former result; to compute more has failed or was given up, until the next change"
+    STALLED = "a preview or the former result; more failed or was given up, until a change or `retry`"
     EXACT = "the result itself"
 
 
@@ -115,13 +115,18 @@ class Phased(Screen):
     def give_up(self) -> None:
         """After a fault, or when a person does not want to wait: what was asked is asked no more.
 
-        Where that was the exact result or a reaction to edits, nothing more is tried before the next change.
+        Where that was the exact result or a reaction to edits, nothing more is tried before a change, or `retry`.
         """
         with self.lock:
             if self.folder.document.requested is not None:
                 self._save(self.folder.document.given_up())
                 return
             self._replay, self._stalled = None, True
+
+    def retry(self) -> None:
+        """What was given up is wanted after all."""
+        with self.lock:
+            self._stalled = False
 
     def advance(self) -> bool:
         """In `Phase.PREVIEW`, do a slice of what is left to do; returns whether there is more."""
@@ -160,7 +165,7 @@ class Phased(Screen):
             raise UsageError("the policy is still at work with what you changed; wait until it is done")
 
     def require_result(self) -> None:
-        """Refuse where there is no result, or none that belongs to what is asked for.
+        """Refuse where there is no result, or none that belongs to what is asked for; a reaction is tried again then.
 
         Raises:
             UsageError: nothing was run yet, or the policy is still at work.
@@ -168,6 +173,7 @@ class Phased(Screen):
         self._names()
         self.require_nothing_requested()
         if self.mode == "live" and self.reaction is None:
+            self.retry()
             raise UsageError("the policy is still reacting to the last edit; wait until it is done")
 
     def result(self, after_step: Callable[[], object] = lambda: None) -> tuple[Trace, Array]:

@@ -134,6 +134,7 @@ function truth({ exact, edits, mode, waiting }, job) {
   if (exact && !edits.length) return "As the policy did it.";
   if (exact) return mode === "live" ? "The policy's reaction to your edits." : "The exact result with your edits.";
   if (job?.kind === "live") return "The policy is reacting to what you changed…";
+  if (mode === "live" && !waiting) return "The policy's reaction was given up; change something, save, or switch to replay.";
   return waiting ? "A preview; the exact result follows." : "A preview; saving computes the exact result.";
 }
 store.subscribe(["session", "job"], ({ session, job }) => {
