@@ -9,7 +9,7 @@ from pixelrl.studio.document import StaleError
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
-from pixelrl.studio.stages import chain, follow, older
+from pixelrl.studio.stages import chain, follow, older, require_whole
 from pixelrl.studio.state import Json
 from pixelrl.studio.work import Job
 from pixelrl.tasks.conditioning import Given
@@ -56,14 +56,16 @@ class Going:
 
         Raises:
             StaleError: another stage is the last one.
-            UsageError: there is no such policy.
+            UsageError: there is no such policy, or a stage is damaged.
             BusyError: something else is being done.
         """
         session = self.studio.session(identity, use=True)
         self.studio.agents.require_known(policy)
 
         def last() -> str:
-            found = chain(session.folder)[-1].id
+            stages = chain(session.folder)
+            require_whole(stages)
+            found = stages[-1].id
             if found != after:
                 raise StaleError("the stages of this picture were changed in another tab meanwhile; look again")
             return found
@@ -103,6 +105,7 @@ class Going:
 
         def do(progress: Progress) -> str:
             stages = chain(session.folder)
+            require_whole(stages)
             todo = [place for place, old in enumerate(older(stages)) if old]
             for done, place in enumerate(todo):
                 part = _part(progress, done / len(todo), 1 / len(todo), f"stage {place + 1}: ")

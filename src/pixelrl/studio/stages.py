@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixelrl.errors import UsageError
 from pixelrl.pictures.files import DEPTHS, FORMATS, encode
 from pixelrl.pictures.formats import Picture
 from pixelrl.studio.document import Document
@@ -63,17 +64,49 @@ def result_key(document: Document) -> str:
 
 
 def chain(folder: Folder) -> list[Folder]:
-    """The stages of a picture in their order, given one of them; those that were never finished are left out."""
-    first = folder if folder.document.number == 1 else Folder.read(folder.root)
+    """The stages of a picture in their order, given one of them.
+
+    Those that were never finished are left out, and so are those that cannot be read: `damage` says which these are.
+
+    Raises:
+        UsageError: the first one cannot be read.
+    """
+    try:
+        first = folder if folder.document.number == 1 else Folder.read(folder.root)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"stage 1 of this picture is damaged ({error}); look into {folder.root}") from error
     later = []
     for path in sorted((first.path / STAGES).glob(_ID)):
         try:
             stage = folder if path.name == folder.id else Folder.read(path)
-        except (OSError, ValueError):  # begun by a studio that was killed
+        except (OSError, ValueError):  # begun by a studio that was killed, or damaged
             continue
         if stage.trace.is_file():
             later.append(stage)
     return [first, *sorted(later, key=lambda stage: stage.document.number)]
+
+
+def damage(stages: Sequence[Folder]) -> str | None:
+    """What must be said of a picture of which a stage that was finished cannot be read; None if all can be."""
+    gaps = (before.document.number + 1 for before, stage in itertools.pairwise(stages) if _gap(before, stage))
+    lost, known = next(gaps, 0), {stage.path for stage in stages}
+    others = [path for path in (stages[0].path / STAGES).glob(_ID) if path not in known]
+    if not lost and not any((path / "trace.npz").is_file() for path in others):
+        return None
+    name = f"stage {lost}" if lost else "a later stage"
+    return f"{name} of this picture is damaged, and those after it cannot be done again; look into {stages[0].path}"
+
+
+def _gap(before: Folder, stage: Folder) -> bool:
+    """Whether a stage does not directly follow the one that stands before it."""
+    return stage.document.number != before.document.number + 1
+
+
+def require_whole(stages: Sequence[Folder]) -> None:
+    """Raise UsageError where a stage of a picture cannot be read."""
+    said = damage(stages)
+    if said is not None:
+        raise UsageError(said)
 
 
 def unfinished(first: Folder) -> list[Path]:
@@ -84,10 +117,10 @@ def unfinished(first: Folder) -> list[Path]:
 
 
 def older(stages: Sequence[Folder]) -> list[bool]:
-    """Of each stage, whether it is of an older result of those before it than they have now."""
+    """Of each stage, whether it is of an older result of those before it than they have now; or one before it is not there."""
     found = [False]
     for before, stage in itertools.pairwise(stages):
-        found.append(found[-1] or stage.document.source != result_key(before.document))
+        found.append(found[-1] or _gap(before, stage) or stage.document.source != result_key(before.document))
     return found
 
 

@@ -90,6 +90,9 @@ class Store:
         """A new session on the same picture, with the same object, and with the edits of these numbers.
 
         Of a later stage, copies of the stages before it come with it.
+
+        Raises:
+            UsageError: one of these is damaged.
         """
         document = folder.document
         entries = {number: document.entries[number] for number in kept}
@@ -107,7 +110,9 @@ class Store:
         if document.number == 1:
             new = self._new(own)
         else:
-            before = chain(folder)[: document.number - 1]
+            before = [stage for stage in chain(folder) if stage.document.number < document.number]
+            if len(before) != document.number - 1:
+                raise UsageError("a stage before this one is damaged, and cannot be copied")
             root = self.root / secrets.token_hex(8)
             _copy(before[0].path, root)
             for stage in before[1:]:
@@ -212,7 +217,7 @@ class Store:
         gone = self._path(identity, _FORGOTTEN)
         if gone.parent != self.root and gone.is_dir():
             stage = Folder.read(gone)
-            if len(chain(Folder.read(stage.root))) >= stage.document.number:
+            if chain(Folder.read(stage.root))[-1].document.number >= stage.document.number:
                 raise UsageError("another stage has taken this one's place; remove that one first")
         try:
             gone.rename(gone.with_name(identity))

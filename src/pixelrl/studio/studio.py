@@ -22,7 +22,7 @@ from pixelrl.studio.going import Going
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
-from pixelrl.studio.stages import chain
+from pixelrl.studio.stages import chain, damage
 from pixelrl.studio.state import Json, job_state, offer, session_state
 from pixelrl.studio.store import Store
 from pixelrl.studio.work import CancelledError, Job, Worker
@@ -147,13 +147,16 @@ class Studio:
             return self._sessions[identity]
         folder = self.store.open(identity)
         # Each stage has a lock of its own; but a picture is one, and whoever has a stage of it open has it.
-        if any(stage.held for stage in chain(folder) if stage.id not in self._sessions):
+        stages = chain(folder)
+        if any(stage.held for stage in stages if stage.id not in self._sessions):
             raise UsageError(HELD)
         folder.claim()
         try:
             session = Session(folder, folder.picture(self.limits.pixels))
             if folder.trace.is_file():
                 session.resume(progress)
+            if said := damage(stages):
+                session.notices.append(said)
         except BaseException:
             folder.release()
             raise
