@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shlex
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pixelrl.agent import Agent
+from pixelrl.agent import Agent, load
 from pixelrl.checkpoint import PolicyCard, save_policy
+from pixelrl.cli import main
 from pixelrl.errors import UsageError
+from pixelrl.pictures.files import read_picture
 from pixelrl.studio.agents import Agents
 from pixelrl.studio.changes import Switch
 from pixelrl.studio.exports import EXPORTS
@@ -170,3 +176,39 @@ def test_who_goes_on_wants_the_reaction_that_was_given_up(store: Store, agent: A
         assert np.array_equal(studio.session(stage).picture.pixels, session.result()[1])
     finally:
         studio.close()
+
+
+# --- What is saved ----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_for_edits_names_the_file_of_a_policy_of_ones_own(
+    store: Store, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file_of(agent, tmp_path / "my own" / "small.safetensors")
+    agent = load(file, "cpu")  # weights are stored in half precision
+    session = begun(store, agent, noise(40, 52))
+    edit(session, box_edit(5, 6, 25, 20))
+    session.change(Switch("live"))
+    session.live(agent, quiet)
+    expected = session.result()[1]
+    session.close()
+    studio = Studio(store, Limits(), "cpu", [file])
+    try:
+        edits = EXPORTS["edits"](studio.opened(session.folder.id, quiet))
+    finally:
+        studio.close()
+    monkeypatch.chdir(tmp_path)
+    zipfile.ZipFile(io.BytesIO(edits.data)).extractall()
+    Path("photo.png").write_bytes(session.folder.input.read_bytes())
+    lines = [line.strip() for line in Path("how-to.txt").read_text().splitlines() if "--policy" in line]
+    monkeypatch.setattr(sys, "argv", shlex.split(lines[0]))
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert np.array_equal(read_picture(Path("result.png")).pixels, expected)
+
+
+def test_the_command_for_edits_says_so_where_the_file_is_not_known(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(40, 52))
+    said = zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data)).read("how-to.txt").decode()
+    assert "--policy POLICY.safetensors" in said
+    assert "POLICY.safetensors stands for the file of the policy small." in said

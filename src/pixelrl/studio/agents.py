@@ -39,11 +39,13 @@ class Agents:
     def __init__(self, device: str, files: Sequence[Path], check: Callable[[], object]) -> None:
         self.device, self.check = device, check
         self._agents: dict[str, Agent] = {}
+        self.files: dict[str, Path] = {}
+        """Where a person's own policies lie, by name."""
         for file in sorted(files, key=os.path.abspath):  # of two of one name, each is called alike in whatever order
             agent = self._load(file)
             if agent.name in (*shipped_policies(), *self._agents):  # the name is what a session remembers
                 agent.card = replace(agent.card, name=f"{agent.name} ({file})")
-            self._agents[agent.name] = agent
+            self._agents[agent.name], self.files[agent.name] = agent, file
         self.known = [*shipped_policies(), *self._agents]
         """The names of the policies that can be run."""
         self._loading = threading.Lock()

@@ -96,13 +96,20 @@ This was stage {stage} of the picture. {taken} is the result of stage {before}: 
 """
 
 
-def _command(trace: Trace, picture: str, mask: str) -> str:
-    """What does the same as the studio in *live*, with the picture and the mask beside it."""
-    file = shipped_policies().get(trace.policy)
-    known = None if file is None else command_for(read_header(file, "policy"))
+UNKNOWN_POLICY = """
+POLICY.safetensors stands for the file of the policy {name}.
+"""
+
+
+def _command(trace: Trace, picture: str, mask: str, own: Path | None) -> str:
+    """What does the same as the studio in *live*, with the picture, the mask and perhaps a policy of one's own."""
+    shipped = shipped_policies().get(trace.policy)
+    file = shipped or own
+    known = None if file is None or not file.is_file() else command_for(read_header(file, "policy"))
+    policy = trace.policy if shipped else str(own.absolute()) if own else "POLICY.safetensors"
     command = "saliency" if trace.mask is not None else known or "denoise"
     option = "--style" if command == "enhance" else "--policy"
-    words = ["pixelrl", command, picture, option, trace.policy]
+    words = ["pixelrl", command, picture, option, policy]
     for name, value in trace.condition.items():
         words += [f"--{name}", repr(abs(value))]
         words += ["--attenuate"] if value < 0 else []
@@ -111,15 +118,17 @@ def _command(trace: Trace, picture: str, mask: str) -> str:
     return shlex.join([*words, "-o", "result.png", "--edits", "edits.json"])
 
 
-def _how_to(folder: Folder, recorded: Trace) -> str:
-    """What to do with the edits, in words."""
+def _how_to(folder: Folder, recorded: Trace, own: Path | None) -> str:
+    """What to do with the edits, in words; a policy of one's own lies in a file."""
     stem, number = folder.staged, folder.document.number
     if number == 1:
         taken, more = folder.document.name, ""
     else:
         taken = f"{folder.stem}-stage{number - 1}{folder.input.suffix}"  # as `stage` calls it
         more = LATER.format(stage=number, taken=taken, before=number - 1)
-    return HOW_TO.format(trace=f"{stem}.npz", live=_command(recorded, taken, f"{stem}-object.png")) + more
+    if own is None and recorded.policy not in shipped_policies():
+        more += UNKNOWN_POLICY.format(name=recorded.policy)
+    return HOW_TO.format(trace=f"{stem}.npz", live=_command(recorded, taken, f"{stem}-object.png", own)) + more
 
 
 def edits(session: Session) -> Export:
@@ -129,6 +138,7 @@ def edits(session: Session) -> Export:
             raise UsageError("there are no edits yet; run a policy first")
         session.require_nothing_requested()
         content, recorded = list(session.folder.document.edits), session.recorded.trace
+        own = session.policy_files.get(recorded.policy)
         inside = None if recorded.mask is None else object_mask(session)
     masks = {
         entry["region"]["mask"] for entry in content if isinstance(entry, dict) and "mask" in entry.get("region", {})
@@ -136,7 +146,7 @@ def edits(session: Session) -> Export:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("edits.json", json.dumps(content, indent=2) + "\n")
-        archive.writestr("how-to.txt", _how_to(session.folder, recorded))
+        archive.writestr("how-to.txt", _how_to(session.folder, recorded, own))
         if inside is not None:
             archive.writestr(inside.name, inside.data)
         for name in sorted(masks):

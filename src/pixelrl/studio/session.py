@@ -9,7 +9,8 @@ Every change is on the disk before anything is computed from it. Where a session
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -54,6 +55,8 @@ class Session(Phased):
         """What was seen in the picture where that said which policy ran, one sentence."""
         self.earlier: dict[str, object] | None = None
         """Another session of the same picture with edits in it, as the page is told of it."""
+        self.policy_files: Mapping[str, Path] = {}
+        """Where a person's own policies lie, by name."""
         self.parser = EditParser(folder, self.height, self.width)
 
     # --- Runs -------------------------------------------------------------------------------------

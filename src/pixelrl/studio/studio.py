@@ -195,6 +195,7 @@ class Studio:
 
     def add(self, session: Session) -> None:
         """Open a session, and close those that there is no room for any more; all is on the disk."""
+        session.policy_files = self.agents.files
         with self._lock:
             self._sessions[session.folder.id] = session
             room, places = self.limits.pixels - session.pixels, self.limits.sessions - 1
