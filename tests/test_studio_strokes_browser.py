@@ -61,3 +61,39 @@ def test_no_stroke_is_lost_on_a_picture_that_was_put_away(tabs: Show, photo: Pat
         (mask,) = masks(folder)
         assert mask[15, 20] == (tool != "eraser")
         assert tool == "same" or mask[10, 12] == (tool == "eraser")
+
+
+def hold(page: Any) -> Callable[[], None]:
+    """Hold the changes of this page back, until what is returned is called."""
+    held: list[Any] | None = []
+
+    def on_its_way(route: Any) -> None:
+        if held is None:
+            route.continue_()
+        else:
+            held.append(route)
+
+    def let_go() -> None:
+        nonlocal held
+        routes, held = held or [], None
+        for route in routes:
+            route.continue_()
+
+    page.route("**/api/change", on_its_way)
+    return let_go
+
+
+def test_what_is_saved_has_the_change_that_is_on_its_way(tabs: Show, base: str, photo: Path, tmp_path: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    page.keyboard.press("r")
+    let_go = hold(page)
+    drag(page, (5, 5), (30, 30))  # protect
+    with page.expect_download() as download:
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        let_go()
+    download.value.save_as(tmp_path / "saved.png")
+    saved, pixels = (np.asarray(Image.open(path)) for path in (tmp_path / "saved.png", photo))
+    assert np.array_equal(saved[5:30, 5:30], pixels[5:30, 5:30])
+    page.wait_for_selector("#message:has-text('Saved photo-result.png.')")

@@ -3,6 +3,7 @@
 import { download } from "./api.js";
 import { $, element } from "./dom.js";
 import { attempt, say } from "./messages.js";
+import { inTurn } from "./queue.js";
 import { phase, store } from "./store.js";
 import { atHand, renew, report } from "./sync.js";
 
@@ -10,6 +11,7 @@ export async function save(what, asked = "", asItIs = false) {
   menu(false);
   if (what === "as") return $("#export").showModal();
   if (phase(store.state) !== "ran") return;
+  await inTurn(() => {}); // what was changed before is in it
   const { session } = store.state, last = session.stages.at(-1), ofLast = what === "picture" || what === "png";
   if (ofLast && last.older && !asItIs)
     return say(`Stage ${session.stages.length} is of an older result.`, "note", {
