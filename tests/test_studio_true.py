@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import struct
 import sys
 import time
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 
 from pixelrl.agent import Agent, load
 from pixelrl.checkpoint import PolicyCard, save_policy
@@ -25,6 +27,7 @@ from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits, Studio
+from pixelrl.studio.wished import Wish, wished
 from pixelrl.studio.work import Job
 from test_studio import NAMES, agent, begun, box_edit, edit, filled, noise, quiet, store
 
@@ -212,3 +215,17 @@ def test_the_command_for_edits_says_so_where_the_file_is_not_known(store: Store,
     said = zipfile.ZipFile(io.BytesIO(EXPORTS["edits"](session).data)).read("how-to.txt").decode()
     assert "--policy POLICY.safetensors" in said
     assert "POLICY.safetensors stands for the file of the policy small." in said
+
+
+@pytest.mark.parametrize("kind", ["picture", "png"])
+def test_saving_names_what_the_file_has_no_place_for(store: Store, agent: Agent, kind: str) -> None:
+    file = io.BytesIO()
+    PillowImage.fromarray(noise(40, 52)).save(file, "JPEG")
+    more = b"http://ns.adobe.com/xmp/extension/\0" + b"A" * 32 + b"\0" * 8 + b"<x/>"
+    jpeg = file.getvalue()[:2] + b"\xff\xe1" + struct.pack(">H", len(more) + 2) + more + file.getvalue()[2:]
+    session = Session(*store.create(jpeg, "photo.jpg", 10**6))
+    session.run(agent, 25.0, quiet)
+    made = EXPORTS[kind](session)
+    assert made.notes == wished(session, Wish("jpeg" if kind == "picture" else "png")).notes
+    assert len(made.notes) == 1
+    assert "XMP" in made.notes[0]

@@ -15,7 +15,7 @@ import numpy as np
 
 from pixelrl.errors import UsageError
 from pixelrl.pictures.display import orientation_exif, orientation_of
-from pixelrl.pictures.files import write_picture
+from pixelrl.pictures.files import FORMATS, encode, write_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.policy_files import command_for, read_header, shipped_policies
 from pixelrl.studio.folder import Folder
@@ -59,8 +59,8 @@ def _picture(session: Session, suffix: str) -> Export:
     _, pixels = session.result()
     suffix = suffix if suffix in KINDS else ".png"  # of a format that is only read
     whole = original(session.folder, session.picture).with_pixels(pixels)
-    data = _through_file(suffix, lambda path: write_picture(path, whole))
-    return Export(f"{session.folder.stem}-result{suffix}", KINDS[suffix], data)
+    kind = next(kind for kind, ending in FORMATS.items() if ending == suffix)
+    return Export(f"{session.folder.stem}-result{suffix}", KINDS[suffix], *encode(whole, kind))
 
 
 def trace(session: Session) -> Export:
