@@ -16,7 +16,7 @@ from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 from tabs import served
 from test_studio_browser import at, drag, still
-from test_studio_safety_browser import Show, base, count, folder, photo, picture, ran, tabs
+from test_studio_safety_browser import Show, base, count, folder, kept, photo, picture, ran, tabs
 
 __all__ = ["base", "folder", "photo", "tabs"]
 pytestmark = pytest.mark.pages
@@ -97,3 +97,48 @@ def test_what_is_saved_has_the_change_that_is_on_its_way(tabs: Show, base: str, 
     saved, pixels = (np.asarray(Image.open(path)) for path in (tmp_path / "saved.png", photo))
     assert np.array_equal(saved[5:30, 5:30], pixels[5:30, 5:30])
     page.wait_for_selector("#message:has-text('Saved photo-result.png.')")
+
+
+def test_what_follows_quickly_is_of_the_edit_that_was_meant(tabs: Show, base: str, photo: Path, folder: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    page.keyboard.press("r")
+    drag(page, (2, 2), (60, 60))
+    count(page, 1)
+    page.wait_for_selector("#truth.exact")
+    page.keyboard.press("b")
+    page.fill("#size", "7")
+    let_go = hold(page)
+    drag(page, (10.5, 10.5), (40.5, 10.5))
+    page.keyboard.press("e")  # from the stroke, twice, and not from the rectangle
+    drag(page, (20.5, 5.5), (20.5, 20.5))
+    drag(page, (30.5, 5.5), (30.5, 20.5))
+    let_go()
+    when(page, lambda: len(kept(folder)["photo.png"].undo) == 4)
+    rectangle, stroke = kept(folder)["photo.png"].edits
+    assert list(rectangle["region"]) == ["box"]
+    assert page.is_hidden("#message")
+    (found,) = Store(folder).offered()
+    mask = np.asarray(Image.open(found.path / stroke["region"]["mask"])) > 0
+    assert mask[10, [10, 15, 25, 35, 40]].all()
+    assert not mask[10, [20, 30]].any()
+
+    page.click("#edits li:first-child .said")
+    page.wait_for_selector("#layer:visible")
+    let_go = hold(page)
+    page.focus("#layer-share")
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    let_go()
+    page.wait_for_selector("#edits li:first-child:has-text('80\u00a0%')")
+    assert page.input_value("#layer-share") == "80"
+    assert page.is_visible("#layer")
+    let_go = hold(page)
+    eye = page.locator("#edits li:first-child .eye")
+    eye.click()
+    eye.click()
+    eye.click()  # off, on, off
+    let_go()
+    when(page, lambda: len(kept(folder)["photo.png"].undo) == 11)
+    assert kept(folder)["photo.png"].edits[0]["off"] is True
+    count(page, 2)

@@ -3,9 +3,10 @@
 import { bytes, post, Refused } from "./api.js";
 import { letGo, tools } from "./change.js";
 import { say } from "./messages.js";
+import { waiting } from "./queue.js";
 import { view } from "./stage.js";
 import { store } from "./store.js";
-import { change } from "./sync.js";
+import { change, editOf } from "./sync.js";
 import { runs } from "./tools.js";
 
 const amber = 0xff66d1ff; // as little-endian bytes: #ffd166
@@ -46,17 +47,17 @@ store.subscribe(["session", "pointed", "chosen", "tool", "deed"], async (state) 
 // --- Erased ---------------------------------------------------------------------------------------------------------
 
 // From which edit the eraser takes: the chosen one, or else the last one.
-const target = (session, chosen) => session?.edits?.find(({ number }) => number === chosen) ?? session?.edits?.at(-1);
+const target = (session, chosen) => editOf(session, chosen) ?? session?.edits?.at(-1);
 
 // Take a stroke {mask, box} away from an edit, or from the object.
 tools.erased = function erased({ mask, box }) {
   const { session: now, deed, chosen } = store.state, { id, width } = now, forObject = deed === "object";
-  const from = target(now, chosen)?.number;
-  if (!forObject && !from) return say("There is no edit yet from which something could be erased.", "note");
+  const meant = (waiting() ? editOf : target)(now, chosen)?.number; // the last one may still be on its way
+  if (!forObject && !meant && !waiting()) return say("There is no edit yet from which something could be erased.", "note");
   say(null);
   letGo();
   return change(async (session) => {
-    const item = session?.edits.find(({ number }) => number === from);
+    const item = meant ? editOf(session, meant) : target(session), from = item?.number;
     if (!forObject && !item) throw new Refused("The edit from which this was to be erased is gone.");
     const { data, width: across, height: down, box: [x0, y0] = [0, 0] } = await bytes(forObject ? "/api/object" : `/api/area/${from}`);
     for (let y = 0, i = 0; y < down; y++)

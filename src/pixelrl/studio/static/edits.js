@@ -3,7 +3,7 @@
 import { letGo } from "./change.js";
 import { $, element, spaced } from "./dom.js";
 import { store } from "./store.js";
-import { change } from "./sync.js";
+import { change, editOf } from "./sync.js";
 
 function said(edit) {
   if (edit.do === "stop") return "Stop";
@@ -30,14 +30,21 @@ const closed = '<svg viewBox="0 0 20 20"><path d="M2 9s3 5 8 5 8-5 8-5M5 13l-1.5
 const point = (item) => store.update({ pointed: item?.number ?? null });
 const choose = ({ number }) => store.update({ chosen: store.state.chosen === number ? null : number });
 
-function alter(made) {
+// make(item, items) gives the change, of the edit and the list as they are when all changes before have been made.
+function alter(item, make) {
+  const { session: shown } = store.state;
   letGo();
   point(null);
-  return change(() => ({ change: made }));
+  return change((session) => ({ change: make(editOf(session, item.number) ?? item, (session ?? shown).edits) }));
 }
-const turn = ({ number, edit: { off, ...edit } }) => alter({ type: "replace", number, edit: off ? edit : { ...edit, off: true } });
-const remove = ({ number }) => alter({ type: "remove", number });
-const move = ({ number }, before) => alter({ type: "move", number, before: before?.number ?? null });
+const turn = (item) => alter(item, ({ number, edit: { off, ...edit } }) => ({ type: "replace", number, edit: off ? edit : { ...edit, off: true } }));
+const remove = (item) => alter(item, ({ number }) => ({ type: "remove", number }));
+function move(item, later) {
+  return alter(item, ({ number }, items) => {
+    const at = items.findIndex((each) => each.number === number), next = later ? at + 2 : at > 0 ? at - 1 : 1; // the first one stays
+    return { type: "move", number, before: items[next]?.number ?? null };
+  });
+}
 
 function row(item, i, items) {
   const what = said(item.edit);
@@ -56,7 +63,7 @@ function row(item, i, items) {
     },
   },
     eye(), element("span", { class: "said" }, element("b", {}, what), element("small", {}, whereSaid(item))),
-    button("Earlier", "↑", i === 0, () => move(item, items[i - 1])), button("Later", "↓", i === items.length - 1, () => move(item, items[i + 2])),
+    button("Earlier", "↑", i === 0, () => move(item, false)), button("Later", "↓", i === items.length - 1, () => move(item, true)),
     button("Delete", "✕", false, () => remove(item)));
 }
 
@@ -69,7 +76,7 @@ store.subscribe(["session"], ({ session }) => {
   $("#edit-count").textContent = items.length ? String(items.length) : "";
   $("#no-edits").hidden = items.length > 0;
   $("#edits").replaceChildren(...items.map((item, i) => row(item, i, items)));
-  const same = focused && $(`#edits [data-number="${focused}"]`);
+  const same = focused && $(`#edits [data-number="${editOf(session, Number(focused))?.number}"]`);
   if (same) (same.querySelector(`[title="${label}"]:not([disabled])`) ?? same).focus();
 });
 store.subscribe(["session", "chosen"], ({ chosen }) => {

@@ -4,7 +4,7 @@ import { letGo } from "./change.js";
 import { $, operations } from "./dom.js";
 import { allSteps, showSteps, stepButtons, toggled } from "./steps.js";
 import { store } from "./store.js";
-import { change } from "./sync.js";
+import { change, editOf } from "./sync.js";
 
 const nothing = "do nothing";
 const chosenOf = ({ session, chosen }) => session?.edits?.find(({ number }) => number === chosen);
@@ -16,13 +16,20 @@ function deedOf({ do: what, steps }) {
   return what.force === nothing && (steps ?? "all") === "all" ? "protect" : "force";
 }
 
-// Put something else in the place of the chosen edit, which stays chosen.
+let putting = 0; // changes of it that are on their way
+
+// Put something else in the place of the chosen edit, as it is when all changes before have been made.
 async function put(make) {
   const item = chosenOf(store.state), { session } = store.state;
   if (!item) return;
   letGo();
-  const next = await change(() => ({ change: { type: "replace", number: item.number, edit: make(item.edit, session) } }));
-  if (next && store.state.chosen === item.number) store.update({ chosen: next.added });
+  putting++;
+  await change((now) => {
+    const { number, edit } = editOf(now, item.number) ?? item;
+    return { change: { type: "replace", number, edit: make(edit, now ?? session) } };
+  });
+  putting--;
+  show(store.state);
 }
 
 // Without the fields that say the usual.
@@ -60,7 +67,8 @@ const said = () => {
 };
 
 let listed = "";
-store.subscribe(["session", "chosen"], (state) => {
+let shown = null; // number of the edit that is shown
+function show(state) {
   const { session } = state, item = chosenOf(state);
   $("#layer").hidden = !item;
   if (!item) return;
@@ -71,6 +79,9 @@ store.subscribe(["session", "chosen"], (state) => {
     $("#layer-steps").replaceChildren(...stepButtons(session, (n) => put((now, of) => stepped(now, of, n))));
     $("#layer-deed [value=stop]").hidden = session.steps === 1; // it would be to protect
   }
+  const same = editOf(session, shown)?.number === item.number;
+  shown = item.number;
+  if (putting && same) return said(); // a person goes on from what the fields say, which is ahead of what has been answered
   $("#layer-deed").value = deed;
   $("#layer-operation-field").hidden = deed === "protect" || deed === "stop";
   $("#layer-operation").value = edit.do.force ?? edit.do.forbid?.[0] ?? "";
@@ -80,12 +91,13 @@ store.subscribe(["session", "chosen"], (state) => {
   $("#layer-feather").value = edit.feather ?? 0;
   $("#layer-feather-field").hidden = !edit.region; // the whole picture has no edge
   said();
-});
+}
+store.subscribe(["session", "chosen"], show);
 
 // --- Wiring ---------------------------------------------------------------------------------------------------------
 
-$("#layer-deed").onchange = (e) => put((edit, session) => redone(edit, session, e.target.value));
+$("#layer-deed").onchange = ({ target: { value } }) => put((edit, session) => redone(edit, session, value));
 $("#layer-operation").onchange = ({ target: { value } }) => put((edit) => ({ ...edit, do: edit.do.forbid ? { forbid: [value] } : { force: value } }));
 $("#layer-share").oninput = $("#layer-feather").oninput = said;
-$("#layer-share").onchange = (e) => put((edit) => softened(edit, { share: Number(e.target.value) / 100 }));
-$("#layer-feather").onchange = (e) => put((edit) => softened(edit, { feather: Number(e.target.value) }));
+$("#layer-share").onchange = ({ target: { value } }) => put((edit) => softened(edit, { share: Number(value) / 100 }));
+$("#layer-feather").onchange = ({ target: { value } }) => put((edit) => softened(edit, { feather: Number(value) }));

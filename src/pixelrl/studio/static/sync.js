@@ -15,6 +15,7 @@ if (location.hash === "#start") { // the address that was printed: what was open
   history.replaceState(null, "", "/");
 }
 const revisions = new Map(); // of the edits, as they were last heard of, by session
+const replaced = new Map(); // "session number" of an edit: the number of the one that this tab put in its place
 let sent = 0, timer = 0, latest = null;
 
 const ready = attempt(async () => store.update({ policies: await get("/api/policies") }));
@@ -36,6 +37,7 @@ async function receive(next, fresh = false) {
     const boxes = ranAnew || ranAgain ? [] : (next.changed ?? []);
     const moved = !other && (ranAnew || before.shown !== session.shown);
     if (other) Object.assign(changes, opened(session, state, before?.picture === session.picture));
+    else if (session.ran) changes.chosen = editOf(session, state.chosen)?.number ?? state.chosen;
     if (ranAnew) Object.assign(changes, ran(session, state));
     if ((ranAnew || ranAgain) && session.found) Object.assign(changes, asSeen(session));
     if (boxes.length && !other) film.changed(boxes);
@@ -162,6 +164,14 @@ async function follow(job) {
 
 // --- What goes ------------------------------------------------------------------------------------------------------
 
+// The edit of this number, or what this tab has put in its place meanwhile; undefined if it is gone.
+export function editOf(session, number) {
+  for (let n = number; session && n; n = replaced.get(`${session.id} ${n}`)) {
+    const item = session.edits?.find((each) => each.number === n);
+    if (item) return item;
+  }
+}
+
 // Ask for a change of the session that is shown now; it is made when all before it are. Null if it was refused.
 // make(session) gives {change, near} when its turn comes, of the session as it is then known.
 export function change(make) {
@@ -172,7 +182,9 @@ export function change(make) {
     const sending = async () => {
       const { session } = store.state, shown = session?.id === id;
       made ??= await make(shown ? session : null);
-      return settle(await post("/api/change", { session: id, token: mine, revision: revisions.get(id), since: shown ? session.shown : 0, ...made }));
+      const next = await post("/api/change", { session: id, token: mine, revision: revisions.get(id), since: shown ? session.shown : 0, ...made });
+      if (made.change.type === "replace") replaced.set(`${id} ${made.change.number}`, next.added);
+      return settle(next);
     };
     try {
       return await sending();
