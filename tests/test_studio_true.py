@@ -21,13 +21,14 @@ from pixelrl.checkpoint import PolicyCard, save_policy
 from pixelrl.cli import main
 from pixelrl.errors import UsageError
 from pixelrl.pictures.files import read_picture
+from pixelrl.pictures.formats import Picture
 from pixelrl.studio.agents import Agents
 from pixelrl.studio.changes import Switch
 from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits, Studio
-from pixelrl.studio.wished import Wish, wished
+from pixelrl.studio.wished import Wish, _shrunk, wished
 from pixelrl.studio.work import Job
 from test_studio import NAMES, agent, begun, box_edit, edit, filled, noise, quiet, store
 
@@ -229,3 +230,19 @@ def test_saving_names_what_the_file_has_no_place_for(store: Store, agent: Agent,
     assert made.notes == wished(session, Wish("jpeg" if kind == "picture" else "png")).notes
     assert len(made.notes) == 1
     assert "XMP" in made.notes[0]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [(), (3,)], ids=["grey", "colour"])
+def test_a_smaller_picture_has_the_colours_that_are_seen(dtype: str, channels: tuple[int, ...]) -> None:
+    """White on invisible black stays white where it is seen; the half of a block that is transparent has no part."""
+    opaque = 1.0 if dtype == "float32" else float(np.iinfo(dtype).max)
+    pixels, alpha = np.zeros((8, 8, *channels), dtype), np.zeros((8, 8), dtype)
+    pixels[:, :3], alpha[:, :3] = opaque, opaque
+    pixels[:, 6:] = opaque  # and invisible white stays as it is
+    small = _shrunk(Picture(pixels, alpha), 4)
+    assert (small.pixels.shape, small.pixels.dtype) == ((4, 4, *channels), np.dtype(dtype))
+    assert small.alpha is not None
+    assert small.alpha[0].tolist() == [opaque, pytest.approx(opaque / 2, abs=0.5), 0, 0]
+    column = small.pixels.reshape(4, 4, -1)[0, :, 0].tolist()
+    assert column == pytest.approx([opaque, opaque, 0, opaque])

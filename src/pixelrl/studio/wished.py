@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from pixelrl.errors import UsageError
 from pixelrl.pictures.files import DEPTHS, FORMATS, encode
@@ -81,15 +83,24 @@ def wished(session: Session, wanted: Wish) -> Export:
 
 
 def _shrunk(picture: Picture, side: int) -> Picture:
-    """With no side longer than this: every new pixel is the mean of those that it stands for."""
+    """With no side longer than this: every new pixel is the mean of those it stands for, by how opaque they are."""
     height, width = picture.pixels.shape[:2]
     share = side / max(height, width)
     if share >= 1:
         return picture
     size = max(1, round(width * share)), max(1, round(height * share))
-    pixels, alpha = (
-        None if part is None else cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        for part in (picture.pixels, picture.alpha)
-    )
-    assert pixels is not None
-    return replace(picture, pixels=pixels, alpha=alpha)
+
+    def mean(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        small: npt.NDArray[Any] = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        return small
+
+    pixels, alpha = mean(picture.pixels), picture.alpha
+    if alpha is None:
+        return replace(picture, pixels=pixels)
+    if alpha.min() < alpha.max():  # the colours of what is transparent are not seen, and may be anything
+        weight = alpha.astype(np.float32).reshape(*alpha.shape, *[1] * (picture.pixels.ndim - 2))
+        total = mean(weight).reshape(*pixels.shape[:2], *weight.shape[2:])
+        seen = mean(picture.pixels * weight) / np.where(total > 0, total, 1)
+        seen = seen if pixels.dtype == np.float32 else np.rint(seen)
+        pixels = np.where(total > 0, seen, pixels).astype(pixels.dtype)
+    return replace(picture, pixels=pixels, alpha=mean(alpha))
