@@ -88,15 +88,14 @@ def test_a_policy_that_changed_under_its_name_does_not_react(store: Store, agent
     assert session.phase is Phase.REACT  # nothing of the other policy is shown
     session.live(agent, quiet)
     assert np.array_equal(session.result()[1], expected)
-    assert not session.notices
 
 
 def test_a_policy_that_changed_is_run_again_with_a_notice(store: Store, agent: Agent) -> None:
     session = again(store, begun(store, agent, noise(40, 52)))
     session.run(agent, 25.0, quiet)
-    assert not session.notices
+    assert not session.found
     session.run(another(), 25.0, quiet)
-    assert session.notices == ["the policy small has changed since it ran here; this is what it does now"]
+    assert session.found == "the policy small has changed since it ran here; this is what it does now"  # on the page
     edit(session, box_edit(5, 6, 25, 20))
     session.change(Switch("live"))
     session.live(another(), quiet)

@@ -114,6 +114,7 @@ class Going:
                 stage = self.studio.opened(stages[place].id, part)
                 document = stage.folder.document
                 agent = self.studio.agents.fitting(document.policy or "", stage)
+                stage.found = ""
                 stage.run(agent, cast(Given, document.settings()["level"]), part, basis=basis)
             return identity
 

@@ -52,7 +52,7 @@ class Session(Phased):
         self.notices: list[str] = []
         """What a person must be told of the session itself, one sentence each."""
         self.found = ""
-        """What was seen in the picture where that said which policy ran, one sentence."""
+        """What was seen in the picture where that said which policy ran, and whether it was another than before."""
         self.earlier: dict[str, object] | None = None
         """Another session of the same picture with edits in it, as the page is told of it."""
         self.policy_files: Mapping[str, Path] = {}
@@ -110,7 +110,8 @@ class Session(Phased):
             before = self.folder.document
             self._save(before.run(agent.name, level, wanted, ran, source, weights))
             if before.policy == agent.name and before.weights not in ("", weights):
-                self.notices.append(f"the policy {agent.name} has changed since it ran here; this is what it does now")
+                new = f"the policy {agent.name} has changed since it ran here; this is what it does now"
+                self.found = "; ".join(filter(None, (self.found, new)))
             self._take(recorded, edits)
 
     def resume(self, progress: Progress) -> None:
