@@ -23,7 +23,8 @@ from pixelrl.errors import UsageError
 from pixelrl.pictures.files import read_picture
 from pixelrl.pictures.formats import Picture
 from pixelrl.studio.agents import Agents
-from pixelrl.studio.changes import Switch
+from pixelrl.studio.changes import Append, Redo, Switch, Tell, Undo, changed
+from pixelrl.studio.document import Document, decoded, encoded
 from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import Store
@@ -72,11 +73,11 @@ def outcome(studio: Studio, job: Job) -> str | None:
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "other",
     [another(), another(names=tuple(reversed(NAMES)), gain=1), another(steps=2, gain=1)],
     ids=["other weights", "other operations", "other steps"],
 )
-def test_a_policy_that_changed_under_its_name_does_not_react(store: Store, agent: Agent, changed: Agent) -> None:
+def test_a_policy_that_changed_under_its_name_does_not_react(store: Store, agent: Agent, other: Agent) -> None:
     session = begun(store, agent, noise(40, 52))
     edit(session, box_edit(5, 6, 25, 20))
     session.change(Switch("live"))
@@ -84,7 +85,7 @@ def test_a_policy_that_changed_under_its_name_does_not_react(store: Store, agent
     expected = session.result()[1]
     session = again(store, session)
     with pytest.raises(UsageError, match="small has changed since it ran here; run it again"):
-        session.live(changed, quiet)
+        session.live(other, quiet)
     assert session.phase is Phase.REACT  # nothing of the other policy is shown
     session.live(agent, quiet)
     assert np.array_equal(session.result()[1], expected)
@@ -245,3 +246,38 @@ def test_a_smaller_picture_has_the_colours_that_are_seen(dtype: str, channels: t
     assert small.alpha[0].tolist() == [opaque, pytest.approx(opaque / 2, abs=0.5), 0, 0]
     column = small.pixels.reshape(4, 4, -1)[0, :, 0].tolist()
     assert column == pytest.approx([opaque, opaque, 0, opaque])
+
+
+# --- A run that was cancelled -----------------------------------------------------------------------------------------
+
+
+def test_what_was_asked_of_a_cancelled_run_can_be_asked_again() -> None:
+    document = Document(name="a.png", suffix=".png", policy="editor", level=0.5)
+    document, _ = changed(document, Append({"do": "stop"}))
+    asked = changed(changed(document, Tell(region={"mask": "m.png"}))[0], Tell(level=0.9))[0]
+    given_up = asked.given_up()
+    assert given_up.settings() == document.settings()
+    assert given_up.undo == document.undo  # nothing to take back but the edit
+    again = changed(given_up, Redo())[0]
+    assert again.settings() == asked.settings()
+    assert again.requested is not None
+    undone = changed(again, Undo())[0]
+    assert (undone.settings(), undone.requested, undone.order) == (document.settings(), None, (1,))
+    assert changed(undone, Undo())[0].order == ()
+    assert decoded(encoded(given_up)) == given_up
+
+
+def test_a_painted_object_is_there_after_its_run_was_cancelled() -> None:
+    """Whether it was chosen or taken back, and whatever is undone meanwhile."""
+    document = Document(name="a.png", suffix=".png", policy="editor")
+    region = {"mask": "m.png"}
+    chosen = changed(document, Tell(region=region))[0]
+    ran = chosen.run("editor", "auto", chosen.settings())
+    automatic = changed(ran, Undo())[0].given_up()
+    assert automatic.settings()["region"] == region
+    assert changed(automatic, Redo())[0].settings()["region"] is None
+    edited = changed(ran, Append({"do": "stop"}))[0]
+    kept = changed(changed(edited, Tell(region=None))[0].given_up(), Undo())[0]
+    assert (kept.order, kept.settings()["region"]) == ((), region)
+    both = changed(changed(kept, Redo())[0], Redo())[0]
+    assert (both.order, both.settings()["region"]) == ((1,), None)

@@ -171,8 +171,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return self._with(policy=policy, ran=ran, weights="")
 
     def given_up(self) -> Document:
-        """The run that was still to be done is wanted no more."""
-        return self._with(requested=None)
+        """The run that was still to be done is wanted no more; redo asks for it again."""
+        recorded, wanted, undo = self._recorded(), self.settings(), self.undo
+        lost = {name: value for name, value in wanted.items() if value != recorded[name]}
+        given_up = self._with(requested=None)
+        while undo and undo[-1] == given_up._now(undo[-1]):
+            undo = undo[:-1]  # what asked for it
+        return given_up._with(undo=undo, redo=(*self.redo, *([lost] if lost else []))[-MOST_UNDO:])
 
     def without(self, numbers: Iterable[int]) -> Document:
         """As if these edits had never been."""
