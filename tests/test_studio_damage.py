@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,86 @@ def test_a_stage_of_a_damaged_first_one_is_refused_in_a_sentence(store: Store, a
     with pytest.raises(UsageError, match="stage 1 of this picture is damaged"):
         studio.opened(second.folder.id, quiet)
     studio.close()
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+def no_room(*_: object) -> None:
+    raise UsageError("the session folder cannot be written: No space left on device")
+
+
+def test_a_run_that_cannot_be_written_down_leaves_the_one_before(
+    store: Store, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = begun(store, agent, noise(20, 24))
+    edit(session, box_edit(1, 1, 9, 9))
+    shown, files = session.result()[1], sorted(session.folder.path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_save", no_room)  # the disk is full just after the trace
+        with pytest.raises(UsageError, match="No space left"):
+            session.run(agent, 60.0, quiet)
+    assert np.array_equal(session.result()[1], shown)
+    assert sorted(session.folder.path.iterdir()) == files
+    session.close()
+    again = resumed(store, session)
+    assert (again.folder.document.level, dict(again.recorded.trace.condition)) == (25.0, {"sigma": 25.0})
+    assert np.array_equal(again.result()[1], shown)
+    again.run(agent, 60.0, quiet)
+    assert not np.array_equal(again.result()[1], shown)
+    assert [path.name for path in again.folder.path.glob("*.npz")] == [again.folder.document.trace]
+    assert np.array_equal(resumed(store, session).result()[1], again.result()[1])
+
+
+def test_a_kill_between_run_and_document_leaves_the_run_before(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(20, 24))
+    shown, document = session.result()[1], session.folder.path / "session.json"
+    before, trace = document.read_bytes(), session.folder.trace.read_bytes()
+    session.run(agent, 60.0, quiet)
+    newer = session.folder.trace
+    session.close()
+    document.write_bytes(before)  # as a kill leaves it: both traces, and the document of the former one
+    store.open(session.folder.id).trace.write_bytes(trace)
+    again = resumed(store, session)
+    assert np.array_equal(again.result()[1], shown)
+    again.folder.claim()
+    assert not newer.exists()
+    assert again.folder.trace.is_file()
+    again.close()
+
+
+def test_a_stage_that_cannot_be_done_again_keeps_its_picture(
+    store: Store, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    shown, picture = second.result()[1], second.picture.pixels
+    edit(first, box_edit(1, 1, 15, 15))
+    with monkeypatch.context() as patch:
+        patch.setattr("pixelrl.studio.session.save_trace", no_room)
+        with pytest.raises(UsageError, match="No space left"):
+            second.run(agent, 12.0, quiet, basis=first.basis())
+    assert np.array_equal(second.picture.pixels, picture)
+    assert np.array_equal(second.recorded.trace.pixels, picture)
+    assert np.array_equal(resumed(store, second).result()[1], shown)
+    second.run(agent, 12.0, quiet, basis=first.basis())
+    assert np.array_equal(second.picture.pixels, first.result()[1])
+    assert older(chain(second.folder)) == [False, False]
+
+
+def test_sessions_whose_run_has_the_former_name_go_on(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(20, 24))
+    shown, folder = session.result()[1], session.folder
+    session.close()
+    known = json.loads((folder.path / "session.json").read_text())
+    folder.trace.rename(folder.path / "trace.npz")
+    (folder.path / "session.json").write_text(json.dumps({name: known[name] for name in known if name != "trace"}))
+    assert [one.id for one in store.offered()] == [folder.id]
+    again = resumed(store, session)
+    assert np.array_equal(again.result()[1], shown)
+    again.run(agent, 60.0, quiet)
+    assert not (folder.path / "trace.npz").exists()
+    assert np.array_equal(resumed(store, session).result()[1], again.result()[1])
+    (folder.path / "session.json").write_text(json.dumps({**known, "trace": "../../photo.npz"}))
+    with pytest.raises(UsageError, match="is damaged"):
+        store.open(folder.id)

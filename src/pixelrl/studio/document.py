@@ -57,6 +57,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         ran: what no other run has (`stages.digest`); empty before there is one, and in files of before.
         weights: what no other policy has, of the recorded run's (`runs.weights_digest`); empty before there is one, in
             files of before, and where it is not known.
+        trace: the name of the file of the recorded run.
         number: which stage of its picture this is, from 1.
         source: of a later stage, which result of the stage before it is made from (`stages.result_key`).
         kept_as: of a later stage, the suffix of the file that was opened; None for `suffix`.
@@ -80,6 +81,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     changed: float = 0.0
     ran: str = ""
     weights: str = ""
+    trace: str = "trace.npz"
     number: int = 1
     source: str = ""
     kept_as: str | None = None
@@ -158,12 +160,17 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         ran: str = "",
         source: str | None = None,
         weights: str = "",
+        trace: str = "",
     ) -> Document:
-        """A run has been recorded that began when ``wanted`` was wanted; what came since is still to be done."""
+        """A run has been recorded that began when ``wanted`` was wanted; what came since is still to be done.
+
+        A ``source`` that is not given stays what it was, and so does the name of the ``trace``.
+        """
         now = self.settings()
         requested = None if now == wanted else now
         kept: dict[str, Any] = {name: wanted[name] for name in ("region", "legibility")}
         kept |= {"ran": ran, "source": self.source if source is None else source, "weights": weights}
+        kept |= {"trace": trace or self.trace}
         return self._with(policy=policy, level=level, requested=requested, **kept)
 
     def identified(self, policy: str, ran: str) -> Document:

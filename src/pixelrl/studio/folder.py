@@ -1,6 +1,7 @@
 """One session's folder: what lets a crash or a reload lose no edit. All names in it are made or checked here.
 
-It holds the picture as it came (``input.*``), a small one for lists (``thumb.png``), the recorded run (``trace.npz``),
+It holds the picture as it came (``input.*``), a small one for lists (``thumb.png``), the recorded run (``trace-*.npz``,
+or ``trace.npz``),
 the masks of the edits and of the object (``masks/*.png``) and, written anew after every change, ``session.json``; and
 of a picture on which more than one task was done, the folders of the later `stages`.
 While a studio has it open, that studio holds the lock of the file ``lock``.
@@ -31,6 +32,7 @@ from pixelrl.studio.lock import Lock, held
 
 HELD = "this session is open in another studio; go on there, or end that one first"
 _MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
+_TRACE = re.compile(r"trace(-[0-9a-f]{32})?\.npz")
 _MOST_MASKS = 5000
 _THUMB = 168
 """Pixels of the longer side."""
@@ -58,7 +60,10 @@ class Folder:
             OSError: it cannot be read.
             ValueError: its ``session.json`` is damaged.
         """
-        return cls(path, decoded((path / "session.json").read_bytes()))
+        document = decoded((path / "session.json").read_bytes())
+        if not _TRACE.fullmatch(document.trace):
+            raise ValueError("a run of an unknown name")
+        return cls(path, document)
 
     @property
     def id(self) -> str:
@@ -68,7 +73,7 @@ class Folder:
     @property
     def trace(self) -> Path:
         """Where the recorded run is."""
-        return self.path / "trace.npz"
+        return self.path / self.document.trace
 
     @property
     def input(self) -> Path:
@@ -138,6 +143,10 @@ class Folder:
             self.document = Folder.read(self.path).document
         for left in self.path.glob(".pixelrl-*.tmp"):  # by a process that was killed
             left.unlink(missing_ok=True)
+        if self.trace.is_file():
+            for left in _traces(self.path):  # of a run before this one, or of one that was not written down
+                if left != self.trace:
+                    left.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let others open it."""
@@ -179,6 +188,15 @@ class Folder:
             small = small_png(as_seen(eight_bits.pixels, picture.icc_profile), orientation_of(picture.exif))
             self._write(path.name, small)
         return path.read_bytes()
+
+
+def _traces(path: Path) -> list[Path]:
+    return [file for file in path.glob("trace*.npz") if _TRACE.fullmatch(file.name)]
+
+
+def has_trace(path: Path) -> bool:
+    """Whether a run has been recorded in the session of this folder, as far as can be told without its document."""
+    return bool(_traces(path))
 
 
 def small_png(image: npt.NDArray[np.uint8], orientation: int) -> bytes:

@@ -10,6 +10,7 @@ Every change is on the disk before anything is computed from it. Where a session
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -104,15 +105,28 @@ class Session(Phased):
             edits = self.parser.edits(self.folder.document.edits, names)
             if basis is not None:  # before the trace, which says itself of which picture it is
                 self.folder.write_input(lossless(picture)[1])
-                self.picture = picture
-            save_trace(self.folder.trace, recorded.trace)
+            # Beside the former one: which of them it is, the document says, and nothing can come between.
+            former, name = self.folder.trace, f"trace-{ran}.npz"
             source = None if basis is None else basis.source
             before = self.folder.document
-            self._save(before.run(agent.name, level, wanted, ran, source, weights))
+            try:
+                save_trace(self.folder.path / name, recorded.trace)
+                self._save(before.run(agent.name, level, wanted, ran, source, weights, name))
+            except BaseException:
+                self._remove_trace(name)
+                raise
+            self._remove_trace(former.name)
             if before.policy == agent.name and before.weights not in ("", weights):
                 new = f"the policy {agent.name} has changed since it ran here; this is what it does now"
                 self.found = "; ".join(filter(None, (self.found, new)))
+            self.picture = picture
             self._take(recorded, edits)
+
+    def _remove_trace(self, name: str) -> None:
+        """Remove a run that is not the recorded one."""
+        if name != self.folder.trace.name:
+            with suppress(OSError):  # then it is removed when the session is opened again
+                (self.folder.path / name).unlink(missing_ok=True)
 
     def resume(self, progress: Progress) -> None:
         """Go on with what the folder holds. Edits that are no use are left out, with a notice.
@@ -133,7 +147,7 @@ class Session(Phased):
             if document is not self.folder.document:
                 self.folder.keep_former()
                 self._save(document)
-            if document.ran not in ("", ran):  # killed between the trace and the document
+            if document.ran not in ("", ran):  # killed between the trace and the document, when these had fixed names
                 document = document.identified(trace.policy, ran)
                 self._save(document)
             self._take(recorded, self.parser.edits(document.edits, trace.action_names))

@@ -22,7 +22,7 @@ from pixelrl.errors import UsageError
 from pixelrl.pictures.files import DEPTHS, FORMATS, encode
 from pixelrl.pictures.formats import Picture
 from pixelrl.studio.document import Document
-from pixelrl.studio.folder import Folder
+from pixelrl.studio.folder import Folder, has_trace
 from pixelrl.trace import Trace
 
 STAGES = "stages"
@@ -91,7 +91,7 @@ def damage(stages: Sequence[Folder]) -> str | None:
     gaps = (before.document.number + 1 for before, stage in itertools.pairwise(stages) if _gap(before, stage))
     lost, known = next(gaps, 0), {stage.path for stage in stages}
     others = [path for path in (stages[0].path / STAGES).glob(_ID) if path not in known]
-    if not lost and not any((path / "trace.npz").is_file() for path in others):
+    if not lost and not any(map(has_trace, others)):
         return None
     name = f"stage {lost}" if lost else "a later stage"
     return f"{name} of this picture is damaged, and those after it cannot be done again; look into {stages[0].path}"
@@ -112,12 +112,11 @@ def require_whole(stages: Sequence[Folder]) -> None:
 def unfinished(first: Folder) -> list[Path]:
     """The folders of later stages whose run never ended, as when a studio was killed, and that nobody works on."""
     places = [path for path in (first.path / STAGES).glob(_ID) if time.time() - path.stat().st_mtime > _STARTING]
-    stages = [Folder(path, first.document) for path in places]
-    return [stage.path for stage in stages if not stage.trace.is_file() and not stage.held]
+    return [path for path in places if not has_trace(path) and not Folder(path, first.document).held]
 
 
 def older(stages: Sequence[Folder]) -> list[bool]:
-    """Of each stage, whether it is of an older result of those before it than they have now; or one before it is not there."""
+    """Of each stage, whether it is of an older result of those before it than they have now, or lacks one of them."""
     found = [False]
     for before, stage in itertools.pairwise(stages):
         found.append(found[-1] or _gap(before, stage) or stage.document.source != result_key(before.document))
