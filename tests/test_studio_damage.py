@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
+from pixelrl.studio.document import StaleError
 from pixelrl.studio.session import Session
 from pixelrl.studio.stages import chain, older
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits, Studio
-from test_studio import agent, begun, box_edit, edit, noise, quiet, store
+from test_studio import agent, begun, box_edit, edit, noise, png, quiet, store
 from test_studio_stages import went_on
 
 __all__ = ["agent", "store"]
@@ -176,3 +178,52 @@ def test_sessions_whose_run_has_the_former_name_go_on(store: Store, agent: Agent
     (folder.path / "session.json").write_text(json.dumps({**known, "trace": "../../photo.npz"}))
     with pytest.raises(UsageError, match="is damaged"):
         store.open(folder.id)
+
+
+# --- Several tabs and studios -----------------------------------------------------------------------------------------
+
+
+def test_stages_are_done_again_while_another_tab_opens_a_picture(
+    store: Store, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    edit(first, box_edit(1, 1, 15, 15))
+    first.close()
+    second.close()
+    studio = studio_with(store, agent, sessions=2)
+    studio.opened(second.folder.id, quiet)
+    studio.opened(first.folder.id, quiet)
+    others = iter(range(2))
+    plain = Agent.__call__
+
+    def meanwhile(self: Agent, *given: object, **named: object) -> object:
+        result = plain(self, *given, **named)
+        for number in others:
+            studio.open(png(noise(9, 9)), f"other{number}.png")
+        return result
+
+    monkeypatch.setattr(Agent, "__call__", meanwhile)
+    studio.worker.start()
+    job = studio.going.renew(first.folder.id)
+    while job.number not in studio.worker.outcomes:
+        time.sleep(0.02)
+    assert studio.worker.outcomes[job.number].error is None
+    assert older(chain(store.open(first.folder.id))) == [False, False]
+    assert not studio.worker.works_on(second.folder.id)
+    studio.close()
+
+
+def test_a_closed_session_writes_no_run(store: Store, agent: Agent) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    edit(first, box_edit(1, 1, 15, 15))
+    basis = first.basis()
+    second.close()
+    other = store.open(second.folder.id)
+    other.claim()
+    before = {path: path.read_bytes() for path in other.path.iterdir()}
+    with pytest.raises(StaleError, match="put away meanwhile"):
+        second.run(agent, 60.0, quiet, basis=basis)
+    assert {path: path.read_bytes() for path in other.path.iterdir()} == before
+    other.release()

@@ -196,6 +196,7 @@ def test_a_session_with_an_edit_that_is_no_use_opens_without_it(store: Store, ag
     }  # fmt: skip
     path = session.folder.path / "session.json"
     path.write_text(json.dumps(former))
+    session.folder.trace.rename(session.folder.path / "trace.npz")
     again = Session(store.open(session.folder.id), session.picture)
     again.resume(quiet)
     assert again.folder.document.edits == [good, last]
@@ -220,6 +221,7 @@ def test_sessions_of_the_first_format_keep_edits_and_undo(store: Store, agent: A
         "redo": [[c]], "changed": 5.0,
     }  # fmt: skip
     (session.folder.path / "session.json").write_text(json.dumps(former))
+    session.folder.trace.rename(session.folder.path / "trace.npz")
     again = Session(store.open(session.folder.id), session.picture)
     again.resume(quiet)
     assert again.notices == []

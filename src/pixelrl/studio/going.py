@@ -108,6 +108,7 @@ class Going:
             require_whole(stages)
             todo = [place for place, old in enumerate(older(stages)) if old]
             for done, place in enumerate(todo):
+                self.studio.worker.let_go()  # of the stages that are done
                 part = _part(progress, done / len(todo), 1 / len(todo), f"stage {place + 1}: ")
                 before = self._ready(stages[place - 1].id, part)
                 basis = before.basis(lambda part=part: part(0.0, "computing the exact result"))  # type: ignore[misc]

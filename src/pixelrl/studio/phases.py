@@ -76,9 +76,13 @@ class Phased(Screen):
             self._closed = True
             self.folder.release()
 
-    def _save(self, document: Document) -> None:
+    def _require_open(self) -> None:
+        """Before anything is written: another one may have the folder by now."""
         if self._closed:
             raise StaleError("this picture was put away meanwhile; open it again")
+
+    def _save(self, document: Document) -> None:
+        self._require_open()
         self.folder.save(document)
 
     def _take(self, recorded: Recorded, edits: tuple[Edit, ...]) -> None:

@@ -102,6 +102,7 @@ class Session(Phased):
         weights = weights_digest(agent)
         _, ran = recorded.bits, digest(recorded.trace)  # measured now, and not while the page waits for its state
         with self.lock:
+            self._require_open()
             edits = self.parser.edits(self.folder.document.edits, names)
             if basis is not None:  # before the trace, which says itself of which picture it is
                 self.folder.write_input(lossless(picture)[1])

@@ -142,9 +142,14 @@ class Studio:
         )
 
     def opened(self, identity: str, progress: Progress) -> Session:
-        """A session, which is read from the disk if it is not open; errors are those of `Session.resume`."""
-        if identity in self._sessions:
-            return self._sessions[identity]
+        """A session, which is read from the disk if it is not open; errors are those of `Session.resume`.
+
+        A job that asks for it holds it from here on.
+        """
+        with self._lock:
+            self.worker.hold(identity)
+            if identity in self._sessions:
+                return self._sessions[identity]
         folder = self.store.open(identity)
         # Each stage has a lock of its own; but a picture is one, and whoever has a stage of it open has it.
         stages = chain(folder)

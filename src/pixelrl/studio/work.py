@@ -54,6 +54,7 @@ class Job:
         share: how much of it is done, from 0 to 1.
         label: what is being done.
         cancelled: whether it is to end.
+        held: the ids of other sessions on which it works, too.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Job:
     share: float = 0.0
     label: str = "waiting"
     cancelled: threading.Event = field(default_factory=threading.Event)
+    held: set[str] = field(default_factory=set)
     _first: tuple[float, float] | None = None
 
     def progress(self, share: float, label: str) -> None:
@@ -136,10 +138,22 @@ class Worker(threading.Thread):
         if threading.current_thread() is self and job is not None and job.cancelled.is_set():
             raise CancelledError
 
-    def works_on(self, session: str) -> bool:
-        """Whether the job at hand is one of this session."""
+    def hold(self, session: str) -> None:
+        """Called by the job at hand: it works on this session, too, which must stay open until `let_go`."""
         job = self.job
-        return job is not None and job.session == session
+        if threading.current_thread() is self and job is not None:
+            job.held.add(session)
+
+    def let_go(self) -> None:
+        """Called by the job at hand: the sessions that it held are not needed any more."""
+        job = self.job
+        if threading.current_thread() is self and job is not None:
+            job.held.clear()
+
+    def works_on(self, session: str) -> bool:
+        """Whether the job at hand works on this session."""
+        job = self.job
+        return job is not None and (job.session == session or session in job.held)
 
     def wake(self) -> None:
         """There may be something to do."""
