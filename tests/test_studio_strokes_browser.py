@@ -142,3 +142,14 @@ def test_what_follows_quickly_is_of_the_edit_that_was_meant(tabs: Show, base: st
     when(page, lambda: len(kept(folder)["photo.png"].undo) == 11)
     assert kept(folder)["photo.png"].edits[0]["off"] is True
     count(page, 2)
+
+
+def test_the_menu_names_the_format_that_is_written(tabs: Show, base: str, photo: Path) -> None:
+    page = tabs(base)
+    Image.open(photo).save(photo.with_suffix(".bmp"))
+    ran(page, photo.with_suffix(".bmp"))
+    page.click("#save")
+    assert page.inner_text("#save-menu [data-what=picture] small") == "PNG, 8 bit, without loss"
+    with page.expect_download() as download:
+        page.click("#save-menu [data-what=picture]")
+    assert download.value.suggested_filename == "photo-result.png"

@@ -23,9 +23,12 @@ export async function save(what, asked = "", asItIs = false) {
   if (file) say([`Saved ${file.name}.`, ...(file.notes ? [`${file.notes}.`] : [])].join(" "), "note");
 }
 
+const written = ["png", "jpg", "webp", "tif"]; // other formats are only read
+
 function items(session) {
   const last = session.stages.length, at = session.stages.findIndex(({ id }) => id === session.id) + 1;
-  const found = [["picture", "Picture", `${session.format.toUpperCase()}, ${session.depth}, ${at < last ? `the result of stage\u00a0${last}` : "as the input"}`]];
+  const own = written.includes(session.format), result = own ? "as the input" : "without loss";
+  const found = [["picture", "Picture", `${own ? session.format.toUpperCase() : "PNG"}, ${session.depth}, ${at < last ? `the result of stage\u00a0${last}` : result}`]];
   if (session.format === "jpg") found.push(["png", "Picture, lossless", "PNG"]);
   found.push(["as", "Picture as…", "format, quality, depth, size"]);
   if (at < last) found.push(["stage", "Picture of this stage", `without loss, of stage ${at}`]);
