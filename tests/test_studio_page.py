@@ -13,6 +13,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from pixelrl.agent import Agent
+from pixelrl.errors import UsageError
+from pixelrl.studio.session import Session
 from tabs import call, served
 from test_studio_browser import until
 
@@ -483,6 +485,30 @@ def test_cancelling_is_said_at_once(start: Start, tmp_path: Path, monkeypatch: p
     held.set()
     page.wait_for_selector("#working", state="hidden")
     assert page.is_enabled("#run")
+
+
+def test_a_reaction_that_failed_is_said_and_tried_again(
+    start: Start, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = start()
+    ran(page, picture(tmp_path / "photo.png"))
+    place = on_screen(page, 60, 40)
+    with monkeypatch.context() as failing:
+        failing.setattr(Session, "live", lambda *_: raised(UsageError("it cannot be")))
+        page.keyboard.press("r")
+        drag(page, place(10.5, 10.5), place(29.5, 29.5))
+        until(page, "document.querySelectorAll('#edits li').length === 1")
+        page.click("[data-mode=live]")
+        page.wait_for_selector('#truth:has-text("The policy\'s reaction was given up")')
+        assert page.locator("#truth.exact").count() == 0
+    page.click("#save")
+    page.click("#save-menu [data-what=picture]")
+    page.wait_for_selector("#message:has-text('still reacting')")
+    page.wait_for_selector("#truth.exact:has-text('reaction')")
+
+
+def raised(error: Exception) -> None:
+    raise error
 
 
 def test_the_object_can_be_erased_from(start: Start, base: str, tmp_path: Path) -> None:
