@@ -15,7 +15,7 @@ from PIL import Image
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 from tabs import served
-from test_studio_browser import at, drag, still
+from test_studio_browser import at, drag, still, until
 from test_studio_safety_browser import Show, base, count, folder, kept, photo, picture, ran, tabs
 
 __all__ = ["base", "folder", "photo", "tabs"]
@@ -153,3 +153,52 @@ def test_the_menu_names_the_format_that_is_written(tabs: Show, base: str, photo:
     with page.expect_download() as download:
         page.click("#save-menu [data-what=picture]")
     assert download.value.suggested_filename == "photo-result.png"
+
+
+def test_two_fingers_zoom_and_draw_nothing(tabs: Show, base: str, photo: Path, folder: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    devtools = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(places)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def pinch() -> None:
+        """The second finger comes later, and goes earlier."""
+        still(page)
+        fitted, (x, y), far = page.inner_text("#zoom"), at(page, 10.5, 50.5), 60
+        touch("touchStart", (x, y))
+        touch("touchStart", (x, y), (x + far, y))
+        touch("touchMove", (x, y), (x + 2 * far, y))
+        touch("touchMove", (x, y))
+        touch("touchMove", (x + 3, y))
+        touch("touchEnd")
+        until(page, "fitted => document.querySelector('#zoom').innerText !== fitted", fitted)
+        page.keyboard.press("0")
+        until(page, "fitted => document.querySelector('#zoom').innerText === fitted", fitted)
+
+    page.keyboard.press("b")
+    page.fill("#size", "7")
+    pinch()
+    drag(page, (20.5, 10.5), (40.5, 10.5))
+    count(page, 1)
+    pinch()
+    drag(page, (20.5, 30.5), (40.5, 30.5))  # of the same edit
+    when(page, lambda: len(kept(folder)["photo.png"].undo) == 2)
+    (mask,) = masks(folder)
+    assert mask[[10, 30], 30].all()
+    assert not mask[40:].any()
+
+    page.keyboard.press("a")
+    pinch()
+    page.keyboard.press("g")
+    pinch()
+    still(page)
+    for corner in ((5.5, 5.5), (30.5, 5.5), (30.5, 30.5)):
+        x, y = at(page, *corner)
+        touch("touchStart", (x, y))
+        touch("touchEnd")
+    page.keyboard.press("Enter")
+    count(page, 2)
+    assert len(kept(folder)["photo.png"].edits[1]["region"]["polygon"]) == 3

@@ -61,7 +61,7 @@ export class Tools {
   choose(tool) {
     this.tool = tool;
     this.corners = [];
-    this.rectangle = null;
+    this.rectangle = this.pressed = null;
     this.forget();
     this.cursor();
     this.view.draw();
@@ -91,8 +91,9 @@ export class Tools {
     view.canvas.focus({ preventScroll: true });
     try { view.canvas.setPointerCapture(e.pointerId); } catch { /* a pointer that is gone already */ }
     this.pointers.set(e.pointerId, { x: e.clientX, y: e.clientY });
-    if (this.pointers.size === 2) { // two fingers move and zoom, whatever the tool
-      this.stroke = this.rectangle = this.dragging = null;
+    if (this.pointers.size > 1) { // two fingers move and zoom, whatever the tool
+      if (this.stroke && this.mask) this.unstamp();
+      this.stroke = this.rectangle = this.dragging = this.pressed = null;
       this.pinch = this.fingers();
       return;
     }
@@ -102,6 +103,7 @@ export class Tools {
       this.dragging = { x: e.clientX, y: e.clientY, moved: false };
     } else if (this.paints) {
       if (this.tool === "erase") this.forget();
+      this.former = { mask: this.mask?.slice() ?? null, painted: this.painted };
       if (!this.mask) {
         this.mask = new Uint8Array(view.width * view.height);
         this.layer = document.createElement("canvas");
@@ -112,16 +114,21 @@ export class Tools {
       this.stamp(p, p);
     } else if (this.tool === "box") {
       this.rectangle = [this.corner(p), this.corner(p)];
-    } else if (this.tool === "polygon") {
-      const first = this.corners[0], near = first && Math.hypot(first[0] - p.x, first[1] - p.y) * view.scale < 10;
+    } else this.pressed = p;
+    this.cursor();
+    view.draw();
+  }
+
+  // A corner of a polygon, or a pixel for "same". Not before the finger is up again: another one may come to zoom.
+  click(p) {
+    if (this.tool === "polygon") {
+      const first = this.corners[0], near = first && Math.hypot(first[0] - p.x, first[1] - p.y) * this.view.scale < 10;
       if (near && this.corners.length > 2) this.close();
       else this.corners.push(this.corner(p));
     } else if (this.tool === "same") {
       const pixel = this.inside(p);
       if (pixel) this.done({ pixel: { ...pixel, part: p.x - pixel.x } });
     }
-    this.cursor();
-    view.draw();
   }
 
   move(e) {
@@ -129,6 +136,7 @@ export class Tools {
     this.hover = p;
     if (this.pointers.has(e.pointerId)) this.pointers.set(e.pointerId, { x: e.clientX, y: e.clientY });
     if (this.pinch) {
+      if (this.pointers.size < 2) return; // one finger has left
       const now = this.fingers(), box = view.canvas.getBoundingClientRect();
       view.panBy(now.x - this.pinch.x, now.y - this.pinch.y);
       view.zoomAt(now.x - box.left, now.y - box.top, now.far / this.pinch.far);
@@ -154,7 +162,7 @@ export class Tools {
   up(e, cancelled = false) {
     this.pointers.delete(e.pointerId);
     if (this.pinch) {
-      if (!this.pointers.size) this.pinch = null;
+      this.pinch = this.pointers.size > 1 ? this.fingers() : this.pointers.size ? this.pinch : null;
       return;
     }
     if (this.dragging) {
@@ -171,6 +179,10 @@ export class Tools {
       const box = [Math.floor(Math.min(ax, bx)), Math.floor(Math.min(ay, by)), Math.ceil(Math.max(ax, bx)), Math.ceil(Math.max(ay, by))];
       this.rectangle = null;
       if (!cancelled && box[2] > box[0] && box[3] > box[1]) this.done({ box });
+    } else if (this.pressed) {
+      const p = this.pressed;
+      this.pressed = null;
+      if (!cancelled) this.click(p);
     }
     this.cursor();
     this.view.draw();
@@ -226,11 +238,23 @@ export class Tools {
           }
     }
     if (touched[2] < 0) return;
-    const [x0, y0, x1, y1] = touched, image = new ImageData(x1 - x0, y1 - y0), pixels = new Uint32Array(image.data.buffer);
+    this.ink(touched);
+    const p = this.painted, [x0, y0, x1, y1] = touched;
+    this.painted = p ? [Math.min(p[0], x0), Math.min(p[1], y0), Math.max(p[2], x1), Math.max(p[3], y1)] : touched;
+  }
+
+  // What has been stamped since the finger came down was no stroke.
+  unstamp() {
+    const box = this.painted;
+    Object.assign(this, this.former);
+    if (this.mask && box) this.ink(box);
+  }
+
+  // Show a box of the mask as it is.
+  ink([x0, y0, x1, y1]) {
+    const { view, mask } = this, image = new ImageData(x1 - x0, y1 - y0), pixels = new Uint32Array(image.data.buffer);
     for (let y = y0, i = 0; y < y1; y++) for (let x = x0; x < x1; x++, i++) if (mask[y * view.width + x]) pixels[i] = this.tool === "erase" ? 0xffffffff : 0xff66d1ff;
     this.layer.getContext("2d").putImageData(image, x0, y0);
-    const p = this.painted;
-    this.painted = p ? [Math.min(p[0], x0), Math.min(p[1], y0), Math.max(p[2], x1), Math.max(p[3], y1)] : touched;
   }
 
   draw(c) {
