@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 from tabs import served
 from test_studio_browser import at, drag, still, until
+from test_studio_page import AMBER
 from test_studio_safety_browser import Show, base, count, folder, kept, photo, picture, ran, tabs
 
 __all__ = ["base", "folder", "photo", "tabs"]
@@ -202,3 +204,52 @@ def test_two_fingers_zoom_and_draw_nothing(tabs: Show, base: str, photo: Path, f
     page.keyboard.press("Enter")
     count(page, 2)
     assert len(kept(folder)["photo.png"].edits[1]["region"]["polygon"]) == 3
+
+
+COLOUR = f"at => ({AMBER})(at).join()"
+
+
+def test_what_could_not_be_fetched_is_fetched_again(tabs: Show, base: str, photo: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    pixels = np.asarray(Image.open(photo))
+    page.keyboard.press("r")
+    still(page)
+    place, expected = at(page, 20.5, 20.5), ",".join(map(str, pixels[20, 20]))
+    assert page.evaluate(COLOUR, place) != expected
+    thumb = "document.querySelector('#timeline li:last-child img').src"
+    until(page, f"{thumb} !== ''")
+    page.wait_for_timeout(500)
+    before = page.evaluate(thumb)
+    page.route(re.compile("/api/(frame|thumb)/"), lambda route: route.abort())
+    drag(page, (5, 5), (50, 50))  # protect
+    page.wait_for_selector("#message:has-text('cannot be reached')")
+    page.wait_for_selector("#truth.exact")
+    page.wait_for_timeout(1000)
+    page.unroute(re.compile("/api/(frame|thumb)/"))
+    until(page, f"at => ({COLOUR})(at) === '{expected}'", place)
+    until(page, f"{thumb} !== '{before}'")
+
+
+def test_a_late_answer_paints_over_no_newer_one(tabs: Show, base: str, photo: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    colour = """async () => {
+        const { film } = await import("/static/sync.js");
+        return [...(await film.frame("shown", 5)).getContext("2d").getImageData(2, 2, 1, 1).data].join();
+    }"""
+    before = page.evaluate(colour)
+    asked: list[Any] = []
+    page.route("**/api/frame/5?box*", lambda route: route.continue_() if asked else asked.append(route))
+    page.evaluate(
+        """async () => {
+            const { film } = await import("/static/sync.js");
+            for (let n = 0; n < 2; n++) { film.changed([[0, 0, 4, 4]]); film.frame("shown", 5); }
+        }"""
+    )
+    when(page, lambda: bool(asked))
+    page.wait_for_timeout(500)
+    headers = {"X-Shape": "4,4,3", "X-Box": "0,0,4,4"}
+    asked[0].fulfill(body=bytes(4 * 4 * 3), headers=headers)  # the older answer: black
+    page.wait_for_timeout(500)
+    assert page.evaluate(colour) == before

@@ -39,6 +39,7 @@ store.subscribe(["session", "pointed", "chosen", "tool", "deed"], async (state) 
   Object.assign(known, { key, area: null });
   const area = await painted(item.number, session).catch(() => null); // it may have gone meanwhile
   if (known.key !== key) return;
+  if (!area) known.key = null; // to be asked for again
   known.area = area;
   if (tools.shownEdit?.number === item.number) tools.shownEdit = { ...item, area };
   view.draw();

@@ -16,15 +16,37 @@ export function paint(canvas, part, x, y) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), x, y);
 }
 
+// What is kept of the studio: whole, but for boxes that have changed since it was asked for.
+class Kept {
+  constructor() {
+    Object.assign(this, { whole: null, stale: [], last: Promise.resolve() });
+  }
+
+  // The whole, up to date: fetched by all() once, and then by part(whole, box). One at a time, so that no late answer lies
+  // over a newer one; and what cannot be fetched stays to be done.
+  fresh(all, part) {
+    const mine = this.last.then(async () => {
+      this.whole ??= await all();
+      while (this.stale.length) {
+        const boxes = [...this.stale]; // more may come meanwhile
+        for (const box of merged(boxes)) await part(this.whole, box);
+        this.stale.splice(0, boxes.length);
+      }
+      return this.whole;
+    });
+    this.last = mine.catch(() => {});
+    return mine;
+  }
+}
+
 export class Film {
   constructor() {
     this.clear();
   }
 
   clear() {
-    this.frames = new Map(); // "shown:3" -> {canvas, stale: [boxes]}
-    this.maps = new Map(); // "shown:3" -> {map, stale: [boxes]}
-    this.age = (this.age ?? 0) + 1;
+    this.frames = new Map(); // "shown:3" -> a canvas, kept
+    this.maps = new Map(); // "shown:3" -> {map, version}, kept
   }
 
   // Parts of what is shown have changed; what is recorded has not.
@@ -33,49 +55,44 @@ export class Film {
       for (const [name, item] of store) if (name.startsWith("shown:") && name !== "shown:0") item.stale.push(...boxes);
   }
 
+  // What goes wrong with a film that has been cleared meanwhile is of no matter.
+  still(store) {
+    return (error) => {
+      if (store === this.frames || store === this.maps) throw error;
+    };
+  }
+
+  // Null if the film has been cleared meanwhile.
   async frame(which, step) {
     if (step === 0) which = "shown";
-    const age = this.age, name = `${which}:${step}`;
-    const plain = which === "plain" ? "plain&" : "";
-    let item = this.frames.get(name);
-    if (!item) {
-      const part = await bytes(`/api/frame/${step}?${plain}`);
-      if (age !== this.age) return null;
-      const canvas = document.createElement("canvas");
-      canvas.width = part.width;
-      canvas.height = part.height;
-      paint(canvas, part, 0, 0);
-      item = { canvas, stale: [] };
-      this.frames.set(name, item);
-      for (const key of this.frames.keys())
-        if (this.frames.size * canvas.width * canvas.height > most && this.frames.size > 2 && key !== name) this.frames.delete(key);
-    }
-    for (const box of merged(item.stale.splice(0))) {
-      paint(item.canvas, await bytes(`/api/frame/${step}?${plain}box=${box}`), box[0], box[1]);
-      if (age !== this.age) return null;
-    }
-    return item.canvas;
+    const { frames } = this, name = `${which}:${step}`, address = `/api/frame/${step}?${which === "plain" ? "plain&" : ""}`;
+    if (!frames.has(name)) frames.set(name, new Kept());
+    const canvas = await frames.get(name).fresh(async () => {
+      const part = await bytes(address);
+      const made = document.createElement("canvas");
+      made.width = part.width;
+      made.height = part.height;
+      paint(made, part, 0, 0);
+      for (const key of frames.keys())
+        if (frames.size * made.width * made.height > most && frames.size > 2 && key !== name) frames.delete(key);
+      return made;
+    }, async (made, box) => paint(made, await bytes(`${address}box=${box}`), box[0], box[1])).catch(this.still(frames));
+    return frames === this.frames ? canvas : null;
   }
 
   async map(step) {
-    const age = this.age, name = `shown:${step}`;
-    let item = this.maps.get(name);
-    if (!item) {
-      const map = await bytes(`/api/map/${step}`);
-      if (age !== this.age) return null;
-      item = { map, stale: [], version: 0 };
-      if (this.maps.size > 7) this.maps.delete(this.maps.keys().next().value);
-      this.maps.set(name, item);
+    const { maps } = this, name = `shown:${step}`;
+    if (!maps.has(name)) {
+      if (maps.size > 7) maps.delete(maps.keys().next().value);
+      maps.set(name, new Kept());
     }
-    for (const box of merged(item.stale.splice(0))) {
-      const part = await bytes(`/api/map/${step}?box=${box}`);
-      if (age !== this.age) return null;
-      const { map } = item, row = part.width * part.channels;
+    const item = await maps.get(name).fresh(async () => ({ map: await bytes(`/api/map/${step}`), version: 0 }), async (kept, box) => {
+      const part = await bytes(`/api/map/${step}?box=${box}`), { map } = kept, row = part.width * part.channels;
       for (let y = 0; y < part.height; y++)
         map.data.set(part.data.subarray(y * row, (y + 1) * row), ((box[1] + y) * map.width + box[0]) * map.channels);
-      item.version++;
-    }
-    return item;
+      kept.version++;
+    }).catch(this.still(maps));
+    return maps === this.maps ? item : null;
   }
 }
 

@@ -61,11 +61,11 @@ store.subscribe(["session"], ({ session }) => arrives(session));
 // It is to be seen before the first run, and where the result is looked at.
 const coming = ({ session, step }) => (session && arrived?.session === session.id && (!session.ran || step === session.steps) ? arrived : null);
 
-let turn = 0;
+let turn = 0, missed = false; // whether what is to be seen could not be fetched
 async function show({ session, step, compare, against, peeking, overlay }) {
   const mine = ++turn, late = () => mine !== turn, ran = session?.ran;
   if (!session) return;
-  await attempt(async () => {
+  const done = await attempt(async () => {
     const base = coming({ session, step })?.canvas ?? await film.frame("shown", ran ? step : 0);
     if (late() || !base) return;
     let other = null, item = null;
@@ -80,13 +80,15 @@ async function show({ session, step, compare, against, peeking, overlay }) {
     view.comparing(!ran ? "off" : peeking ? "blink" : compare);
     if (peeking) view.blinkOn = true;
     view.draw();
+    return true;
   });
+  if (!late()) missed = done === null;
   badge();
 }
 store.subscribe(["session", "frames", "step", "compare", "against", "peeking", "overlay"], (state, before) => {
   if (!state.peeking && before.peeking) view.blinkOn = false;
   const same = ["frames", "step", "compare", "against", "peeking", "overlay"].every((name) => state[name] === before[name]);
-  if (!same || !view.base) return show(state);
+  if (!same || !view.base || missed) return show(state);
   badge();
 });
 

@@ -7,7 +7,7 @@ import { goTo } from "./stage.js";
 import { store } from "./store.js";
 
 const list = $("#timeline ol");
-let asked = 0, timer = 0, built = null;
+let asked = 0, timer = 0, built = null, missed = false; // whether they could not be fetched
 
 function build(steps) {
   list.replaceChildren(
@@ -54,7 +54,7 @@ store.subscribe(["session", "frames", "step"], ({ session, frames, step }, befor
   if (!run) return;
   if (session !== before.session) shares(session);
   select(step);
-  if (frames === before.frames) return;
+  if (frames === before.frames && !missed) return;
   clearTimeout(timer);
-  timer = setTimeout(() => attempt(thumbs), 350); // not at every stroke of several in a row
+  timer = setTimeout(async () => { missed = (await attempt(thumbs)) === null; }, 350); // not at every stroke of several in a row
 });
