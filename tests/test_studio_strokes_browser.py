@@ -253,3 +253,18 @@ def test_a_late_answer_paints_over_no_newer_one(tabs: Show, base: str, photo: Pa
     asked[0].fulfill(body=bytes(4 * 4 * 3), headers=headers)  # the older answer: black
     page.wait_for_timeout(500)
     assert page.evaluate(colour) == before
+
+
+def test_a_tab_whose_picture_cannot_be_opened_shows_no_other(tabs: Show, photo: Path, folder: Path) -> None:
+    with served(folder, Limits(sessions=1)) as (base, token):
+        page = tabs(f"{base}/?token={token}")
+        ran(page, photo)
+        ran(tabs(f"{base}/?token={token}"), picture(photo.with_name("other.png"), 1))
+        (found,) = [found for found in Store(folder).offered() if found.document.name == "photo.png"]
+        found.input.write_bytes(b"damaged")
+        page.reload()
+        page.wait_for_selector("#message.error:visible")
+        page.wait_for_timeout(500)
+        assert page.is_visible("#message.error")
+        assert page.is_visible("#empty")
+        assert page.is_hidden("#timeline")

@@ -311,7 +311,8 @@ async function first() {
   } catch (error) {
     if (error.reason !== "closed") throw error;
     const found = await outcome((await post("/api/resume", { id: mine })).job);
-    return get("/api/state", found ?? "");
+    const next = await get("/api/state", found ?? "");
+    return found ? next : { ...next, session: null }; // what was used last is another picture than this tab's
   }
 }
 
