@@ -14,7 +14,7 @@ from pixelrl.errors import UsageError
 from pixelrl.studio.document import StaleError
 from pixelrl.studio.session import Session
 from pixelrl.studio.stages import chain, older
-from pixelrl.studio.store import Store
+from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits, Studio
 from test_studio import agent, begun, box_edit, edit, noise, png, quiet, store
 from test_studio_stages import went_on
@@ -227,3 +227,15 @@ def test_a_closed_session_writes_no_run(store: Store, agent: Agent) -> None:
         second.run(agent, 60.0, quiet, basis=basis)
     assert {path: path.read_bytes() for path in other.path.iterdir()} == before
     other.release()
+
+
+def test_another_task_for_a_stage_is_not_tidied_away_while_it_runs(store: Store, agent: Agent) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    for _ in range(KEPT_WITHOUT_EDITS + 1):
+        begun(store, agent, noise(8, 8)).close()
+    branch = Session(store.branch(second.folder), second.picture)
+    store.tidy()
+    branch.run(agent, 5.0, quiet)
+    assert [stage.document.level for stage in chain(store.open(branch.folder.id))] == [25.0, 5.0]
+    branch.close()

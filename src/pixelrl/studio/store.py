@@ -87,7 +87,7 @@ class Store:
         return folder, picture
 
     def branch(self, folder: Folder, kept: Iterable[int] = ()) -> Folder:
-        """A new session on the same picture, with the same object, and with the edits of these numbers.
+        """A new session on the same picture, with the same object, and with the edits of these numbers; it is claimed.
 
         Of a later stage, copies of the stages before it come with it.
 
@@ -109,15 +109,18 @@ class Store:
         )
         if document.number == 1:
             new = self._new(own)
+            new.claim()
         else:
             before = [stage for stage in chain(folder) if stage.document.number < document.number]
             if len(before) != document.number - 1:
                 raise UsageError("a stage before this one is damaged, and cannot be copied")
             root = self.root / secrets.token_hex(8)
+            root.mkdir(mode=0o700)
+            new = Folder(new_place(root), own)
+            new.claim()  # before there is a picture that could be tidied away
             _copy(before[0].path, root)
             for stage in before[1:]:
                 _copy(stage.path, new_place(root))
-            new = Folder(new_place(root), own)
         shutil.copyfile(folder.input, new.input)
         if (folder.path / "masks").is_dir():
             shutil.copytree(folder.path / "masks", new.path / "masks")
@@ -199,7 +202,7 @@ class Store:
         path = self._path(identity)
         if not path.is_dir():
             raise UsageError("there is no such session; give one of those that are offered")
-        if any(Folder(each, _NOBODY).held for each in (path, *(path / STAGES).glob("*"))):
+        if _held(path):
             raise UsageError("this session is open; close it first")
         if path.parent != self.root and chain(self.open(identity))[-1].id != identity:
             raise UsageError("other stages follow this one; remove the last one first")
@@ -244,7 +247,7 @@ class Store:
         for stages in sorted(map(chain, self._folders()), key=lambda stages: -_changed(stages)):
             for path in unfinished(stages[0]):
                 self._remove(path)
-            if _worked_on(stages) or any(stage.held for stage in stages):
+            if _worked_on(stages) or _held(stages[0].path):
                 continue
             spare -= 1
             if spare < 0:
@@ -254,6 +257,11 @@ class Store:
     @staticmethod
     def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _held(path: Path) -> bool:
+    """Whether some studio has a session open, or one of the stages in it, perhaps one without a run yet."""
+    return any(Folder(each, _NOBODY).held for each in (path, *(path / STAGES).glob("*")))
 
 
 def _worked_on(stages: Sequence[Folder]) -> bool:

@@ -262,7 +262,6 @@ class Studio:
             edits = session.folder.document.order if keep else ()
             kept = session.fitting(agent.actions.names, agent.card.num_steps) if keep else ()
             branch = Session(self.store.branch(session.folder, kept), session.picture)
-        branch.folder.claim()
         if len(kept) < len(edits):
             left = f"{len(edits) - len(kept)} of {len(edits)} edits were not kept: {agent.name} has no such operation"
             branch.notices.append(f"{left} or step; the session before is in the list, with all of them")
