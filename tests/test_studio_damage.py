@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pixelrl.errors import UsageError
 from pixelrl.studio.document import StaleError
 from pixelrl.studio.session import Session
 from pixelrl.studio.stages import chain, older
-from pixelrl.studio.store import KEPT_WITHOUT_EDITS, Store
+from pixelrl.studio.store import KEPT_FORGOTTEN, KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits, Studio
 from test_studio import agent, begun, box_edit, edit, noise, png, quiet, store
 from test_studio_stages import went_on
@@ -239,3 +240,56 @@ def test_another_task_for_a_stage_is_not_tidied_away_while_it_runs(store: Store,
     branch.run(agent, 5.0, quiet)
     assert [stage.document.level for stage in chain(store.open(branch.folder.id))] == [25.0, 5.0]
     branch.close()
+
+
+# --- Forgetting -------------------------------------------------------------------------------------------------------
+
+
+def test_what_one_studio_forgot_no_other_one_removes(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(20, 24))
+    edit(session, box_edit(1, 1, 4, 4))
+    session.close()
+    store.forget(session.folder.id)
+    gone = session.folder.path.with_name(f"{session.folder.id}.forgotten")
+    other = Studio(Store(store.root), Limits(), "cpu")
+    other.open(png(noise(9, 9)), "other.png")
+    other.close()
+    store.restore(session.folder.id)
+    assert len(resumed(store, session).edits) == 1
+    # Long after, and forgotten by this one.
+    store.forget(session.folder.id)
+    long_ago = time.time() - 2 * KEPT_FORGOTTEN
+    os.utime(gone, (long_ago, long_ago))
+    store.tidy()
+    assert gone.is_dir()
+    Store(store.root).tidy()  # as if the one that forgot it had been killed
+    assert not gone.exists()
+
+
+def test_a_studio_that_ends_removes_what_it_forgot(store: Store, agent: Agent) -> None:
+    ours, theirs = begun(store, agent, noise(20, 24)), begun(store, agent, noise(20, 24))
+    other = Store(store.root)
+    for session in (ours, theirs):
+        session.close()
+        store.forget(session.folder.id)
+    other.restore(theirs.folder.id)
+    time.sleep(0.01)
+    other.forget(theirs.folder.id)
+    store.purge()
+    other.restore(theirs.folder.id)
+    with pytest.raises(UsageError, match="cannot be brought back"):
+        store.restore(ours.folder.id)
+
+
+def test_a_picture_of_which_a_stage_was_removed_is_not_tidied_away(store: Store, agent: Agent) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    edit(second, box_edit(1, 1, 15, 15))
+    first.close()
+    second.close()
+    store.forget(second.folder.id)
+    for _ in range(KEPT_WITHOUT_EDITS + 1):
+        begun(store, agent, noise(8, 8)).close()
+    store.tidy()
+    store.restore(second.folder.id)
+    assert len(resumed(store, second).edits) == 1

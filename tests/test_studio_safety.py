@@ -284,7 +284,7 @@ def test_what_is_forgotten_can_be_brought_back(store: Store, agent: Agent) -> No
     store.restore(session.folder.id)
     assert [len(folder.document.edits) for folder in store.offered()] == [1]
     store.forget(session.folder.id)
-    store.purge(0.0)
+    store.purge()
     assert list(store.root.iterdir()) == []
     with pytest.raises(UsageError, match="cannot be brought back"):
         store.restore(session.folder.id)

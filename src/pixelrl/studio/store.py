@@ -28,8 +28,8 @@ _ID = re.compile(r"[0-9a-f]{16}")
 _FORGOTTEN = ".forgotten"
 KEPT_WITHOUT_EDITS = 5
 """Sessions in which nothing was edited are only worth a few places in the list."""
-KEPT_FORGOTTEN = 3600.0
-"""Seconds for which a forgotten session can be brought back, if the studio does not end before."""
+KEPT_FORGOTTEN = 86400.0
+"""Seconds after which what another studio forgot is removed: it does that itself when it ends, unless it was killed."""
 
 
 def default_folder() -> Path:
@@ -56,6 +56,7 @@ class Store:
         if not os.access(root, os.W_OK | os.X_OK):
             raise UsageError(f"--folder {root} cannot be written to; give another place")
         self.root = root
+        self._forgotten: dict[Path, float] = {}  # what this one forgot, and when
 
     # --- New ones ---------------------------------------------------------------------------------
 
@@ -210,6 +211,7 @@ class Store:
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
         os.utime(gone)
+        self._forgotten[gone] = gone.stat().st_mtime
 
     def restore(self, identity: str) -> None:
         """Bring a forgotten session back.
@@ -227,11 +229,12 @@ class Store:
         except OSError:
             raise UsageError("this session cannot be brought back any more") from None
 
-    def purge(self, older_than: float = KEPT_FORGOTTEN) -> None:
-        """Remove from the disk what was forgotten at least so many seconds ago."""
-        for path in (*self.root.glob(f"*{_FORGOTTEN}"), *self.root.glob(f"*/{STAGES}/*{_FORGOTTEN}")):
-            if time.time() - path.stat().st_mtime >= older_than:
-                shutil.rmtree(path, ignore_errors=True)
+    def purge(self) -> None:
+        """Remove from the disk what was forgotten here: nobody can bring it back any more."""
+        for path, when in self._forgotten.items():
+            if path.is_dir() and path.stat().st_mtime == when:  # not by another one, after it had been brought back
+                self._remove(path)
+        self._forgotten.clear()
 
     def discard(self, folder: Folder, whole: bool = False) -> None:
         """Remove a session for good that holds nothing of a person's; ``whole``: with all stages of its picture."""
@@ -241,6 +244,7 @@ class Store:
     def tidy(self) -> None:
         """Remove sessions without edits, but for the latest few, and stages that were never finished.
 
+        What another studio forgot long ago is removed, too.
         One with edits or with later stages, or an open one, is never removed.
         """
         spare = KEPT_WITHOUT_EDITS
@@ -252,7 +256,9 @@ class Store:
             spare -= 1
             if spare < 0:
                 self._remove(stages[0].path)
-        self.purge()
+        for path in (*self.root.glob(f"*{_FORGOTTEN}"), *self.root.glob(f"*/{STAGES}/*{_FORGOTTEN}")):
+            if path not in self._forgotten and time.time() - path.stat().st_mtime >= KEPT_FORGOTTEN:
+                self._remove(path)
 
     @staticmethod
     def _remove(path: Path) -> None:
@@ -265,8 +271,9 @@ def _held(path: Path) -> bool:
 
 
 def _worked_on(stages: Sequence[Folder]) -> bool:
-    """Whether there is more in a picture's stages than the run of a policy."""
-    return len(stages) > 1 or any(stage.document.edited for stage in stages)
+    """Whether there is more in a picture's stages than the run of a policy, or in one that can be brought back."""
+    forgotten = any((stages[0].path / STAGES).glob(f"*{_FORGOTTEN}"))
+    return len(stages) > 1 or forgotten or any(stage.document.edited for stage in stages)
 
 
 def _changed(stages: Sequence[Folder]) -> float:

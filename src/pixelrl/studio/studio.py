@@ -188,7 +188,7 @@ class Studio:
         return session.folder.id, session.folder.root.name
 
     def close(self) -> None:
-        """End the work and close all sessions; what was forgotten is removed from the disk."""
+        """End the work and close all sessions; what was forgotten here is removed from the disk."""
         self.worker.end()
         if self.worker.is_alive():
             self.worker.join(timeout=5)
@@ -196,7 +196,7 @@ class Studio:
             for session in self._sessions.values():
                 session.close()
             self._sessions.clear()
-        self.store.purge(0.0)
+        self.store.purge()
 
     def add(self, session: Session) -> None:
         """Open a session, and close those that there is no room for any more; all is on the disk."""
