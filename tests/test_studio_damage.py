@@ -6,15 +6,18 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
+from pixelrl.studio.changes import Redo, Undo
 from pixelrl.studio.document import StaleError
-from pixelrl.studio.session import Session
+from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain, older
+from pixelrl.studio.state import session_state
 from pixelrl.studio.store import KEPT_FORGOTTEN, KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits, Studio
 from test_studio import agent, begun, box_edit, edit, noise, png, quiet, store
@@ -293,3 +296,103 @@ def test_a_picture_of_which_a_stage_was_removed_is_not_tidied_away(store: Store,
     store.tidy()
     store.restore(second.folder.id)
     assert len(resumed(store, second).edits) == 1
+
+
+# --- Damaged sessions -------------------------------------------------------------------------------------------------
+
+
+def as_json(session: Session) -> tuple[Path, dict[str, Any]]:
+    """A session's document on the disk."""
+    path = session.folder.path / "session.json"
+    return path, json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("damage", ["null", "gone", "gone and undone"])
+def test_a_single_damaged_edit_is_left_out(store: Store, agent: Agent, damage: str) -> None:
+    session = begun(store, agent, noise(20, 24))
+    edit(session, box_edit(1, 1, 4, 4), box_edit(2, 2, 5, 5))
+    if damage == "gone and undone":
+        session.change(Undo())
+        session.change(Undo())
+    session.close()
+    path, known = as_json(session)
+    if damage == "null":
+        known["entries"]["1"] = None
+    else:
+        del known["entries"]["1"]
+    path.write_text(json.dumps(known))
+    assert [one.id for one in store.offered()] == [session.folder.id]
+    assert store.damaged() == []
+    again = resumed(store, session)
+    if damage == "gone and undone":
+        again.change(Redo())
+        again.change(Redo())
+    else:
+        assert (again.folder.path / "session-before.json").is_file()
+    assert again.folder.document.edits == [box_edit(2, 2, 5, 5)]
+    assert "left out" in again.notices[0]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_a_session_whose_run_cannot_be_read_keeps_its_edits(store: Store, agent: Agent, damage: str) -> None:
+    session = begun(store, agent, noise(20, 24))
+    edit(session, box_edit(1, 1, 4, 4), box_edit(2, 2, 5, 5))
+    session.change(Undo())
+    shown, data = session.result()[1], session.folder.input.read_bytes()
+    session.close()
+    if damage == "gone":
+        session.folder.trace.unlink()
+    else:
+        cut(session.folder.trace, 50)
+    assert [one.id for one in store.offered()] == [session.folder.id]
+    found = store.earlier(data)
+    assert found is not None
+    studio = studio_with(store, agent)
+    again = studio.opened(session.folder.id, quiet)
+    assert again.phase is Phase.UNRUN
+    assert "run small again" in again.notices[0]
+    assert again.fitting(agent.actions.names, 3) == session.folder.document.order
+    assert session_state(again)["ran"] is False
+    studio.run(again.folder.id, "small", 25.0).do(quiet)
+    assert np.array_equal(again.result()[1], shown)
+    again.change(Redo())
+    assert len(again.edits) == 2
+    assert [path.name for path in again.folder.path.glob("*.npz")] == [again.folder.document.trace]
+    studio.close()
+
+
+def test_a_stage_whose_run_is_gone_is_done_again(store: Store, agent: Agent) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    edit(second, box_edit(1, 1, 9, 9))
+    third = went_on(second, agent, 5.0)
+    shown = third.result()[1]
+    for session in (first, second, third):
+        session.close()
+    second.folder.trace.unlink()
+    os.utime(second.folder.path, (0, 0))  # so that nobody may just be beginning it
+    studio = studio_with(store, agent)
+    store.tidy()
+    studio.opened(first.folder.id, quiet)
+    assert older(chain(store.open(first.folder.id))) == [False, True, True]
+    studio.going.renew(first.folder.id).do(quiet)
+    assert older(chain(store.open(first.folder.id))) == [False, False, False]
+    studio.close()
+    assert len(resumed(store, second).edits) == 1
+    assert np.array_equal(resumed(store, third).result()[1], shown)
+
+
+def test_a_session_that_cannot_be_opened_is_listed_and_can_be_forgotten(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(20, 24))
+    session.close()
+    cut(session.folder.path / "session.json", 20)
+    studio = studio_with(store, agent)
+    (listed,) = studio.offered()
+    assert (listed["picture"], listed["damaged"]) == (session.folder.id, str(session.folder.path))
+    with pytest.raises(UsageError, match="is damaged"):
+        studio.resume(session.folder.id)
+    studio.forget(session.folder.id)
+    assert studio.offered() == []
+    store.restore(session.folder.id)
+    assert len(studio.offered()) == 1
+    studio.close()

@@ -154,15 +154,20 @@ def save_trace(path: str | Path, trace: Trace) -> None:
         raise UsageError(f"trace {path} cannot be written: {error.strerror}") from error
 
 
+class DamagedTraceError(UsageError):
+    """There is no trace, or none that can be read: nothing is lost by doing the same again."""
+
+
 def load_trace(path: str | Path) -> Trace:
     """Read a trace.
 
     Raises:
-        UsageError: missing, truncated, or not a trace; or it names operations that this version does not know.
+        DamagedTraceError: missing, truncated, or not a trace.
+        UsageError: it names operations that this version does not know, or has a format of another one.
     """
     path = as_path(path, "trace")
     if not path.is_file():
-        raise UsageError(f"trace {path} does not exist")
+        raise DamagedTraceError(f"trace {path} does not exist")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
@@ -176,7 +181,8 @@ def load_trace(path: str | Path) -> Trace:
         legibility = None if header.get("legibility") is None else float(header["legibility"])
         precision = header.get("precision")
     except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds on damaged bytes, zlib.error among them
-        raise UsageError(f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote") from error
+        said = f"{path} is not a trace of pixelrl, or is truncated; give one that --trace wrote"
+        raise DamagedTraceError(said) from error
     if version not in (_FORMAT, _SCALED_FORMAT):
         known = f"{_FORMAT} and {_SCALED_FORMAT}"
         raise UsageError(f"trace {path} has format {version!r}; this version of pixelrl reads {known}")
@@ -202,7 +208,7 @@ def load_trace(path: str | Path) -> Trace:
         and (actions.size == 0 or int(actions.max()) < len(names))
     )
     if not whole:
-        raise UsageError(f"trace {path} is damaged: its picture and its action maps do not belong together")
+        raise DamagedTraceError(f"trace {path} is damaged: its picture and its action maps do not belong together")
     icc_profile = None if profile is None else profile.tobytes()
     beside = (mask, alpha, orientation, icc_profile, scale, legibility, precision)
     return Trace(pixels, actions, names, policy, condition, space, *beside)

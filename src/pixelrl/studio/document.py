@@ -274,9 +274,19 @@ def decoded(data: bytes) -> Document:
             content = _from_first_format(content)
         elif version != FORMAT:
             raise ValueError("another format")
+        else:
+            content["entries"] = _with_all_named(content)
         return msgspec.convert(content, Document, str_keys=True)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"not the fields of a session: {error}") from error
+
+
+def _with_all_named(content: dict[str, Any]) -> dict[str, object]:
+    """The edits by number; one that is none, or that is not there, is empty: it is left out when its list is read."""
+    entries = {number: entry if isinstance(entry, dict) else {} for number, entry in content.get("entries", {}).items()}
+    lists = [content.get("order", ()), *content.get("undo", ()), *content.get("redo", ())]
+    named = (number for former in lists if not isinstance(former, dict) for number in former)
+    return {**{str(number): {} for number in named}, **entries}
 
 
 def _from_first_format(content: dict[str, Any]) -> dict[str, Any]:

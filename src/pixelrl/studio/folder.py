@@ -76,6 +76,11 @@ class Folder:
         return self.path / self.document.trace
 
     @property
+    def finished(self) -> bool:
+        """Whether a policy has ended in it, although its run may be lost since."""
+        return self.document.policy is not None or self.trace.is_file()
+
+    @property
     def input(self) -> Path:
         """Where the picture is."""
         return self.path / f"input{self.document.suffix}"

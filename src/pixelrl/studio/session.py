@@ -34,7 +34,7 @@ from pixelrl.studio.runs import Progress, Wish, play, replayed, shown_as_it_come
 from pixelrl.studio.screen import Screen
 from pixelrl.studio.stages import Basis, digest, lossless
 from pixelrl.tasks.conditioning import Given
-from pixelrl.trace import load_trace, save_trace
+from pixelrl.trace import DamagedTraceError, load_trace, save_trace
 
 SOON = 0.15
 """Seconds of work on the preview before an edit is answered; the rest of it comes while it is looked at."""
@@ -88,6 +88,8 @@ class Session(Phased):
         """
         names = agent.actions.names
         with self.lock:
+            if self.recorded is None:  # those of a session whose run cannot be read have not been looked at yet
+                self._leave_out_unfit(names)
             self.parser.edits(self.folder.document.edits, names)
             wanted = self.folder.document.settings()
         region = wanted["region"]
@@ -132,22 +134,26 @@ class Session(Phased):
     def resume(self, progress: Progress) -> None:
         """Go on with what the folder holds. Edits that are no use are left out, with a notice.
 
+        Where the run cannot be read, there is none, with a notice; the edits are kept for the next one.
+
         Raises:
-            PixelRLError: there is no run in it, or a damaged one.
+            PixelRLError: the run is one that this version cannot carry out.
         """
-        trace = load_trace(self.folder.trace)
-        if trace.pixels.shape != self.picture.pixels.shape:
-            raise UsageError("the session is damaged: its trace is of another picture; run the policy again")
+        try:
+            trace = load_trace(self.folder.trace)
+            if trace.pixels.shape != self.picture.pixels.shape:
+                raise DamagedTraceError("the trace is of another picture")
+        except DamagedTraceError:
+            again = f"run {self.folder.document.policy} again, and what you changed is there again"
+            self.notices.append(f"what the policy did here cannot be read any more: {again}")
+            return
         if self.folder.document.number > 1:  # a newer picture may have come before a studio was killed
             self.picture = self.picture.with_pixels(trace.pixels)
         trace = trace.of(self.picture)  # traces of before do not say how the picture lies
         recorded = replayed(trace, progress, self.folder.path)
         _, ran = recorded.bits, digest(trace)
         with self.lock:
-            document = self._without_unfit(self.folder.document, trace.action_names)
-            if document is not self.folder.document:
-                self.folder.keep_former()
-                self._save(document)
+            document = self._leave_out_unfit(trace.action_names)
             if document.ran not in ("", ran):  # killed between the trace and the document, when these had fixed names
                 document = document.identified(trace.policy, ran)
                 self._save(document)
@@ -263,14 +269,23 @@ class Session(Phased):
         self.notices.append(f"{count} left out, because this cannot be: {'; '.join(unfit.values())}")
         return document.without(unfit)
 
+    def _leave_out_unfit(self, names: Sequence[str]) -> Document:
+        """Save the document without those edits that are not valid, if there are any; returns it."""
+        document = self._without_unfit(self.folder.document, names)
+        if document is not self.folder.document:
+            self.folder.keep_former()
+            self._save(document)
+        return self.folder.document
+
     def fitting(self, names: Sequence[str], steps: int) -> tuple[int, ...]:
         """The numbers of the edits that name only these operations, and one of so many steps."""
         with self.lock:
             document = self.folder.document
             unfit = self.parser.unfit(document, names)
-            pairs = zip(document.order, self.edits, strict=True)
-            late = [number for number, edit in pairs if edit.steps != "all" and min(edit.steps) > steps]
-            return tuple(number for number in document.order if number not in unfit and number not in late)
+            fit = [number for number in document.order if number not in unfit]
+            edits = self.parser.edits([document.entries[number] for number in fit], names)
+            pairs = zip(fit, edits, strict=True)
+            return tuple(number for number, edit in pairs if edit.steps == "all" or min(edit.steps) <= steps)
 
     def outlined(self, number: int) -> Edit:
         """The edit of this number with all of its region, as it was drawn; raises UsageError if there is none."""

@@ -13,6 +13,7 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ def chain(folder: Folder) -> list[Folder]:
             stage = folder if path.name == folder.id else Folder.read(path)
         except (OSError, ValueError):  # begun by a studio that was killed, or damaged
             continue
-        if stage.trace.is_file():
+        if stage.finished:
             later.append(stage)
     return [first, *sorted(later, key=lambda stage: stage.document.number)]
 
@@ -112,14 +113,22 @@ def require_whole(stages: Sequence[Folder]) -> None:
 def unfinished(first: Folder) -> list[Path]:
     """The folders of later stages whose run never ended, as when a studio was killed, and that nobody works on."""
     places = [path for path in (first.path / STAGES).glob(_ID) if time.time() - path.stat().st_mtime > _STARTING]
-    return [path for path in places if not has_trace(path) and not Folder(path, first.document).held]
+    return [path for path in places if not _finished(path) and not Folder(path, first.document).held]
+
+
+def _finished(path: Path) -> bool:
+    """Whether a policy has ended in the stage of this folder, although its run may be lost since."""
+    with suppress(OSError, ValueError):
+        return Folder.read(path).finished
+    return has_trace(path)
 
 
 def older(stages: Sequence[Folder]) -> list[bool]:
-    """Of each stage, whether it is of an older result of those before it than they have now, or lacks one of them."""
+    """Of each stage, whether it is of an older result of those before it than they have now, or lacks its run."""
     found = [False]
     for before, stage in itertools.pairwise(stages):
-        found.append(found[-1] or _gap(before, stage) or stage.document.source != result_key(before.document))
+        lost = _gap(before, stage) or not stage.trace.is_file()
+        found.append(found[-1] or lost or stage.document.source != result_key(before.document))
     return found
 
 

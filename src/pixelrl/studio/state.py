@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from pixelrl.actions import find_action
 from pixelrl.agent import Agent
@@ -126,6 +127,12 @@ def offer(stages: Sequence[Folder]) -> Json:
         "undone": not edits and any(document.edited for document in documents),
         "changed": max(document.changed for document in documents),
     }
+
+
+def offer_damaged(path: Path) -> Json:
+    """A session on the disk that cannot be opened; it can be forgotten."""
+    known: Json = {"id": path.name, "picture": path.name, "name": "A damaged session", "damaged": str(path)}
+    return known | {"policies": [], "edits": 0, "undone": False, "changed": path.stat().st_mtime}
 
 
 def _control(agent: Agent) -> Json | None:

@@ -9,6 +9,7 @@ import shutil
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -153,13 +154,23 @@ class Store:
         return folder
 
     def offered(self) -> list[Folder]:
-        """The sessions that have a run: first those with edits, the latest before the others; the damaged are left out.
+        """The sessions in which a policy has run: first those with edits, the latest before the others.
 
         So a session with edits is never pushed out of sight by those without. Of a picture with later stages, which
         counts as one with edits, it is the first.
         """
-        found = [chain(folder) for folder in self._folders() if folder.trace.is_file()]
+        found = [chain(folder) for folder in self._folders() if folder.finished]
         return [stages[0] for stages in sorted(found, key=lambda stages: (not _worked_on(stages), -_changed(stages)))]
+
+    def damaged(self) -> list[Path]:
+        """The folders of pictures whose ``session.json`` cannot be read, the latest first."""
+        found = []
+        for path in filter(_is_session, self.root.iterdir()):
+            try:
+                self.open(path.name)
+            except UsageError:
+                found.append(path)
+        return sorted(found, key=lambda path: -path.stat().st_mtime)
 
     def earlier(self, data: bytes) -> Folder | None:
         """The latest session of a picture file with these bytes in which there are edits or later stages, or None."""
@@ -177,12 +188,9 @@ class Store:
         return next((folder for folder in edited if same(folder)), None)
 
     def _folders(self) -> Iterator[Folder]:
-        for path in self.root.iterdir():
-            if _ID.fullmatch(path.name):
-                try:
-                    yield self.open(path.name)
-                except UsageError:
-                    continue
+        for path in filter(_is_session, self.root.iterdir()):
+            with suppress(UsageError):
+                yield self.open(path.name)
 
     def _path(self, identity: str, ending: str = "") -> Path:
         """Where a session of this id is: a picture's first stage, or a later one."""
@@ -263,6 +271,11 @@ class Store:
     @staticmethod
     def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_session(path: Path) -> bool:
+    """Whether a folder in the store is that of a session; one that is just being made is not yet."""
+    return _ID.fullmatch(path.name) is not None and (path / "session.json").is_file()
 
 
 def _held(path: Path) -> bool:

@@ -23,7 +23,7 @@ from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain, damage
-from pixelrl.studio.state import Json, job_state, offer, session_state
+from pixelrl.studio.state import Json, job_state, offer, offer_damaged, session_state
 from pixelrl.studio.store import Store
 from pixelrl.studio.work import CancelledError, Job, Worker
 from pixelrl.tasks.conditioning import Given
@@ -158,7 +158,7 @@ class Studio:
         folder.claim()
         try:
             session = Session(folder, folder.picture(self.limits.pixels))
-            if folder.trace.is_file():
+            if folder.finished:
                 session.resume(progress)
             if said := damage(stages):
                 session.notices.append(said)
@@ -319,5 +319,6 @@ class Studio:
         }
 
     def offered(self) -> list[Json]:
-        """Sessions on the disk, those with edits first."""
-        return [offer(chain(folder)) for folder in self.store.offered()]
+        """Sessions on the disk, those with edits first, and the damaged last."""
+        whole = [offer(chain(folder)) for folder in self.store.offered()]
+        return whole + [offer_damaged(path) for path in self.store.damaged()]

@@ -22,7 +22,8 @@ async function thumb(image, id) {
   }
 }
 
-function said({ policies: names, edits, changed }, policies) {
+function said({ policies: names, edits, changed, damaged }, policies) {
+  if (damaged) return `It cannot be read: ${damaged}`;
   const task = names.map((name) => policies.find((p) => p.name === name)?.title ?? name).join(", then ");
   const when = new Date(1000 * changed).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   return [task, edits ? `${edits} edit${edits > 1 ? "s" : ""}` : "no edits", when].join(" · ");
