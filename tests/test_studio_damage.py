@@ -15,6 +15,7 @@ from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.studio.changes import Redo, Undo
 from pixelrl.studio.document import StaleError
+from pixelrl.studio.serve import serve
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain, older
 from pixelrl.studio.state import session_state
@@ -396,3 +397,19 @@ def test_a_session_that_cannot_be_opened_is_listed_and_can_be_forgotten(store: S
     store.restore(session.folder.id)
     assert len(studio.offered()) == 1
     studio.close()
+
+
+# --- The folder -------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_a_persons_own_are_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"port": "my notes", "mine.forgotten/a.txt": "mine", "mine/stages/old.forgotten/a.txt": "mine"}
+    for name, text in own.items():
+        path = store.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path.parent, (0, 0))
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    serve(None, None, "127.0.0.1", 0, store.root, 10**6, browser=False, device="cpu")
+    assert {name: (store.root / name).read_text() for name in own} == own
+    assert (store.root / ".pixelrl-port").read_text().isdecimal()

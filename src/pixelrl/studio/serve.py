@@ -47,7 +47,7 @@ def serve(
     choose_device(device)  # refused before anything else
     limits = Limits(pixels=max_pixels)
     studio = Studio(Store(folder or default_folder()), limits, device, policies)
-    with listen_again(host, port, studio.store.root / "port") as listener, closing(studio):
+    with listen_again(host, port, studio.store.root / ".pixelrl-port") as listener, closing(studio):
         port = listener.getsockname()[1]
         studio.store.tidy()
         earlier = None

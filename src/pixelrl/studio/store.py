@@ -265,6 +265,8 @@ class Store:
             if spare < 0:
                 self._remove(stages[0].path)
         for path in (*self.root.glob(f"*{_FORGOTTEN}"), *self.root.glob(f"*/{STAGES}/*{_FORGOTTEN}")):
+            if not _ID.fullmatch(path.name.removesuffix(_FORGOTTEN)):
+                continue  # a person's own
             if path not in self._forgotten and time.time() - path.stat().st_mtime >= KEPT_FORGOTTEN:
                 self._remove(path)
 
