@@ -15,6 +15,7 @@ from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.studio.changes import Redo, Undo
 from pixelrl.studio.document import StaleError
+from pixelrl.studio.folder import Folder
 from pixelrl.studio.serve import serve
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain, older
@@ -413,3 +414,41 @@ def test_files_of_a_persons_own_are_left_alone(store: Store, monkeypatch: pytest
     serve(None, None, "127.0.0.1", 0, store.root, 10**6, browser=False, device="cpu")
     assert {name: (store.root / name).read_text() for name in own} == own
     assert (store.root / ".pixelrl-port").read_text().isdecimal()
+
+
+def test_another_task_on_a_full_disk_leaves_nothing(
+    store: Store, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    before = sorted(store.root.rglob("*"))
+
+    def full(source: Path, target: Path, **_: object) -> None:
+        Path(target).write_bytes(b"12")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full)
+        for session in (first, second):
+            with pytest.raises(UsageError, match="cannot be written"):
+                store.branch(session.folder)
+    assert sorted(store.root.rglob("*")) == before
+
+
+def test_what_a_killed_studio_had_begun_is_tidied_away(store: Store, agent: Agent) -> None:
+    whole = begun(store, agent, noise(20, 24))
+    whole.close()
+    lost, young, held = (store.root / f"0123456789abcde{n}" for n in range(3))
+    for path in (lost, young, held):
+        path.mkdir()
+        (path / "input.png").write_bytes(b"picture")
+    kept = store.root / "0123456789abcde3"
+    kept.mkdir()
+    (kept / "trace.npz").write_bytes(b"what a policy did")
+    folder = Folder(held, whole.folder.document)
+    folder.claim()
+    for path in (lost, held, kept, whole.folder.path):
+        os.utime(path, (0, 0))
+    store.tidy()
+    assert sorted(store.root.iterdir()) == sorted([young, held, kept, whole.folder.path])
+    folder.release()

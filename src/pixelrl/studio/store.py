@@ -22,7 +22,7 @@ from pixelrl.pictures.heif import brand_of
 from pixelrl.pictures.jxl import is_jxl
 from pixelrl.pictures.raw import is_raw
 from pixelrl.studio.document import Document
-from pixelrl.studio.folder import Folder
+from pixelrl.studio.folder import Folder, has_trace
 from pixelrl.studio.stages import STAGES, chain, new_place, unfinished
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -31,6 +31,9 @@ KEPT_WITHOUT_EDITS = 5
 """Sessions in which nothing was edited are only worth a few places in the list."""
 KEPT_FORGOTTEN = 86400.0
 """Seconds after which what another studio forgot is removed: it does that itself when it ends, unless it was killed."""
+
+_MAKING = 60.0
+"""Seconds after which a folder in which nothing was written down is certainly not being made any more."""
 
 
 def default_folder() -> Path:
@@ -94,7 +97,7 @@ class Store:
         Of a later stage, copies of the stages before it come with it.
 
         Raises:
-            UsageError: one of these is damaged.
+            UsageError: one of these is damaged, or the new session cannot be written.
         """
         document = folder.document
         entries = {number: document.entries[number] for number in kept}
@@ -109,24 +112,30 @@ class Store:
             source=document.source,
             kept_as=document.kept_as,
         )
-        if document.number == 1:
-            new = self._new(own)
-            new.claim()
-        else:
+        before: list[Folder] = []
+        if document.number > 1:
             before = [stage for stage in chain(folder) if stage.document.number < document.number]
             if len(before) != document.number - 1:
                 raise UsageError("a stage before this one is damaged, and cannot be copied")
-            root = self.root / secrets.token_hex(8)
+        root, new = self.root / secrets.token_hex(8), None
+        try:
             root.mkdir(mode=0o700)
-            new = Folder(new_place(root), own)
+            new = Folder(new_place(root) if before else root, own)
             new.claim()  # before there is a picture that could be tidied away
-            _copy(before[0].path, root)
-            for stage in before[1:]:
-                _copy(stage.path, new_place(root))
-        shutil.copyfile(folder.input, new.input)
-        if (folder.path / "masks").is_dir():
-            shutil.copytree(folder.path / "masks", new.path / "masks")
-        new.save(new.document)
+            for stage in before:
+                _copy(stage.path, root if stage is before[0] else new_place(root))
+            shutil.copyfile(folder.input, new.input)
+            if (folder.path / "masks").is_dir():
+                shutil.copytree(folder.path / "masks", new.path / "masks")
+            new.save(new.document)
+        except (OSError, UsageError) as error:
+            if new is not None:
+                new.release()
+            self._remove(root)
+            if isinstance(error, UsageError):
+                raise
+            reason = error.strerror or "the disk is full, or a file is gone"  # of several files at once, there is none
+            raise UsageError(f"the session folder {root} cannot be written: {reason}") from error
         return new
 
     def _new(self, document: Document) -> Folder:
@@ -252,10 +261,13 @@ class Store:
     def tidy(self) -> None:
         """Remove sessions without edits, but for the latest few, and stages that were never finished.
 
-        What another studio forgot long ago is removed, too.
+        What another studio forgot long ago is removed, too, and what one that was killed had only begun to make.
         One with edits or with later stages, or an open one, is never removed.
         """
         spare = KEPT_WITHOUT_EDITS
+        for path in self.root.iterdir():
+            if _ID.fullmatch(path.name) and _abandoned(path):
+                self._remove(path)
         for stages in sorted(map(chain, self._folders()), key=lambda stages: -_changed(stages)):
             for path in unfinished(stages[0]):
                 self._remove(path)
@@ -278,6 +290,12 @@ class Store:
 def _is_session(path: Path) -> bool:
     """Whether a folder in the store is that of a session; one that is just being made is not yet."""
     return _ID.fullmatch(path.name) is not None and (path / "session.json").is_file()
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether this is the folder of a session that was begun to be made, and that nobody makes any more."""
+    made = any(path.rglob("session.json")) or any(map(has_trace, (path, *(path / STAGES).glob("*"))))
+    return path.is_dir() and not made and time.time() - path.stat().st_mtime > _MAKING and not _held(path)
 
 
 def _held(path: Path) -> bool:
