@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pixelrl.errors import UsageError
 from pixelrl.studio.changes import Redo, Undo
 from pixelrl.studio.document import StaleError
 from pixelrl.studio.folder import Folder
+from pixelrl.studio.lock import Lock
 from pixelrl.studio.serve import serve
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.stages import chain, older
@@ -452,3 +454,15 @@ def test_what_a_killed_studio_had_begun_is_tidied_away(store: Store, agent: Agen
     store.tidy()
     assert sorted(store.root.iterdir()) == sorted([young, held, kept, whole.folder.path])
     folder.release()
+
+
+def test_a_look_at_a_lock_keeps_nobody_out(store: Store, agent: Agent) -> None:
+    session = begun(store, agent, noise(20, 24))
+    looking = Lock(session.folder.path / "lock")  # as `held` does, for a moment
+    timer = threading.Timer(0.01, looking.release)
+    timer.start()
+    session.folder.claim()
+    timer.join()
+    with pytest.raises(UsageError, match="open in another studio"):
+        store.open(session.folder.id).claim()
+    session.close()

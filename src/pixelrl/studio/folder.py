@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -34,6 +35,7 @@ HELD = "this session is open in another studio; go on there, or end that one fir
 _MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
 _TRACE = re.compile(r"trace(-[0-9a-f]{32})?\.npz")
 _MOST_MASKS = 5000
+_TRIES = 3
 _THUMB = 168
 """Pixels of the longer side."""
 
@@ -139,7 +141,13 @@ class Folder:
             UsageError: another studio has it open, or it cannot be written to.
         """
         try:
-            self._lock = Lock(self.path / "lock")
+            for _ in range(_TRIES - 1):
+                with suppress(BlockingIOError):
+                    self._lock = Lock(self.path / "lock")
+                    break
+                time.sleep(0.03)  # another one may only have looked whether it is `held`, which takes a moment
+            else:
+                self._lock = Lock(self.path / "lock")
         except BlockingIOError:
             raise UsageError(HELD) from None
         except OSError as error:
