@@ -268,3 +268,21 @@ def test_a_tab_whose_picture_cannot_be_opened_shows_no_other(tabs: Show, photo: 
         assert page.is_visible("#message.error")
         assert page.is_visible("#empty")
         assert page.is_hidden("#timeline")
+
+
+def test_a_slider_that_runs_the_policy_again_goes_on_from_where_it_is(tabs: Show, base: str, photo: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    value = round(100 * float(page.input_value("#plainer")))
+    page.focus("#plainer")
+    first = hold(page)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    second = hold(page)
+    first()
+    page.wait_for_timeout(1500)  # the first one is answered, and asked for again
+    page.keyboard.press("ArrowRight")
+    second()
+    page.wait_for_selector("#truth.exact")
+    until(page, "!document.querySelector('#working').checkVisibility()")
+    assert round(100 * float(page.input_value("#plainer"))) == value + 3

@@ -9,8 +9,18 @@ import { change } from "./sync.js";
 
 const chosenInk = "#ffd166", foundInk = "#7db8ff", caseInk = "#000b";
 
+let telling = 0;
+
 // Have the policy do it again with other settings.
-export const tell = (settings) => change(() => ({ change: { type: "tell", ...settings } }));
+export async function tell(settings) {
+  telling++;
+  await change(() => ({ change: { type: "tell", ...settings } }));
+  telling--;
+  store.update({ session: { ...store.state.session } }); // the sliders say again what is so
+}
+
+// Whether that is on its way: a person goes on from what the sliders say, which is ahead of what has been answered.
+export const told = () => telling > 0;
 
 export class TheObject {
   constructor(view) {
@@ -45,7 +55,7 @@ export class TheObject {
       return;
     }
     $("#object-found").disabled = session.region === null;
-    if (!this.sliding) {
+    if (!this.sliding && !told()) {
       this.strength = session.level === "auto" ? session.condition.strength : session.level;
       $("#strength").value = this.strength;
       this.say();

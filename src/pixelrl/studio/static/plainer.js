@@ -1,7 +1,7 @@
 // How plain the maps of operations shall be: a slider, for policies that can be told.
 
 import { $ } from "./dom.js";
-import { tell } from "./object.js";
+import { tell, told } from "./object.js";
 import { store } from "./store.js";
 
 const slider = $("#plainer");
@@ -28,7 +28,7 @@ store.subscribe(["session", "policies"], ({ session, policies }) => {
   const usual = session?.ran ? (policies.find(({ name }) => name === session.policy)?.legibility ?? null) : null;
   $("#plainer-field").hidden = usual === null;
   if (usual === null) return;
-  if (!sliding) say(session.legibility ?? usual);
+  if (!sliding && !told()) say(session.legibility ?? usual);
   $("#plainer-usual").disabled = session.legibility === null;
   $("#plainer-said").textContent = "Plainer maps are easier to read, and the picture loses a little."
     + (session.bits === null ? "" : ` Now they take ${session.bits.toFixed(1)} bits per pixel.`);
