@@ -66,8 +66,7 @@ class Task(ABC):
     @property
     def in_color(self) -> bool:
         """Whether its pictures must have three channels."""
-        told = self.conditioning
-        return self.from_pairs or told.takes_mask or isinstance(told, NoiseMap) or self.space != "srgb"
+        return self.from_pairs or isinstance(self.conditioning, NoiseMap) or self.space != "srgb"
 
     @abstractmethod
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:

@@ -66,6 +66,7 @@ class SaliencyEditing(Task):
 
     conditioning = Strength()
     metric_name = "worth"
+    in_color = True
 
     def __init__(
         self,

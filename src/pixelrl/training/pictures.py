@@ -38,6 +38,8 @@ def pictures_of(recipe: Recipe, task: Task, device: torch.device) -> Pictures:
         UsageError: a folder that is missing or empty, or one that does not suit the task, or a policy for pictures of
             another number of channels.
     """
+    if task.from_pairs and (recipe.data.more or recipe.data.more_validation):
+        raise UsageError("data.more and data.more_validation are not for tasks that learn from pairs; omit them")
     channels = _channels(recipe, task)
     photos = _photos(recipe, task, channels)
     train, validation = split(photos, recipe.data.validation)
@@ -71,8 +73,6 @@ def _channels(recipe: Recipe, task: Task) -> int:
 def _photos(recipe: Recipe, task: Task, channels: int) -> list[Photo]:
     data = recipe.data
     if task.from_pairs:
-        if data.more or data.more_validation:
-            raise UsageError("data.more and data.more_validation are not for tasks that learn from pairs; omit them")
         if not (data.before and data.after):
             raise UsageError("data.before and data.after are not set; give two folders of pictures of the same names")
         return load_pairs(Path(data.before), Path(data.after), Path(data.names) if data.names else None)
