@@ -323,11 +323,10 @@ BAD = {
     "smaller": lambda image: image[..., ::2, ::2],
     "one_channel": lambda image: image[:, :1],
     "whole": lambda image: (255 * image).to(torch.uint8),
-    "double": lambda image: image.double(),
     "nothing": lambda image: None,
     "array": lambda image: image.numpy(),
 }
-smaller, one_channel, whole, double, nothing, array = (
+smaller, one_channel, whole, nothing, array = (
     Action(name, function, 0, "#000000")
     for name, function in BAD.items()  # type: ignore[arg-type]
 )
@@ -339,7 +338,6 @@ smaller, one_channel, whole, double, nothing, array = (
         ("smaller", "(1, 3, 4, 5) of float32"),
         ("one_channel", "(1, 1, 8, 10) of float32"),
         ("whole", "(1, 3, 8, 10) of uint8"),
-        ("double", "(1, 3, 8, 10) of float64"),
         ("nothing", "None"),
         ("array", "an object of type ndarray"),
     ],
@@ -360,4 +358,11 @@ def test_an_operation_may_compute_in_the_numbers_of_a_training() -> None:
         assert actions.outcomes(image).dtype == torch.float32
 
 
+def test_an_operation_may_compute_in_double_precision() -> None:
+    actions, image = ActionSet((f"{__name__}:halved",)), random_image(1, 1, 8, 10)
+    assert torch.equal(actions.outcomes(image)[:, 0], image / 2)
+    assert torch.equal(actions.carried_out(image, torch.zeros(1, 1, 8, 10).int()), image / 2)
+
+
+halved = Action("halved", lambda image: torch.from_numpy(image.numpy() * np.float64(0.5)).double(), 0, "#000000")
 blurred = Action("blurred", lambda image: F.conv2d(image, torch.ones(1, 1, 3, 3) / 9, padding=1), 1, "#000000")

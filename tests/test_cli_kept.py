@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,3 +149,10 @@ def test_an_empty_name_is_no_folder(run: Run, here: Path, made: dict[str, bytes]
     code, _, err = run(*command)
     assert (code, "the name is empty" in err) == (2, True), err
     assert {name: Path(name).read_bytes() for name in made} == made
+
+
+def test_a_report_to_where_messages_go_removes_none(here: Path) -> None:
+    command = [sys.executable, "-m", "pixelrl", *DENOISE.split(), "--report", "/dev/stdout", "--overwrite"]
+    with open("log", "ab") as log:
+        subprocess.run(command, stdout=log, check=True)
+    assert len(Path("log").read_text().splitlines()) == 2

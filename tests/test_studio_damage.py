@@ -20,7 +20,7 @@ from pixelrl.studio.folder import Folder
 from pixelrl.studio.lock import Lock
 from pixelrl.studio.serve import serve
 from pixelrl.studio.session import Phase, Session
-from pixelrl.studio.stages import chain, older
+from pixelrl.studio.stages import chain, older, require_whole
 from pixelrl.studio.state import session_state
 from pixelrl.studio.store import KEPT_FORGOTTEN, KEPT_WITHOUT_EDITS, Store
 from pixelrl.studio.studio import Limits, Studio
@@ -91,6 +91,20 @@ def test_a_damaged_last_stage_is_named(store: Store, agent: Agent) -> None:
         studio.going.go_on(first.folder.id, first.folder.id, "small", 5.0)
     studio.close()
     assert second.folder.trace.is_file()
+
+
+def test_a_stage_that_a_killed_studio_had_not_written_down_stops_nobody(store: Store, agent: Agent) -> None:
+    first = begun(store, agent, noise(20, 24))
+    second = went_on(first, agent)
+    first.close()
+    second.close()
+    (second.folder.path / "session.json").unlink()
+    assert second.folder.trace.is_file()
+    studio = studio_with(store, agent)
+    opened = studio.opened(first.folder.id, quiet)
+    assert not opened.notices
+    require_whole(chain(opened.folder))
+    studio.close()
 
 
 def test_a_stage_of_a_damaged_first_one_is_refused_in_a_sentence(store: Store, agent: Agent) -> None:

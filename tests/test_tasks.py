@@ -226,8 +226,10 @@ def test_a_task_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     task = build_task("my_tasks:Mine", {"num_steps": 4})
     assert isinstance(task, Mine)
     assert task.num_steps == 4
-    with pytest.raises(UsageError, match=r"task\.num_steps is missing; it must be a whole number$"):
+    with pytest.raises(UsageError, match=r"task\.num_steps is missing; give it$"):
         build_task("my_tasks:Mine", {})
+    mine = build_task("my_tasks:Mine", {"num_steps": 4.0})  # its own hints are its own matter
+    assert mine.num_steps == 4
 
 
 @pytest.mark.parametrize("task", [GaussianDenoising, SaltPepperDenoising])

@@ -13,8 +13,9 @@ import pixelrl
 from pixelrl.errors import PixelRLError, UsageError
 from pixelrl.report.animation import draw, frames
 from pixelrl.report.page import report_html
+from pixelrl.tasks import GaussianDenoising
 from pixelrl.trace import Trace
-from pixelrl.validation import check_box, checked, shown
+from pixelrl.validation import check_arguments, check_box, checked, shown
 
 ONE = Trace(np.full((4, 5), 9, np.uint8), np.zeros((1, 1, 4, 5), np.uint8), ("do nothing", "box"), "p")
 
@@ -132,3 +133,9 @@ def test_other_arguments_of_the_wrong_kind(monkeypatch: pytest.MonkeyPatch) -> N
     ]:
         with pytest.raises(PixelRLError, match=words):
             use()
+
+
+def test_arrays_are_lists_of_numbers() -> None:
+    check_arguments(GaussianDenoising, {"sigma": np.array([0.0, 25.0]), "num_steps": np.int64(3)}, "task")
+    with pytest.raises(UsageError, match=r"task\.sigma = .* must be a list of 2 numbers"):
+        check_arguments(GaussianDenoising, {"sigma": np.array([0.0, 25.0, 50.0])}, "task")

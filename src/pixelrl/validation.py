@@ -56,7 +56,8 @@ def check_arguments(
     """Refuse what the constructor of a class does not take, before it is called.
 
     Looked at are names, and values where the constructor's hints say that it takes truth values, numbers, strings, or
-    lists of them. Whether a number is in its range is the constructor's to say.
+    lists of them. Whether a number is in its range is the constructor's to say. Of a user's own class only names
+    are looked at: its hints were never meant to be kept to.
 
     Args:
         kind: the class that a table of a recipe is for.
@@ -79,8 +80,9 @@ def check_arguments(
         hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]  # of the very class that is called
     except Exception:  # of a user's own class, whose hints may name anything
         hints = {}
+    own = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
     for name, parameter in parameters.items():
-        hint = hints.get(name)
+        hint = hints.get(name) if own else None
         what = _described(hint)
         if name not in arguments:
             required = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
@@ -126,6 +128,8 @@ def _fits(value: object, hint: object) -> bool:
         return isinstance(value, _SIMPLE[hint][0]) and (hint is bool or not isinstance(value, bool))
     parts = _parts(hint)
     assert parts is not None, "only what is described is looked at"
+    if not isinstance(value, Sequence) and hasattr(value, "tolist"):
+        value = value.tolist()  # an array of numpy, from Python
     if not isinstance(value, Sequence) or isinstance(value, str):
         return False
     return len(value) == (len(value) if parts[1] is None else parts[1]) and all(_fits(each, parts[0]) for each in value)

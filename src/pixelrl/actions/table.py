@@ -80,7 +80,7 @@ class ActionSet:
         return f"ActionSet({list(self.names)})"
 
     def outcome(self, index: int, image: Image) -> Image:
-        """The image (b c h w) after one action, on all pixels.
+        """The image (b c h w) after one action, on all pixels, in the image's type of numbers.
 
         Raises:
             UsageError: the operation returns something else than an image like the one that it is given.
@@ -92,7 +92,7 @@ class ActionSet:
                 f"action {self.names[index]!r} returns {_said(result, image)} for images {wanted}; "
                 f"it must return a tensor {wanted}"
             )
-        return result
+        return result.to(image.dtype)
 
     @torch.no_grad()
     def outcomes(self, image: Image) -> Outcomes:
@@ -177,12 +177,8 @@ class ActionSet:
 
 
 def _like(result: Tensor, image: Image) -> bool:
-    """Whether an operation's result has the image's shape, type and device."""
-    if result.shape != image.shape or result.device != image.device:
-        return False
-    place = image.device.type
-    reduced = torch.is_autocast_enabled(place) and result.dtype == torch.get_autocast_dtype(place)  # a training's wish
-    return reduced or result.dtype == image.dtype
+    """Whether an operation's result is of the image's shape, on its device, and in floating point as it is."""
+    return result.shape == image.shape and result.device == image.device and result.is_floating_point()
 
 
 def _said(result: object, image: Image) -> str:

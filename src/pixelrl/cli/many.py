@@ -117,7 +117,7 @@ def report_file(path: Path | None, *, go_on: bool) -> Iterator[Write]:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
         raise UsageError(f"--report {path} cannot be written: {error.strerror}") from error
-    lost, begun = False, go_on
+    lost, begun, came = False, go_on, os.fstat(file).st_size
 
     def write(report: Report) -> bool:
         nonlocal lost, begun
@@ -126,7 +126,7 @@ def report_file(path: Path | None, *, go_on: bool) -> Iterator[Write]:
         line = json.dumps({**dict.fromkeys(COLUMNS), **report}) + "\n"
         try:
             if not begun:  # what is there is replaced by a first line, and by no command that is refused
-                _emptied(file)
+                _emptied(file, came)
                 begun = True
             os.write(file, line.encode())
         except OSError as error:
@@ -138,7 +138,7 @@ def report_file(path: Path | None, *, go_on: bool) -> Iterator[Write]:
     try:
         yield write
         if not begun:  # of a run without pictures
-            _emptied(file)
+            _emptied(file, came)
         ended = True
     finally:
         empty = not os.fstat(file).st_size
@@ -147,8 +147,10 @@ def report_file(path: Path | None, *, go_on: bool) -> Iterator[Write]:
             path.unlink(missing_ok=True)
 
 
-def _emptied(file: int) -> None:
-    if os.fstat(file).st_size:  # a device has none, and cannot be cut
+def _emptied(file: int, came: int) -> None:
+    """Remove what the file held when it was opened."""
+    # A device holds nothing, and cannot be cut. What has grown is /dev/stdout, to which messages go, too.
+    if came and os.fstat(file).st_size == came:
         os.truncate(file, 0)
 
 

@@ -76,11 +76,13 @@ class Asked:
         def do(progress: Progress) -> str:
             trace = session.shown_run().trace
             progress(0.0, "asking the policy again")
-            if self._last is None or self._last.trace is not trace:
+            last = self._last  # a closing session may forget it meanwhile
+            if last is None or last.trace is not trace:
                 agent = self.studio.agents.get(trace.policy)
                 session.require_same(agent)
-                self._last = Sure(agent, trace)
-            found = self._last.of(x, y, lambda share: progress(share, "asking the policy again"))
+                last = Sure(agent, trace)
+            self._last = last
+            found = last.of(x, y, lambda share: progress(share, "asking the policy again"))
             self._sure[identity] = {"x": x, "y": y, "percent": found}
             return identity
 

@@ -92,7 +92,7 @@ def damage(stages: Sequence[Folder]) -> str | None:
     gaps = (before.document.number + 1 for before, stage in itertools.pairwise(stages) if _gap(before, stage))
     lost, known = next(gaps, 0), {stage.path for stage in stages}
     others = [path for path in (stages[0].path / STAGES).glob(_ID) if path not in known]
-    if not lost and not any(map(has_trace, others)):
+    if not lost and not any(map(_finished, others)):
         return None
     name = f"stage {lost}" if lost else "a later stage"
     return f"{name} of this picture is damaged, and those after it cannot be done again; look into {stages[0].path}"
@@ -117,10 +117,13 @@ def unfinished(first: Folder) -> list[Path]:
 
 
 def _finished(path: Path) -> bool:
-    """Whether a policy has ended in the stage of this folder, although its run may be lost since."""
+    """Whether a policy has ended in the stage of this folder, although its run may be lost since.
+
+    Without any document its first run was not written down: the studio was killed just before.
+    """
     with suppress(OSError, ValueError):
         return Folder.read(path).finished
-    return has_trace(path)
+    return (path / "session.json").is_file() and has_trace(path)
 
 
 def older(stages: Sequence[Folder]) -> list[bool]:
