@@ -79,11 +79,17 @@ def test_a_damaged_stage_is_named_and_those_after_it_stay(store: Store, agent: A
     assert np.array_equal(resumed(store, third).result()[1], shown)
 
 
-def test_a_damaged_last_stage_is_named(store: Store, agent: Agent) -> None:
+def put_away(store: Store, agent: Agent) -> tuple[Session, Session]:
+    """A picture with two stages, which nobody has open."""
     first = begun(store, agent, noise(20, 24))
     second = went_on(first, agent)
     first.close()
     second.close()
+    return first, second
+
+
+def test_a_damaged_last_stage_is_named(store: Store, agent: Agent) -> None:
+    first, second = put_away(store, agent)
     cut(second.folder.path / "session.json", 20)
     studio = studio_with(store, agent)
     assert "a later stage of this picture is damaged" in studio.opened(first.folder.id, quiet).notices[0]
@@ -94,10 +100,7 @@ def test_a_damaged_last_stage_is_named(store: Store, agent: Agent) -> None:
 
 
 def test_a_stage_that_a_killed_studio_had_not_written_down_stops_nobody(store: Store, agent: Agent) -> None:
-    first = begun(store, agent, noise(20, 24))
-    second = went_on(first, agent)
-    first.close()
-    second.close()
+    first, second = put_away(store, agent)
     (second.folder.path / "session.json").unlink()
     assert second.folder.trace.is_file()
     studio = studio_with(store, agent)
@@ -108,10 +111,7 @@ def test_a_stage_that_a_killed_studio_had_not_written_down_stops_nobody(store: S
 
 
 def test_a_stage_of_a_damaged_first_one_is_refused_in_a_sentence(store: Store, agent: Agent) -> None:
-    first = begun(store, agent, noise(20, 24))
-    second = went_on(first, agent)
-    first.close()
-    second.close()
+    first, second = put_away(store, agent)
     cut(first.folder.path / "session.json", 20)
     studio = studio_with(store, agent)
     with pytest.raises(UsageError, match="stage 1 of this picture is damaged"):
