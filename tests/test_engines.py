@@ -23,6 +23,7 @@ from pixelrl.errors import InputError, UsageError
 def work(job: object, folder: Path | None = None) -> tuple[object, int]:
     """Do a job as its name says: gone workers are killed as the system kills them."""
     if job == "deadly" or (job == "deadly once" and folder is not None and _first(folder / "once")):
+        time.sleep(1)  # dask does not start a worker again that is gone before it was seen to have started
         os.kill(os.getpid(), signal.SIGKILL)
     if job == "bad":
         raise InputError("bad: no picture")
@@ -159,10 +160,11 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60
-    ) as cluster:
+    distributed, dask_itself = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    with (
+        dask_itself.config.set({"distributed.scheduler.allowed-failures": 1}),  # three, else: as good, and takes longer
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
@@ -170,6 +172,26 @@ def test_a_cluster_whose_workers_are_killed(scheduler: str, tmp_path: Path) -> N
     check(list(dask(functools.partial(work, folder=tmp_path), JOBS, scheduler)), os.getpid())
     with pytest.raises(UsageError, match="no such module"):
         list(through(Broken(), JOBS, address=scheduler))
+
+
+def test_results_that_are_here_outlive_the_workers_they_came_from(scheduler: str) -> None:
+    """Dask calls them lost as soon as their workers are: for a moment in most runs, here for as long as it takes."""
+    from distributed import Client
+
+    jobs = ["a", "b", "c", "d", "e"]
+    with Client(scheduler, set_as_default=False) as client, contextlib.closing(dask(work, jobs, scheduler)) as outcomes:
+        done = [next(outcomes)]
+        time.sleep(1)  # until the others have come, too: they take no time
+        team = client.run(os.getpid)
+        for number in team.values():
+            os.kill(number, signal.SIGKILL)
+        until = time.monotonic() + 20
+        while set(team) & set(client.ncores()):
+            assert time.monotonic() < until, "the scheduler has not noticed"
+            time.sleep(0.05)
+        done += outcomes
+    assert sorted(job for job, _ in done) == jobs
+    assert {result[1] for _, result in done if isinstance(result, tuple)} <= set(team.values())
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,11 @@ import asyncio
 import functools
 import itertools
 import pickle
+import queue
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixelrl.engines import Fault
@@ -44,23 +46,29 @@ LOOK_AGAIN = 1.0
 def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generator[tuple[J, R | Fault], None, None]:
     """See `pixelrl.engines.dask`."""
     client = _connect(address)
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError
 
     # The mark makes it another run than one of the same words before, whose worker may have kept an older policy.
     data = pickle.dumps((secrets.token_hex(8), run))
-    source, flying, given_up, landed = (
-        iter(jobs),
-        dict[Any, list[J]](),
-        list[J](),
-        as_completed(loop=client.loop, with_results=True),
-    )
-    landed.raise_errors = False
+    source, flying, given_up = iter(jobs), dict[Any, list[J]](), list[J]()
+    landed = queue.SimpleQueue[tuple[Any, tuple[list[bytes], float] | Exception]]()
     exhausted, proven, last, room, looked, size, each_takes = False, False, False, 0, -LOOK_AGAIN, 1, 0.0
+
+    async def fetch(future: Any) -> None:
+        # The status of a future is not asked for later: with its worker, a result can be lost that is here already.
+        try:
+            [result] = await client.gather([future], asynchronous=True)
+        except asyncio.CancelledError:
+            result = CancelledError()
+        except Exception as error:  # of whatever kind: it is looked at where it lands
+            result = error
+        landed.put((future, result))
 
     def give(batch: list[J]) -> None:
         future = client.submit(_do, data, batch, pure=False)
         flying[future] = batch
-        landed.add(future)
+        client.loop.add_callback(fetch, future)
 
     try:
         while True:
@@ -76,32 +84,30 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
                     return
                 last = True
                 give([given_up.pop()])
-            future, result = next(landed)
+            future, result = landed.get()
             batch = flying.pop(future)
-            if future.status == "finished":
+            if not isinstance(result, Exception):
                 outcomes, seconds = result
                 proven, each_takes = True, max(seconds / len(batch), each_takes / 2, 1e-9)
                 size = max(1, min(MOST, 2 * size, round(LONG / each_takes)))
                 for job, each in zip(batch, outcomes, strict=True):
                     done, value = pickle.loads(each)  # noqa: S301  # of this user's own workers
                     yield job, value if done else Fault(value)
-                continue
-            if future.status != "error":
-                raise _lost(address)
-            error = future.exception()
-            if isinstance(error, KilledWorker):
+            elif isinstance(result, (CancelledError, CommClosedError)):
+                raise _lost(address) from result
+            elif isinstance(result, KilledWorker):
                 if last:
                     yield batch[0], Fault(None)
                 else:
                     given_up += batch
             elif proven:
                 for job in batch:
-                    yield job, Fault(error)
-            elif isinstance(error, PixelRLError):
-                raise error
+                    yield job, Fault(result)
+            elif isinstance(result, PixelRLError):
+                raise result
             else:
                 raise UsageError(
-                    f"--dask {address}: a worker cannot begin ({type(error).__name__}: {error}); "
+                    f"--dask {address}: a worker cannot begin ({type(result).__name__}: {result}); "
                     "install the same version of pixelrl there"
                 )
     finally:
