@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,8 +162,13 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     distributed, dask_itself = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    settings = {
+        "distributed.scheduler.allowed-failures": 1,  # three, else: as good, and takes longer
+        # A local cluster puts away for good whoever is gone for fifteen seconds, which is soon on a busy machine.
+        "distributed.deploy.lost-worker-timeout": "1h",
+    }
     with (
-        dask_itself.config.set({"distributed.scheduler.allowed-failures": 1}),  # three, else: as good, and takes longer
+        dask_itself.config.set(settings),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60) as cluster,
     ):
         yield cluster.scheduler_address
@@ -192,6 +198,21 @@ def test_results_that_are_here_outlive_the_workers_they_came_from(scheduler: str
         done += outcomes
     assert sorted(job for job, _ in done) == jobs
     assert {result[1] for _, result in done if isinstance(result, tuple)} <= set(team.values())
+
+
+def test_a_cluster_without_workers_is_waited_for_and_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("pixelrl.engines.cluster.QUIET", 0.1)
+    with distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        later = threading.Timer(1, cluster.scale, [1])
+        later.start()
+        assert dict(dask(work, ["a", "b"], address)).keys() == {"a", "b"}
+        later.join()
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("pixelrl")]
+    assert said == [f"--dask {address}: the cluster has no workers; waiting until it has"]
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import logging
 import pickle
 import queue
 import secrets
@@ -28,6 +29,8 @@ from pixelrl.errors import PixelRLError, UsageError
 if TYPE_CHECKING:
     from distributed import Client
 
+_LOG = logging.getLogger(__name__)
+
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -39,6 +42,8 @@ LEAST = 8
 """Batches that are given to a cluster without workers: it may start some when there is work."""
 LONG, MOST = 0.5, 64
 """Seconds that a batch of short jobs is to take, and how many it may have."""
+QUIET = 10.0
+"""Seconds without a result after which it is asked whether the cluster has any workers at all."""
 LOOK_AGAIN = 1.0
 """Seconds after which the number of threads is asked for again; workers come and go."""
 
@@ -54,6 +59,7 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
     source, flying, given_up = iter(jobs), dict[Any, list[J]](), list[J]()
     landed = queue.SimpleQueue[tuple[Any, tuple[list[bytes], float] | Exception]]()
     exhausted, proven, last, room, looked, size, each_takes = False, False, False, 0, -LOOK_AGAIN, 1, 0.0
+    alone = False
 
     async def fetch(future: Any) -> None:
         # The status of a future is not asked for later: with its worker, a result can be lost that is here already.
@@ -73,7 +79,7 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
     try:
         while True:
             if not exhausted and time.monotonic() - looked > LOOK_AGAIN:
-                room, looked = _room(client, address), time.monotonic()
+                room, looked = max(LEAST, AHEAD * _threads(client, address)), time.monotonic()
             while not exhausted and len(flying) < room:
                 batch = list(itertools.islice(source, size))
                 exhausted = len(batch) < size
@@ -84,7 +90,13 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
                     return
                 last = True
                 give([given_up.pop()])
-            future, result = landed.get()
+            try:
+                future, result = landed.get(timeout=QUIET)
+            except queue.Empty:
+                if not alone and not _threads(client, address):
+                    alone = True
+                    _LOG.warning("--dask %s: the cluster has no workers; waiting until it has", address)
+                continue
             batch = flying.pop(future)
             if not isinstance(result, Exception):
                 outcomes, seconds = result
@@ -153,13 +165,13 @@ def _connect(address: str) -> Client:
         raise UsageError(f"--dask {address}: no scheduler answers there; {example}") from error
 
 
-def _room(client: Client, address: str) -> int:
-    """How many jobs may be with the cluster at once."""
+def _threads(client: Client, address: str) -> int:
+    """How many the cluster has."""
     try:
         threads: dict[str, int] = client.ncores()
     except OSError as error:
         raise _lost(address) from error
-    return max(LEAST, AHEAD * sum(threads.values()))
+    return sum(threads.values())
 
 
 def _lost(address: str) -> UsageError:
