@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -245,6 +246,31 @@ def test_a_bad_edit_is_named(edit: object, words: str) -> None:
 def test_an_edit_that_does_not_fit_is_refused(plain: Trajectory, edit: Edit, words: str) -> None:
     with pytest.raises(UsageError, match=f"edit 1: .*{words}"):
         plain.edited([edit])
+
+
+@pytest.mark.parametrize("wrong", [np.full((2, 3, 3), 0.5), 10**400, -1, object(), {"a": 1}, float("nan"), [None]])
+@pytest.mark.parametrize("name", [field.name for field in fields(Edit) if field.name != "box"])
+def test_what_no_edit_can_have_is_refused_in_a_sentence(name: str, wrong: object) -> None:
+    with pytest.raises(UsageError, match=f"^{name} = .* cannot be in an edit; give ") as raised:
+        Edit(**{name: wrong})  # type: ignore[arg-type]
+    assert len(str(raised.value)) < 250
+
+
+def test_lists_and_arrays_are_as_good_as_tuples(plain: Trajectory) -> None:
+    lists = Edit(steps=[1], box=[0, 0, 9, 9], actions=["box"], brightness=[0, 99], forbid=["median"])  # type: ignore[arg-type]
+    tuples = Edit(steps=(1,), box=(0, 0, 9, 9), actions=("box",), brightness=(0, 99), forbid=("median",))
+    assert lists == tuples
+    square = np.array([[1, 1], [9, 1], [9, 9]])
+    drawn = Edit(steps=np.array([1, 2]), polygon=square, force="box")  # type: ignore[arg-type]
+    same = Edit(steps=(1, 2), polygon=((1, 1), (9, 1), (9, 9)), force="box")
+    assert torch.equal(plain.edited(drawn).actions, plain.edited(same).actions)
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", "\ud800.png"])
+def test_a_mask_that_no_file_can_be_called_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "e.json").write_text(json.dumps([{"region": {"mask": path}, "do": "stop"}]))
+    with pytest.raises(UsageError, match=r"edit 1: .*(no file's name can have|no character)"):
+        load_edits(tmp_path / "e.json")
 
 
 def test_a_box_beyond_the_border_is_said_to_be_so() -> None:

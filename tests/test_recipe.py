@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from pixelrl.errors import UsageError
+from pixelrl.training.pictures import pictures_of
 from pixelrl.training.recipe import PhaseSettings, Recipe, read_recipe, recipe_from_dict
 from pixelrl.training.shipped import find_recipe, shipped_recipes
+from pixelrl.training.start import task_of
 
 SMALL = """
 name = "small"
@@ -178,12 +181,27 @@ def test_missing_keys_are_named(missing: str) -> None:
         recipe_from_dict(content, "here")
 
 
-@pytest.mark.parametrize("content", [b"name = ", b"\x89PNG\r\n\x1a\n\xff", b"name = 1\nname = 2"])
+@pytest.mark.parametrize("content", [b"name = ", b"\x89PNG\r\n\x1a\n", b"name = 1\nname = 2", b"seed = " + 5000 * b"1"])
 def test_what_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "bad.toml"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=r"bad\.toml is not valid TOML"):
         read_recipe(file)
+
+
+def test_nested_beyond_all_bounds_is_no_traceback(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text(f"name = {'[' * 10_000}")
+    with pytest.raises(UsageError, match=r"deep\.toml is nested too deeply"):
+        read_recipe(tmp_path / "deep.toml")
+    for override in (f"seed={'[' * 10_000}", f"seed={'1' * 5000}", "seed=\udc80"):
+        with pytest.raises(UsageError, match=r"seed = .* must be a whole number|surrogates"):
+            read_recipe(path, [override])
+
+
+def test_a_folder_that_no_file_can_be_called_is_refused(path: Path) -> None:
+    recipe = read_recipe(path, ['data.folder="a\\u0000b"'])
+    with pytest.raises(UsageError, match=r"data folder 'a.x00b' has a character that no file's name can have"):
+        pictures_of(recipe, task_of(recipe), torch.device("cpu"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -258,6 +276,8 @@ def test_a_recipe_over_another_holds_what_differs(path: Path) -> None:
         ("none", r"none\.toml cannot be read"),
         (3, "base = 3 must be the name of another recipe"),
         ("", "base = .. must be the name of another recipe"),
+        ("../over", "must be the name of another recipe"),
+        ("a\0b", "has a character that no file's name can have"),
     ],
 )
 def test_a_base_that_is_none_is_refused(path: Path, base: object, words: str) -> None:

@@ -10,11 +10,17 @@ import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 import pixelrl
-from pixelrl.errors import PixelRLError, UsageError
+from pixelrl.envs.pixel import PixelEnv
+from pixelrl.errors import InputError, PixelRLError, UsageError
+from pixelrl.evaluate import evaluate
+from pixelrl.pictures.files import read_picture, write_picture
 from pixelrl.report.animation import draw, frames
 from pixelrl.report.page import report_html
-from pixelrl.tasks import GaussianDenoising
+from pixelrl.tasks import GaussianDenoising, build_task
 from pixelrl.trace import Trace
+from pixelrl.training.data import load_pairs, load_photos
+from pixelrl.training.recipe import read_recipe
+from pixelrl.training.shipped import find_recipe
 from pixelrl.validation import check_arguments, check_box, checked, shown
 
 ONE = Trace(np.full((4, 5), 9, np.uint8), np.zeros((1, 1, 4, 5), np.uint8), ("do nothing", "box"), "p")
@@ -133,6 +139,66 @@ def test_other_arguments_of_the_wrong_kind(monkeypatch: pytest.MonkeyPatch) -> N
     ]:
         with pytest.raises(PixelRLError, match=words):
             use()
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros(0), np.array(["cpu", "auto"]), 10**400, "x" * 5000, [1]])
+def test_no_argument_ends_in_the_words_of_python(wrong: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapes.MOST", 0)
+    agent = pixelrl.load("denoise-gray", "cpu")
+    for use, words in [
+        (lambda: pixelrl.load("denoise-gray", wrong), "device .* is unknown; give auto, cpu or cuda"),  # type: ignore[arg-type]
+        (lambda: pixelrl.load("denoise-gray", "cpu", wrong), "precision .* is unknown; give auto, fp32 or bf16"),  # type: ignore[arg-type]
+        (lambda: pixelrl.denoise(ONE.pixels, noise=wrong), "noise = .* is no kind of noise; give one of auto"),  # type: ignore[arg-type]
+        (lambda: agent(ONE.pixels, 25, steps=wrong), "steps = .* cannot be; give a whole number from 0 to 1000"),  # type: ignore[arg-type]
+        (lambda: agent(ONE.pixels, sigma=wrong), "sigma = .* is not a noise level"),  # type: ignore[arg-type]
+        (lambda: agent(ONE.pixels, peak=wrong), "peak = .* cannot be used"),  # type: ignore[arg-type]
+        (lambda: agent.estimate([ONE.pixels], condition=wrong), "sigma = .* is not a noise level"),  # type: ignore[type-var, arg-type]
+        (lambda: agent.blocks(wrong, ONE.pixels), "no array here|no pixels|nobody can tell|not an image here"),  # type: ignore[arg-type]
+        (lambda: agent.blocks(ONE.pixels, wrong), "the target must be of the source's shape"),  # type: ignore[arg-type]
+        (lambda: agent.blocks(ONE.pixels, ONE.pixels.copy(), axes=wrong), "axes = .* do not fit the shape"),  # type: ignore[arg-type]
+        (lambda: PixelEnv(render_mode=wrong), "render_mode = .* is unknown"),  # type: ignore[arg-type]
+        (lambda: PixelEnv(channels=wrong), "channels = .* is unknown"),  # type: ignore[arg-type]
+        (lambda: PixelEnv(device=wrong), "device .* is unknown"),  # type: ignore[arg-type]
+        (lambda: PixelEnv(level=wrong), "level = .* is no strength"),  # type: ignore[arg-type]
+        (lambda: PixelEnv(size=wrong), "size = .* is no number of pixels"),  # type: ignore[arg-type]
+        (lambda: PixelEnv(task_arguments=wrong), "task_arguments = .* are none"),  # type: ignore[arg-type]
+        (lambda: build_task("gaussian-denoising", {"space": wrong}), r"task\.space = .* is unknown"),
+        (lambda: list(evaluate(agent, "tests", GaussianDenoising(), wrong)), "level = .* is no strength"),  # type: ignore[arg-type]
+    ]:
+        with pytest.raises(PixelRLError, match=words) as raised:
+            use()
+        assert len(str(raised.value)) < 400
+        assert "\n" not in str(raised.value)
+    with pytest.raises(UsageError, match=r"seed = 1.* cannot be"):
+        list(evaluate(agent, "tests/data/format-1", GaussianDenoising(), 25, seed=10**400))
+
+
+@pytest.mark.parametrize("wrong", ["a\0b", "a\0b.png", "\ud800.png", Path("x\0y")])
+def test_a_name_that_no_file_can_have_is_refused_in_a_sentence(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shapes.MOST", 0)
+    for use in (
+        lambda: pixelrl.load(wrong),
+        lambda: pixelrl.load_trace(wrong),
+        lambda: pixelrl.save_trace(wrong, ONE),
+        lambda: pixelrl.load_edits(wrong),
+        lambda: pixelrl.enhance(np.zeros((8, 8, 3), np.uint8), wrong),
+        lambda: draw(wrong, ONE),
+        lambda: read_picture(wrong),
+        lambda: write_picture(wrong, read_picture("tests/data/format-1/mask.png")),
+        lambda: read_recipe(wrong),
+        lambda: find_recipe(wrong),
+        lambda: load_photos(wrong),
+        lambda: load_pairs(tmp_path, tmp_path, wrong),
+        lambda: list(evaluate(pixelrl.load("denoise-gray"), wrong, GaussianDenoising(), 25)),
+    ):
+        with pytest.raises(PixelRLError, match="has a character that no file's name can have; give another name"):
+            use()
+    with pytest.raises(InputError, match="picture None is no path"):
+        read_picture(None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"trace x+ does not exist"):
+        pixelrl.load_trace("x" * 5000)
 
 
 def test_arrays_are_lists_of_numbers() -> None:

@@ -33,6 +33,7 @@ from pixelrl.tasks.conditioning import Given
 from pixelrl.telling import FAR, AnyMask, Conditions, joined, mask_array, object_mask
 from pixelrl.tensor_agent import TensorAgent
 from pixelrl.types import Image
+from pixelrl.validation import brief, is_word
 
 __all__ = ["FAR", "TILE", "Agent", "AnyMask", "choose_device", "load", "object_mask"]
 
@@ -164,8 +165,9 @@ class Agent(TensorAgent):
             UsageError: a policy that must see the whole picture, or an argument that does not fit.
         """
         plan = self.plan_blocks(source, axes, condition, steps, white, legibility, side, halo, tile)
-        if tuple(target.shape) != tuple(source.shape) or np.dtype(target.dtype) != np.dtype(source.dtype):
-            shape, dtype = plan.layout.shape, plan.layout.dtype
+        shape, dtype = plan.layout.shape, plan.layout.dtype
+        alike = not isinstance(target, Tensor) and tuple(getattr(target, "shape", ())) == tuple(shape)
+        if not alike or np.dtype(target.dtype).name != dtype:
             raise UsageError(f"the target must be of the source's shape {tuple(shape)} and dtype {dtype}")
         todo = plan.blocks
         for block in todo:
@@ -271,7 +273,8 @@ class Agent(TensorAgent):
             raise InputError(f"{type(images).__name__} is no list of images; give a list, also of a single one")
         if not images:
             raise InputError("nothing can be estimated of no images; give at least one")
-        unpacked, known = [unpack(image, _scale(white)) for image in images], self._telling.given(condition or {}, {})
+        unpacked = [unpack(image, _scale(white)) for image in images]
+        known = self._telling.given({} if condition is None else condition, {})
         telling = [one for one in unpacked if one.tensor.min() < one.tensor.max()] or unpacked[:1]
         values = [
             value
@@ -358,8 +361,8 @@ def choose_device(device: str) -> torch.device:
     Raises:
         UsageError: another word, or ``cuda`` where PyTorch finds none.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device {device!r} is unknown; give auto, cpu or cuda")
+    if not is_word(device, ("auto", "cpu", "cuda")):
+        raise UsageError(f"device {brief(device)} is unknown; give auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device 'cuda' is not available: PyTorch finds no CUDA GPU here; give cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")

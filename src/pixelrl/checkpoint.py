@@ -21,6 +21,8 @@ from pixelrl.policy_files import FORMAT, HEADER, Info, read_header, weights_file
 from pixelrl.policy_files import find_policy as find_policy
 from pixelrl.policy_files import shipped_policies as shipped_policies
 from pixelrl.tasks import find_conditioning
+from pixelrl.tasks.base import checked_steps
+from pixelrl.validation import as_path
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class PolicyCard:
 
 def save_policy(path: str | Path, policy: Policy, card: PolicyCard) -> None:
     """Write a policy file (in one piece: to a temporary name, then renamed)."""
-    write_tensors(Path(path), policy.state_dict(), {"format": FORMAT, "content": "policy", **asdict(card)})
+    header = {"format": FORMAT, "content": "policy", **asdict(card)}
+    write_tensors(as_path(path, "policy file"), policy.state_dict(), header)
 
 
 def load_policy(path: str | Path, device: torch.device | None = None) -> tuple[Policy, PolicyCard]:
@@ -98,7 +101,7 @@ def load_policy(path: str | Path, device: torch.device | None = None) -> tuple[P
         UsageError: not a policy file, truncated, made by a newer version, with unknown actions or weights, or with
             code of a user's own that is not imported (`pixelrl.plugins`).
     """
-    path = Path(path)
+    path = as_path(path, "policy file")
     tensors, header = read_tensors(path, "policy")
     try:
         card = PolicyCard(
@@ -106,12 +109,12 @@ def load_policy(path: str | Path, device: torch.device | None = None) -> tuple[P
             kind=str(header["kind"]),
             arguments=dict(header["arguments"]),  # type: ignore[call-overload]
             action_names=tuple(str(name) for name in header["action_names"]),  # type: ignore[attr-defined]
-            num_steps=int(header["num_steps"]),  # type: ignore[call-overload]
+            num_steps=checked_steps(int(header["num_steps"])),  # type: ignore[call-overload]
             condition=None if header["condition"] is None else str(header["condition"]),
             training=dict(header["training"]),  # type: ignore[call-overload]
             space=str(header.get("space", "srgb")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"policy file {path} has a damaged header: {error!r}") from error
     ActionSet(card.action_names)  # refuses names that this version does not know
     policy = card.build()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import final
 
@@ -21,6 +23,7 @@ from pixelrl.scores import Outcome, Score, check_conditioning, play, scored
 from pixelrl.tasks import Episode, Task
 from pixelrl.threads import threads
 from pixelrl.types import Image
+from pixelrl.validation import as_path, brief, finite_number
 
 __all__ = ["Outcome", "Score", "Trial", "check_conditioning", "evaluate", "evaluate_pairs", "play", "scored"]
 
@@ -73,13 +76,18 @@ def evaluate(
 
     Raises:
         UsageError: no folder of pictures, a task that takes pairs, a policy that must be told what this task does
-            not have, or a legibility that it does not take.
+            not have, a legibility that it does not take, or a seed of more than 64 bits.
     """
     if task.from_pairs:
         raise UsageError("this task is measured on pairs of pictures; give their two folders to evaluate_pairs")
     check_conditioning(agent, task)
-    trials = [Trial(index, str(name), path) for index, (path, name) in enumerate(_pictures(Path(folder))[:limit])]
-    generator = torch.Generator().manual_seed(seed)
+    if finite_number(level) is None:
+        raise UsageError(f"level = {brief(level)} is no strength of degradation; give a number")
+    pictures = _first(_pictures(as_path(folder, "folder")), limit)
+    trials = [Trial(index, str(name), path) for index, (path, name) in enumerate(pictures)]
+    if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**64:
+        raise UsageError(f"seed = {brief(seed)} cannot be; give a whole number of 64 bits")
+    generator = torch.Generator().manual_seed(int(seed))
     yield from _measured(agent, task, level, trials, generator, ensemble, legibility, workers)
 
 
@@ -115,7 +123,7 @@ def evaluate_pairs(
     task = _Pairs() if task is None else task
     if not task.from_pairs:
         raise UsageError("this task degrades pictures itself; give it clean ones alone")
-    trials = _paired(Path(folder), Path(degraded), limit)
+    trials = _paired(as_path(folder, "folder"), as_path(degraded, "folder"), limit)
     yield from _measured(agent, task, 0.0, trials, torch.Generator(), ensemble, legibility, workers)
 
 
@@ -201,7 +209,7 @@ class _Pairs(Task):
 def _paired(folder: Path, degraded: Path, limit: int | None) -> list[Trial]:
     partners = {name.with_suffix(""): path for path, name in _pictures(degraded)}
     trials: list[Trial] = []
-    for path, name in _pictures(folder)[:limit]:
+    for path, name in _first(_pictures(folder), limit):
         if name.with_suffix("") not in partners:
             raise UsageError(f"{name} has no partner of the same name in {degraded}")
         trials.append(Trial(len(trials), str(name), path, partners[name.with_suffix("")]))
@@ -210,12 +218,18 @@ def _paired(folder: Path, degraded: Path, limit: int | None) -> list[Trial]:
 
 def _pictures(folder: Path) -> list[tuple[Path, Path]]:
     """Files and their names in the folder, in the order of the names."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder; give a folder of pictures")
     listing = list_pictures([folder])
     if listing.problems or not listing.files:
         raise UsageError(f"{folder} holds no pictures; give a folder of pictures")
     return listing.files
+
+
+def _first(pictures: list[tuple[Path, Path]], limit: int | None) -> list[tuple[Path, Path]]:
+    if limit is not None and (not isinstance(limit, Integral) or limit < 1):
+        raise UsageError(f"limit = {brief(limit)} is no number of pictures; give a whole one, or None for all")
+    return pictures[:limit]
 
 
 def _read(path: Path, channels: int) -> Image:

@@ -22,7 +22,7 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, given_white
 from pixelrl.pictures.values import plain
 from pixelrl.policy_files import KINDS, SAYS, find_look, for_channels, shipped_policies
-from pixelrl.validation import finite_number
+from pixelrl.validation import brief, finite_number, is_word
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating[Any]]
@@ -79,9 +79,9 @@ def denoise(
     numbers = {"sigma": sigma, "peak": peak, "gain": gain, "read": read, "offset": offset, "strength": strength}
     given = {name: _number(name, value) for name, value in numbers.items() if value is not None}
     if given.get("sigma", 0) < 0:
-        raise UsageError(f"sigma = {sigma!r} is no standard deviation; give a number of at least 0")
-    if noise not in get_args(Noise):
-        raise UsageError(f"noise = {noise!r} is no kind of noise; give one of {', '.join(get_args(Noise))}")
+        raise UsageError(f"sigma = {brief(sigma)} is no standard deviation; give a number of at least 0")
+    if not is_word(noise, get_args(Noise)):
+        raise UsageError(f"noise = {brief(noise)} is no kind of noise; give one of {', '.join(get_args(Noise))}")
     kind = next((SAYS[name] for name in given), noise) if noise == "auto" else noise
 
     def denoised(floats: Floats, scale: Scale, unit: float) -> Floats:
@@ -198,7 +198,7 @@ def edit_saliency(
 def _number(name: str, value: object) -> float:
     if (number := finite_number(value)) is not None:
         return number
-    raise UsageError(f"{name} = {value!r} is no number; give one, or leave it out to have it estimated")
+    raise UsageError(f"{name} = {brief(value)} is no number; give one, or leave it out to have it estimated")
 
 
 def _acted(agent: Agent, floats: Floats, scale: Scale, told: Mapping[str, float], mask: Array | None = None) -> Floats:
@@ -250,9 +250,11 @@ def _with_channels_last(image: Array, channel_axis: int | None, *, colours: bool
         more = "name the axis of channels, such as channel_axis=-1; of a stack, give each picture by itself"
         raise InputError(f"an array of shape {shape} is not a grey picture (h, w); {more}")
     if not isinstance(channel_axis, Integral):
-        raise UsageError(f"channel_axis = {channel_axis!r} is no axis; give a whole number, such as -1 for the last")
+        raise UsageError(
+            f"channel_axis = {brief(channel_axis)} is no axis; give a whole number, such as -1 for the last"
+        )
     if image.ndim != 3 or not -3 <= channel_axis < 3:
-        raise InputError(f"an array of shape {shape} is not a picture with channels in axis {channel_axis}")
+        raise InputError(f"an array of shape {shape} is not a picture with channels in axis {brief(channel_axis)}")
     if colours and shape[channel_axis] != 3:
         raise InputError(f"an array of shape {shape} has not three channels of colour in axis {channel_axis}")
     return np.moveaxis(image, channel_axis, -1)

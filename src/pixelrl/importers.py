@@ -16,6 +16,7 @@ from pixelrl.actions import PAPER_NINE
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.errors import UsageError
 from pixelrl.policies.fcn import FCN
+from pixelrl.validation import as_path
 
 _CHAINER_LAYERS = {
     "enter": "conv1",
@@ -60,7 +61,7 @@ def import_chainer(path: str | Path) -> tuple[FCN, PolicyCard]:
         UsageError: the file is no readable ``.npz`` of plain arrays, or a name, shape or value in it is not
             right (the message names the first one and what was expected).
     """
-    path = Path(path)
+    path = as_path(path, "weights")
     arrays = _read_arrays(path)
     recurrent = any(name.startswith(("conv7_U", "conv7_W", "conv8_pi/")) for name in arrays)
     convolution = any(name.startswith("conv_R/") for name in arrays)

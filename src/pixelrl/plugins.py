@@ -10,6 +10,7 @@ not run anything. Its references are taken from modules that are imported alread
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -172,7 +173,7 @@ def import_named(module: str) -> None:
     """
     file = Path(module)
     if file.suffix == ".py":
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise UsageError(f"--import {module}: there is no such file")
         look_in(file.parent)
         module = file.stem

@@ -204,7 +204,7 @@ def find_look(style: str | Path, said: str) -> str:
     Raises:
         UsageError: neither of them.
     """
-    style = str(style)
+    style = str(as_path(style, said))
     looks = {name.removeprefix("enhance-"): name for name in shipped_policies() if name.startswith("enhance-")}
     policy = looks.get(style.removeprefix("enhance-"), style)
     if policy == style and not os.path.exists(style) and style not in looks.values():
@@ -224,7 +224,7 @@ def read_header(path: Path, content: str) -> Info:
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "null"))
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not a {content} file of pixelrl, or is truncated: {error}") from error
     if not isinstance(header, dict) or header.get("content") != content:
         raise UsageError(f"{path} is a safetensors file, but not a {content} of pixelrl")

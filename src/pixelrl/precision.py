@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 
 from pixelrl.errors import UsageError
+from pixelrl.validation import brief, is_word
 
 Precision = Literal["fp32", "bf16"]
 """Numbers of 32 bits, or products of numbers of 16 bits (bfloat16) whose sums have 32."""
@@ -20,8 +21,8 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
     Raises:
         UsageError: another word.
     """
-    if asked not in get_args(Asked):
-        raise UsageError(f"precision {asked!r} is unknown; give auto, fp32 or bf16")
+    if not is_word(asked, get_args(Asked)):
+        raise UsageError(f"precision {brief(asked)} is unknown; give auto, fp32 or bf16")
     if asked == "auto":
         return "bf16" if device.type == "cpu" and fast_bf16() else "fp32"
     return "bf16" if asked == "bf16" else "fp32"

@@ -23,7 +23,7 @@ from pixelrl.pictures.masks import pillow_mask
 from pixelrl.pictures.values import plain
 from pixelrl.tasks.conditioning import Conditioning, is_auto
 from pixelrl.types import Condition, Image
-from pixelrl.validation import finite_number
+from pixelrl.validation import brief, finite_number
 
 FAR = 10.0
 """How many times weaker than any in its training noise may be for a policy to work on it. Told ten times the largest
@@ -81,13 +81,14 @@ class Telling:
             by_name = {names[0]: condition}
         else:
             instead = "give each by its name" if names else "leave it out"
-            raise UsageError(f"condition = {condition!r} cannot be used: policy {policy} takes {takes}; {instead}")
+            raise UsageError(f"condition = {brief(condition)} cannot be used: policy {policy} takes {takes}; {instead}")
         for name in given.keys() & by_name.keys():
             raise UsageError(f"{name} is given twice, also in condition; leave one out")
         given |= by_name
         for name, value in given.items():
             if name not in names:
-                raise UsageError(f"{name} = {value!r} cannot be used: policy {policy} takes {takes}; leave {name} out")
+                what = brief(value)
+                raise UsageError(f"{name} = {what} cannot be used: policy {policy} takes {takes}; leave {name} out")
         return given
 
     def every(self, condition: Mapping[str, float]) -> dict[str, float]:

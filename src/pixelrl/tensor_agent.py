@@ -23,9 +23,11 @@ from pixelrl.precision import Precision, choose_precision
 from pixelrl.progress import Progress
 from pixelrl.result import AnyEdits
 from pixelrl.rollout import Trajectory, Watch
+from pixelrl.tasks.base import MOST_STEPS
 from pixelrl.tasks.conditioning import find_conditioning
 from pixelrl.telling import Telling
 from pixelrl.types import Condition, Image
+from pixelrl.validation import brief
 
 
 class TensorAgent:
@@ -106,15 +108,12 @@ class TensorAgent:
         """
         if legibility is None:
             return self.legibility
+        given = f"legibility = {brief(legibility)}"
         if not self.legible:
-            raise UsageError(
-                f"legibility = {legibility!r} cannot be used: policy {self.name} cannot be told how plain its maps "
-                "shall be; leave it out"
-            )
+            cannot = f"policy {self.name} cannot be told how plain its maps shall be"
+            raise UsageError(f"{given} cannot be used: {cannot}; leave it out")
         if isinstance(legibility, bool) or not isinstance(legibility, Real) or not 0 <= legibility <= 1:
-            raise UsageError(
-                f"legibility = {legibility!r} is out of range; give a number from 0 (best quality) to 1 (plainest maps)"
-            )
+            raise UsageError(f"{given} is out of range; give a number from 0 (best quality) to 1 (plainest maps)")
         return float(legibility)
 
     def works_in(self, space: str) -> bool:
@@ -187,7 +186,7 @@ class TensorAgent:
 
         Raises:
             InputError: a number of channels that the policy cannot take.
-            UsageError: steps or a tile that are no whole number or too small, an edit that does not fit, or a
+            UsageError: steps or a tile that are no whole number or out of range, an edit that does not fit, or a
                 legibility that the policy does not take.
             ValueError: the condition has not four dimensions.
         """
@@ -208,7 +207,7 @@ class TensorAgent:
         return Play(self.actions, self._num_steps(steps), side, space, legibility, edits, watch)
 
     def _num_steps(self, steps: int | None) -> int:
-        return self.card.num_steps if steps is None else _whole("steps", steps, 0)
+        return self.card.num_steps if steps is None else _whole("steps", steps, 0, MOST_STEPS)
 
     def ensembled(
         self,
@@ -231,7 +230,10 @@ class TensorAgent:
         return mean_of_symmetries(final, image, condition, progress)
 
 
-def _whole(name: str, value: object, least: int) -> int:
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
-        return int(value)
-    raise UsageError(f"{name} = {value!r} cannot be; give a whole number of at least {least}, or None to leave it open")
+def _whole(name: str, value: object, least: int, most: int | None = None) -> int:
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = int(value)
+        if number >= least and (most is None or number <= most):
+            return number
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise UsageError(f"{name} = {brief(value)} cannot be; give a whole number {limits}, or None to leave it open")

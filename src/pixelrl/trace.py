@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,7 +167,7 @@ def load_trace(path: str | Path) -> Trace:
         UsageError: it names operations that this version does not know, or has a format of another one.
     """
     path = as_path(path, "trace")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DamagedTraceError(f"trace {path} does not exist")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

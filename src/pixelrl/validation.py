@@ -13,7 +13,6 @@ import math
 import numbers
 import os
 import re
-import reprlib
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pixelrl.errors import UsageError
+from pixelrl.errors import PixelRLError, UsageError
 
 Checked = TypeVar("Checked", bound=msgspec.Struct)
 
@@ -48,6 +47,8 @@ def checked(content: object, kind: type[Checked], where: str = "", prefix: str =
         raise UsageError(_sentence(error, content, kind, where or prefix, prefix)) from error
     except RecursionError as error:
         raise UsageError(f"{where or prefix} is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{where or prefix} has half of a pair of surrogates, which is no character") from error
 
 
 def check_arguments(
@@ -144,19 +145,46 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def as_path(value: object, what: str) -> Path:
+def brief(value: object) -> str:
+    """A value of Python for a message, as Python writes it, on one line; not all of one that is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        return "a number too long to be shown"
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def is_word(value: object, words: Collection[str]) -> bool:
+    """Whether a value that a caller gave is one of some words. An array is none; to compare it gives another array."""
+    return isinstance(value, str) and value in words
+
+
+def listed(value: object) -> tuple[Any, ...] | None:
+    """The parts of a list, a set, an array or a tensor that a caller gave; None for what has no parts, or is text."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else None
+
+
+def as_path(value: object, what: str, fault: type[PixelRLError] = UsageError) -> Path:
     """A path that a caller gave.
 
     Args:
         value: as it was given.
         what: what it is the path of; the message begins with it.
+        fault: the kind of error that it is.
 
     Raises:
-        UsageError: it is no path.
+        PixelRLError: it is no path, or one that no file can have; of the kind ``fault``.
     """
-    if isinstance(value, (str, os.PathLike)) and isinstance(name := os.fspath(value), str):
-        return Path(name)
-    raise UsageError(f"{what} {reprlib.repr(value)} is no path; give a string or a pathlib.Path")
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(name := os.fspath(value), str):
+        raise fault(f"{what} {brief(value)} is no path; give a string or a pathlib.Path")
+    try:
+        possible = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        possible = False
+    if not possible:
+        raise fault(f"{what} {brief(name)} has a character that no file's name can have; give another name")
+    return Path(name)
 
 
 def check_kind(value: object, kind: type, what: str) -> None:
@@ -193,7 +221,7 @@ def check_box(box: Sequence[int], name: str, size: tuple[int, int] | None = None
     Raises:
         UsageError: it is so, and which of the two is said; or it is no box.
     """
-    corners = list(box) if isinstance(box, Iterable) else []
+    corners = listed(box) or ()
     if len(corners) != 4 or not all(isinstance(corner, Integral) for corner in corners):
         raise UsageError(f"{name} must be x0, y0, x1, y1, four whole numbers of pixels")
     x0, y0, x1, y1 = corners

@@ -12,12 +12,14 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from pixelrl.blocks.cut import GRID, Box, Span, cores
 from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, scale_of
 from pixelrl.pictures.values import plain
 from pixelrl.precision import Precision
+from pixelrl.validation import brief
 
 SIDE = 4096
 """Side in pixels of the blocks. The larger, the less is computed twice, in what blocks need around them."""
@@ -116,6 +118,8 @@ class Layout(msgspec.Struct, frozen=True):
             InputError: it holds no pictures.
             UsageError: axes that do not fit.
         """
+        if not hasattr(array, "shape") or isinstance(array, Tensor):
+            raise InputError(f"{type(array).__name__} is no array here; give one of numpy or zarr")
         shape, dtype = [int(length) for length in array.shape], np.dtype(array.dtype).name
         if dtype not in FULL:
             raise InputError(f"an array of {dtype} is not an image here; convert it to {', '.join(FULL)}")
@@ -124,14 +128,14 @@ class Layout(msgspec.Struct, frozen=True):
         if axes is None:
             if len(shape) == 3 and min(shape[0], shape[2]) > 4:
                 raise UsageError(f"nobody can tell the axes of shape {tuple(shape)}; give them, such as axes='zyx'")
-            known = {2: "yx", 3: "yxc" if shape[-1] <= 4 else "cyx"}
+            known = {2: "yx", 3: "yxc" if shape and shape[-1] <= 4 else "cyx"}
             if len(shape) not in known:
                 raise UsageError(f"nobody can tell the axes of shape {tuple(shape)}; give them, such as axes='tczyx'")
             axes = known[len(shape)]
-        if len(axes) != len(shape) or len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes):
-            raise UsageError(
-                f"axes = {axes!r} do not fit the shape {tuple(shape)}; give a letter for each axis, y and x among them"
-            )
+        letters = set(axes) if isinstance(axes, str) else set()
+        if not len(letters) == len(shape) == len(axes) or not {"y", "x"} <= letters:
+            given = f"axes = {brief(axes)} do not fit the shape {tuple(shape)}"
+            raise UsageError(f"{given}; give a letter for each axis, y and x among them")
         return cls(shape, dtype, axes, together and "c" in axes and shape[axes.index("c")] == 3)
 
     def length(self, axis: str) -> int:
@@ -257,7 +261,7 @@ def check_side(side: object) -> int:
     """
     if isinstance(side, int) and not isinstance(side, bool) and side >= GRID and side % GRID == 0:
         return side
-    raise UsageError(f"a side of blocks of {side!r} cannot be; give a multiple of {GRID} pixels, such as {SIDE}")
+    raise UsageError(f"a side of blocks of {brief(side)} cannot be; give a multiple of {GRID} pixels, such as {SIDE}")
 
 
 def samples(array: Values, layout: Layout, channel: int) -> list[npt.NDArray[Any]]:
@@ -317,7 +321,9 @@ def halo_of(needed: int, given: int | None) -> tuple[int, bool]:
     if given is None:
         return needed, True
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
-        raise UsageError(f"halo = {given!r} cannot be; give a whole number of pixels, or leave it out for all it takes")
+        raise UsageError(
+            f"halo = {brief(given)} cannot be; give a whole number of pixels, or leave it out for all it takes"
+        )
     return min(given, needed), given >= needed
 
 

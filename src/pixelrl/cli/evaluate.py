@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ def evaluate(
     if any(not math.isfinite(strength) for _, strength in given):
         raise UsageError(f"{given[0][1]} is not a strength of noise; give a finite number")
     for option, folder in (("--data", data), ("--degraded", degraded)):
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not os.path.isdir(folder):
             raise UsageError(f"{option} {folder} is not a folder; give a folder of pictures")
     if json_file is not None:
         check_place(json_file, overwrite=overwrite, option="--json")

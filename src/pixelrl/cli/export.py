@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ def export(policy: str, output: Path, int8: bool, pictures: Path | None, overwri
     POLICY is a shipped name or a file. It takes pip install "pixelrl[onnx]".
     """
     check_folder(output)
-    if not overwrite and output.is_dir() and any(output.iterdir()):
+    if not overwrite and os.path.isdir(output) and any(output.iterdir()):
         raise UsageError(f"{output} is not empty; give --overwrite to replace the export in it, or another folder")
     if pictures is not None and not int8:
         raise UsageError("--pictures calibrate 8 bits; give --int8, too, or leave them out")

@@ -76,7 +76,7 @@ _OPTIONS = (
     ),
     click.option("--ensemble", is_flag=True, help="Mean of eight runs, mirrored and turned: better, 8 times slower."),
     click.option(
-        "--steps", type=click.IntRange(min=0), help="Steps per pixel; what the policy was trained for if left out."
+        "--steps", type=click.IntRange(0, 1000), help="Steps per pixel; what the policy was trained for if left out."
     ),
     LEGIBILITY_OPTION,
     click.option("--trace", type=PATH, help="Also write what every pixel did (one input only); see `pixelrl show`."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def train(
 
     if minutes is not None and math.isnan(minutes):
         raise UsageError("--minutes nan is not a time; give a number above 0")
-    if resume and recipe is not None and recipe.is_dir():
+    if resume and recipe is not None and os.path.isdir(recipe):
         if output is not None and output != recipe:
             raise UsageError(f"{recipe} and {output} are two folders; --resume goes on with one run")
         recipe, output = None, recipe
@@ -71,7 +72,7 @@ def train(
 
     if plan is None:
         plan = recipe_of(output / STATE_FILE, overrides)
-    if not resume and (output / STATE_FILE).exists():
+    if not resume and os.path.exists(output / STATE_FILE):
         raise UsageError(f"{output} holds a training already; give --resume to go on with it, or another folder")
     set_threads(threads)
     place = own_device(choose_device(device))

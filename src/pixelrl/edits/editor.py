@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, final
 
 import torch
@@ -11,12 +11,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from pixelrl.actions import DO_NOTHING, LEVEL_STEPS
+from pixelrl.edits.given import check_field
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import OPPONENT, kind_of_space
 from pixelrl.imaging.thinning import thinned
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
-from pixelrl.validation import check_box
+from pixelrl.validation import brief, check_box, listed
 
 Mask = Bool[Tensor, "h w"]
 
@@ -40,6 +41,11 @@ class Edit:
             (`pixelrl.imaging.thinning.thinned`).
         feather: pixels over which the region fades in from its edge, by the same pattern.
         off: the edit is kept, and does nothing.
+
+    Lists and arrays are taken for tuples.
+
+    Raises:
+        UsageError: an attribute is of another kind, or out of range.
     """
 
     steps: tuple[int, ...] | Literal["all"] = "all"
@@ -54,6 +60,15 @@ class Edit:
     share: float = 1.0
     feather: int = 0
     off: bool = False
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not each.default:
+                parts = None if isinstance(value, Tensor) else listed(value)
+                if parts is not None:
+                    object.__setattr__(self, each.name, parts)
+                check_field(each.name, value if parts is None else parts)
 
     def region(self, height: int, width: int) -> Mask:
         """Where the edit applies, if it is not off.
@@ -78,7 +93,7 @@ class Edit:
             return torch.from_numpy(polygon2mask((height, width), corners))
         inside = torch.zeros((height, width), dtype=torch.bool)
         box = self.box if self.box is not None else (0, 0, width, height)
-        check_box(box, f"region.box = {list(box) if isinstance(box, Sequence) else box}", (height, width))
+        check_box(box, f"region.box = {brief(list(box) if isinstance(box, tuple) else box)}", (height, width))
         x0, y0, x1, y1 = box
         inside[y0:y1, x0:x1] = True
         return inside

@@ -13,7 +13,7 @@ from msgspec.json import schema_components
 
 from pixelrl.edits.editor import Edit, Mask
 from pixelrl.errors import InputError, UsageError
-from pixelrl.validation import as_path, checked
+from pixelrl.validation import as_path, brief, checked
 
 MOST_CORNERS = 1000
 """Of a polygon: every pixel of its bounding box is tested against every side. Finer outlines are drawn as masks."""
@@ -179,7 +179,7 @@ def edits_of(edits: Sequence[Edit] | Edit | str | Path) -> tuple[Edit, ...]:
         if len(known) == len(edits):
             return known
     raise UsageError(
-        f"edits = {str(edits)[:60]} are not edits; give a list of pixelrl.Edit, or the path of a file that holds them"
+        f"edits = {brief(edits)} are not edits; give a list of pixelrl.Edit, or the path of a file that holds them"
     )
 
 

@@ -24,6 +24,7 @@ from pixelrl.tasks.conditioning import Nothing
 from pixelrl.training.data import Crops
 from pixelrl.training.learner import Game
 from pixelrl.types import ActionMap, Image
+from pixelrl.validation import brief, finite_number
 
 Observation = Float[Tensor, "b p h w"]
 RewardMap = Float[Tensor, "b h w"]
@@ -31,6 +32,8 @@ RewardMap = Float[Tensor, "b h w"]
 LEAST_SIDE = 16
 """Noise of cameras, text and objects need so many pixels; of smaller pictures the episode begins on as many, and its
 middle is played."""
+MOST = 100_000
+"""Pixels of a side, and episodes at once: more than any memory holds."""
 
 
 class Outcome(NamedTuple):
@@ -56,7 +59,7 @@ class Episodes:
         device: where.
 
     Raises:
-        UsageError: an unknown task, pictures that do not fit it, or a size or batch that is none.
+        UsageError: an unknown task, pictures that do not fit it, or a size, batch, level or device that is none.
     """
 
     def __init__(
@@ -70,15 +73,24 @@ class Episodes:
         batch: int,
         device: str | torch.device,
     ) -> None:
-        for name, value in (("size", size), ("num_envs", batch)):
-            if type(value) is not int or value < 1:
-                raise UsageError(f"{name} = {value} is no number of {'pixels' if name == 'size' else 'episodes'}")
+        for name, value, of in (("size", size, "pixels"), ("num_envs", batch, "episodes")):
+            if type(value) is not int or not 1 <= value <= MOST:
+                raise UsageError(f"{name} = {brief(value)} is no number of {of}; give a whole one from 1 to {MOST}")
+        if not isinstance(task, (Task, str)):
+            raise UsageError(f"task = {brief(task)} is no task; give a pixelrl.tasks.Task, or the name of one")
+        if task_arguments is not None and not isinstance(task_arguments, Mapping):
+            raise UsageError(f"task_arguments = {brief(task_arguments)} are none; give them by name")
         if isinstance(task, Task) and task_arguments:
             raise UsageError("task_arguments are for a task that is named; give them to the task itself")
         self.task = task if isinstance(task, Task) else build_task(task, dict(task_arguments or {}))
         self.actions = ActionSet(self.task.action_names, may_import=True)
+        if level is not None and finite_number(level) is None:
+            raise UsageError(f"level = {brief(level)} is no strength of degradation; give a number, or None for others")
         self.size, self.channels, self.level, self.batch = size, channels, level, batch
-        self.device = torch.device(device)
+        try:
+            self.device = torch.device(device)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f"device {brief(device)} is unknown; give cpu or cuda") from error
         photos = photos_for(self.task, pictures, channels)
         self._crops = Crops(photos, max(size, LEAST_SIDE), batch, self.device, setting="size")
         self._host_generator, self._generator = torch.Generator(), torch.Generator(self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pixelrl.errors import UsageError
 from pixelrl.tasks import Task
 from pixelrl.training.data import Photo, load_pairs, load_photos
+from pixelrl.validation import brief, listed
 
 Pictures = str | Path | tuple[str | Path, str | Path] | Sequence[Photo] | None
 """A folder of pictures; two folders, before and after, for a task that learns from pairs; pictures in memory; or None
@@ -34,15 +36,17 @@ def photos_for(task: Task, pictures: Pictures, channels: int) -> Sequence[Photo]
     Raises:
         UsageError: the task needs other pictures than these, or they cannot be read.
     """
-    if channels not in (1, 3):
-        raise UsageError(f"channels = {channels} is unknown; give 1 for grey pictures, 3 for colour")
+    if not isinstance(channels, Integral) or channels not in (1, 3):
+        raise UsageError(f"channels = {brief(channels)} is unknown; give 1 for grey pictures, 3 for colour")
     if channels == 1 and task.in_color:
         raise UsageError(f"{type(task).__name__} is played on pictures in colour; give channels=3")
     if pictures is None:
         return built_in(channels, task.from_pairs)
     if isinstance(pictures, str | Path) and not task.from_pairs:
         return load_photos(pictures, channels)
-    given = [pictures] if isinstance(pictures, str | Path) else list(pictures)
+    given = [pictures] if isinstance(pictures, str | Path) else listed(pictures)
+    if given is None:
+        raise UsageError(f"pictures = {brief(pictures)} are none; give a folder of them, or a list of photos")
     folders = [each for each in given if not isinstance(each, Photo)]
     if folders:
         if not task.from_pairs or len(folders) != 2 or len(given) != 2:

@@ -14,6 +14,7 @@ from pixelrl.envs.episodes import Episodes
 from pixelrl.envs.pictures import Pictures
 from pixelrl.errors import UsageError
 from pixelrl.tasks import Task
+from pixelrl.validation import brief, is_word
 
 Floats = NDArray[np.float32]
 
@@ -56,8 +57,8 @@ class PixelEnv(gymnasium.Env):
         device: str = "cpu",
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise UsageError(f"render_mode = {render_mode!r} is unknown; give 'rgb_array' or None")
+        if render_mode is not None and not is_word(render_mode, self.metadata["render_modes"]):
+            raise UsageError(f"render_mode = {brief(render_mode)} is unknown; give 'rgb_array' or None")
         self.render_mode = render_mode
         self.episodes = Episodes(task, task_arguments, pictures, size, channels, level, 1, device)
         self.action_names, self.planes = self.episodes.actions.names, self.episodes.planes

@@ -8,6 +8,7 @@ no download: ``contrast`` is centre-surround contrast over scales (Itti, Koch an
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,7 @@ def _onnx(file: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floa
         import onnxruntime
     except ImportError as error:
         raise UsageError('saliency onnx:FILE needs onnxruntime: pip install "pixelrl[onnx]"') from error
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UsageError(f"saliency model {file} does not exist")
     try:
         session = onnxruntime.InferenceSession(str(file))

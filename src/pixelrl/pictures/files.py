@@ -16,6 +16,7 @@ from pixelrl.pictures import formats, heif, jxl, png, raw, tiff
 from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.formats import Picture
 from pixelrl.pictures.optional import CONVERT, is_installed
+from pixelrl.validation import as_path
 
 __all__ = [
     "DEPTHS",
@@ -96,7 +97,7 @@ def read_picture(path: str | Path, *, max_pixels: int = 500_000_000) -> Picture:
     sentence with the file's name, for everything that cannot be read, and for more than ``max_pixels`` before
     anything is decoded.
     """
-    path = Path(path)
+    path = as_path(path, "picture", InputError)
     if os.path.isdir(path):
         raise InputError(f"{path}: this is a folder; a picture file is needed")
     ending = path.suffix.lower()
@@ -191,7 +192,7 @@ _KINDS = "a PNG, JPEG, TIFF, WebP, BMP, GIF or PNM"
 
 def check_writable(path: str | Path, picture: Picture, *, overwrite: bool = False, quality: int | None = None) -> None:
     """Raise the UsageError that :func:`write_picture` would, as far as it can be known beforehand."""
-    path = Path(path)
+    path = as_path(path, "picture")
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; {either(SUFFIXES)} can be written")
@@ -257,7 +258,7 @@ def write_picture(
     Raises UsageError for a place that cannot be written, an existing file without ``overwrite``, and a format that
     cannot hold the picture (which names those that can).
     """
-    path = Path(path)
+    path = as_path(path, "picture")
     check_writable(path, picture, overwrite=overwrite, quality=quality)
     kind = _FORMATS[path.suffix.lower()].lower()
     data, notes = encode(picture, kind, quality=quality, name=str(path)) if encoded is None else (encoded, ())

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl.errors import UsageError
-from pixelrl.validation import finite_number
+from pixelrl.validation import brief, finite_number
 
 FULL = {"uint8": 255.0, "uint16": 65535.0, "float16": 1.0, "float32": 1.0, "float64": 1.0}
 """The value that stands for white, by dtype, where nothing says otherwise."""
@@ -74,7 +74,7 @@ def given_white(white: object) -> float | None:
         return None
     if (number := finite_number(white)) is not None and number > 0:
         return number
-    raise UsageError(f'white = {white!r} is no value that stands for white; give a number above 0, or "auto"')
+    raise UsageError(f'white = {brief(white)} is no value that stands for white; give a number above 0, or "auto"')
 
 
 def scale_of(planes: Iterable[npt.NDArray[np.generic]], white: float | None = None) -> Scale:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def _open(source: Path | bytes, max_pixels: int) -> Stack | None:
 
 
 def _head(path: Path) -> bytes:
-    if not path.is_file():
+    if not os.path.isfile(path):
         return b""
     with path.open("rb") as file:
         return file.read(16)

@@ -54,5 +54,5 @@ def build_policy(kind: str, arguments: dict[str, object], may_import: bool = Fal
     check_arguments(policy_class, arguments, "policy", given=["num_actions"])
     try:
         return policy_class(**arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise UsageError(f"policy {kind!r} cannot be built: {error}") from error

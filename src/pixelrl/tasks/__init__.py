@@ -14,7 +14,7 @@ from pixelrl.tasks.opponent import InOpponentColours
 from pixelrl.tasks.restoration import TextRemoval
 from pixelrl.tasks.rewarded import Rewarded
 from pixelrl.tasks.saliency import SaliencyEditing
-from pixelrl.validation import check_arguments
+from pixelrl.validation import brief, check_arguments, is_word
 
 __all__ = [
     "CONDITIONINGS",
@@ -59,14 +59,14 @@ def build_task(kind: str, arguments: dict[str, object]) -> Task:
     """
     if "space" in arguments:
         others = {key: value for key, value in arguments.items() if key != "space"}
-        if arguments["space"] == OPPONENT:
+        if is_word(arguments["space"], (OPPONENT,)):
             return InOpponentColours(build_task(kind, others))
-        if arguments["space"] != "srgb":
-            raise UsageError(f"task.space = {arguments['space']!r} is unknown; give 'srgb' or {OPPONENT!r}")
+        if not is_word(arguments["space"], ("srgb",)):
+            raise UsageError(f"task.space = {brief(arguments['space'])} is unknown; give 'srgb' or {OPPONENT!r}")
         return build_task(kind, others)
     task_class = resolve_class(kind, TASKS, Task, "task", may_import=True)
     check_arguments(task_class, arguments, "task", others=["space"])
     try:
         return task_class(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"task {kind!r} cannot be built: {error}") from error

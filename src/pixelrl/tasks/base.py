@@ -15,6 +15,7 @@ from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import psnr
 from pixelrl.tasks.conditioning import Conditioning, NoiseMap, Nothing, check_condition
 from pixelrl.types import Condition, Image, Outcomes
+from pixelrl.validation import brief
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Task(ABC):
 
 
 MOST_STEPS = 1000
+"""Of an episode: a hundred times as many as any here, and few enough for all their maps to be held."""
 
 
 def checked_steps(num_steps: object) -> int:
@@ -131,6 +133,6 @@ def checked_steps(num_steps: object) -> int:
         UsageError: it is not a whole number from 1 to `MOST_STEPS`.
     """
     if type(num_steps) is not int or not 1 <= num_steps <= MOST_STEPS:
-        shown = str(num_steps) if len(str(num_steps)) < 40 else f"{str(num_steps)[:40]}…"
-        raise UsageError(f"num_steps = {shown} is not an episode's length; give a whole number, 1 to {MOST_STEPS}")
+        what = brief(num_steps)
+        raise UsageError(f"num_steps = {what} is not an episode's length; give a whole number, 1 to {MOST_STEPS}")
     return num_steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def draw_curves(folder: Path) -> Path | None:
     from matplotlib.figure import Figure  # not pyplot, which keeps figures and chooses windows for the whole process
 
     log = folder / LOG_FILE
-    if not log.is_file():
+    if not os.path.isfile(log):
         return None
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelrl.errors import UsageError
+from pixelrl.validation import as_path
 
 Pixels = UInt8[Tensor, "c h w"]
 
@@ -40,8 +42,8 @@ def load_photos(folder: str | Path, num_channels: int = 1) -> list[Photo]:
     Raises:
         UsageError: no such folder, or nothing in it that can be read.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    folder = as_path(folder, "data folder")
+    if not os.path.isdir(folder):
         raise UsageError(f"data folder {folder} does not exist; give a folder of clean pictures as data.folder")
     read = ((path.name, _read(path, num_channels)) for path in _files(folder))
     photos = [Photo(name, pixels) for name, pixels in read if pixels is not None]
@@ -61,13 +63,14 @@ def load_pairs(before: str | Path, after: str | Path, names: str | Path | None =
     Raises:
         UsageError: no such folder; a picture without a partner, of another size, or unreadable: each is named.
     """
-    before, after = Path(before), Path(after)
+    before, after = as_path(before, "data.before"), as_path(after, "data.after")
+    names = None if names is None else as_path(names, "data.names")
     for key, folder in (("before", before), ("after", after)):
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UsageError(f"data.{key} = {folder} is not a folder; give one of pictures")
     first, second = ({path.stem: path for path in _files(folder)} for folder in (before, after))
     try:
-        chosen = sorted(first) if names is None else Path(names).read_text(encoding="utf-8").split()
+        chosen = sorted(first) if names is None else names.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"data.names = {names} cannot be read as text: {error}") from error
     pairs = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -43,7 +42,7 @@ def pictures_of(recipe: Recipe, task: Task, device: torch.device) -> Pictures:
     channels = _channels(recipe, task)
     photos = _photos(recipe, task, channels)
     train, validation = split(photos, recipe.data.validation)
-    more = (load_photos(Path(d), channels) if d else [] for d in (recipe.data.more, recipe.data.more_validation))
+    more = (load_photos(d, channels) if d else [] for d in (recipe.data.more, recipe.data.more_validation))
     more_train, more_validation = more
     scaled, data = rescaled([*train, *more_train], recipe.data.scales), recipe.data
     sizes = {"warm_start": (data.crop, "data.crop"), "reinforcement": (data.crop, "data.crop")}
@@ -75,10 +74,10 @@ def _photos(recipe: Recipe, task: Task, channels: int) -> list[Photo]:
     if task.from_pairs:
         if not (data.before and data.after):
             raise UsageError("data.before and data.after are not set; give two folders of pictures of the same names")
-        return load_pairs(Path(data.before), Path(data.after), Path(data.names) if data.names else None)
+        return load_pairs(data.before, data.after, data.names or None)
     if not data.folder:
         raise UsageError("data.folder is not set; give a folder of clean pictures, --set data.folder=FOLDER")
-    return load_photos(Path(data.folder), channels)
+    return load_photos(data.folder, channels)
 
 
 def _centre(photo: Tensor, side: int) -> Tensor:

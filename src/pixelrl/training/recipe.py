@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from pixelrl.errors import UsageError
 from pixelrl.plugins import look_in
 from pixelrl.policy_files import upgraded
-from pixelrl.validation import checked
+from pixelrl.validation import as_path, checked, shown
 
 Settings = dict[str, Any]
 
@@ -227,7 +227,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UsageError: no such file, not TOML, an unknown key or a value of the wrong type or out of range, each named.
     """
-    path = Path(path)
+    path = as_path(path, "recipe")
     content = _content(path, MOST_BASES)
     look_in(path.parent)  # for modules that the recipe names
     return recipe_from_dict(content, str(path), overrides)
@@ -239,17 +239,20 @@ def _content(path: Path, bases_left: int) -> Settings:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"recipe {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"recipe {path} is nested too deeply; a recipe is tables of settings") from None
+    except ValueError as error:  # of TOML, of UTF-8, and of numbers with more digits than Python reads
         raise UsageError(f"recipe {path} is not valid TOML: {error}") from error
     if "base" not in content:
         return content
     base = content.pop("base")
-    if not isinstance(base, str) or not base or not bases_left:
+    if not isinstance(base, str) or not base or Path(base).name != base or not bases_left:
         raise UsageError(
-            f"{path}: base = {base!r} must be the name of another recipe in this folder, without its ending, and at "
-            f"most {MOST_BASES} may follow each other"
+            f"{path}: base = {shown(base)} must be the name of another recipe in this folder, without its ending, and "
+            f"at most {MOST_BASES} may follow each other"
         )
-    return _laid_over(_content(path.with_name(f"{base}.toml"), bases_left - 1), content)
+    beside = as_path(path.with_name(f"{base}.toml"), f"{path}: base")
+    return _laid_over(_content(beside, bases_left - 1), content)
 
 
 def _laid_over(settings: Settings, more: Settings) -> Settings:
@@ -285,7 +288,7 @@ def _apply(content: Settings, override: str) -> None:
         raise UsageError(f"--set {override!r} is not of the form key=value, for instance data.batch=8")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, a number with more digits than Python reads, or nested too deeply
         value = text
     *tables, last = key.strip().split(".")
     for table in tables:

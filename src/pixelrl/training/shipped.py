@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
 from pixelrl.errors import UsageError
+from pixelrl.validation import as_path
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -23,16 +25,15 @@ def find_recipe(recipe: str | Path) -> Path:
     Raises:
         UsageError: neither of them.
     """
-    recipe = Path(recipe)
+    recipe = as_path(recipe, "recipe")
     shipped = shipped_recipes()
     if recipe.as_posix() in shipped:
         return shipped[recipe.as_posix()]
-    if not recipe.exists():
+    if not os.path.exists(recipe):
         if recipe.parent.name == "recipes" and recipe.suffix == ".toml" and recipe.stem in shipped:
             return shipped[recipe.stem]
-        raise UsageError(
-            f"recipe {str(recipe)!r} is neither a file nor a shipped recipe; shipped are {_listed(shipped, recipe)}"
-        )
+        names = _listed(shipped, recipe)
+        raise UsageError(f"recipe {str(recipe)!r} is neither a file nor a shipped recipe; shipped are {names}")
     return recipe
 
 

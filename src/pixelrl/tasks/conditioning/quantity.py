@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Literal
 
 from pixelrl.errors import UsageError
+from pixelrl.validation import brief
 
 Given = float | Literal["auto"]
 """A number that a person gives, or "auto" for the one that is estimated."""
@@ -60,8 +61,7 @@ class Quantity:
             return number
         most = f"at least {self.low:g}" if math.isinf(self.high) else f"from {self.low:g} to {self.high:g}"
         most += ", not 0" if self.nonzero else ""
-        shown = repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."
-        words = f"{self.name} = {shown} is not a {self.label}"
+        words = f"{self.name} = {brief(value)} is not a {self.label}"
         raise UsageError(f'{words}; give {self.unit + "," if self.unit else "a number"} {most}, or "auto"')
 
 
