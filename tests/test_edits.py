@@ -284,9 +284,26 @@ def test_a_box_beyond_the_border_is_said_to_be_so() -> None:
 def test_edits_that_change_nothing_are_told(plain: Trajectory) -> None:
     """By what they do to this episode, in their order; one that is off is meant to do nothing."""
     edits = [Edit(forbid=("do nothing",)), Edit(stop=True, off=True), Edit(force="box"), Edit(force="box")]
-    edited, idle = plain.edited_telling_idle(edits)
-    assert idle == [1, 4]
-    assert torch.equal(edited.actions, plain.edited(edits).actions)
+    assert plain.edited(edits).idle_edits == (1, 4)
+    assert plain.idle_edits == ()
+
+
+def test_live_edits_that_change_nothing_are_told_in_the_same_words(agent: Agent, image: torch.Tensor) -> None:
+    edits = [Edit(force="box"), Edit(force="box"), Edit(stop=True, off=True), Edit(force="median", box=(0, 0, 9, 9))]
+    words = "edit 2 changes nothing: no pixel does another operation for it"
+    result = agent(image, sigma=25, edits=edits)
+    assert result.idle_edits == (2,)
+    assert result.remark == words
+    assert agent(image, sigma=25).edited(edits).remark == words
+    assert agent(image, sigma=25).remark is None
+    both = agent(image, sigma=25, edits=[edits[0], *edits[:2]]).remark
+    assert both == "edits 2, 3 change nothing: no pixel does another operation for it"
+    # An edit counts for all of a batch: for pictures that are done one after the other, and for those left as they are.
+    pictures = torch.cat([image, torch.zeros_like(image)])
+    dark = [Edit(force="box", brightness=(0, 0)), Edit(force="median", brightness=(999, 999))]
+    for tile in (1024, 16):
+        assert agent(pictures, sigma=25, edits=dark, tile=tile).idle_edits == (2,)
+    assert agent(pictures, condition={"sigma": "auto"}, edits=dark).idle_edits == (2,)
 
 
 def test_stop_needs_do_nothing() -> None:
@@ -341,3 +358,14 @@ def test_command_line(
         capsys.readouterr().err
         == "pixelrl: edit 2 of idle.json changes nothing: no pixel does another operation for it\n"
     )
+    Path("idle.json").write_text('[{"do": {"force": "box"}}, {"do": {"force": "box"}}]')
+    words = "edit 2 of idle.json changes nothing: no pixel does another operation for it"
+    assert run(*common, "-o", "idle-live.png", "--edits", "idle.json") == 0
+    assert f"; {words}" in capsys.readouterr().out
+    assert run(*common, "-o", "idle-json.png", "--edits", "idle.json", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [words]
+    Image.fromarray(pixels).save(
+        "two.tif", save_all=True, append_images=[Image.fromarray(pixels.T.copy().reshape(30, 44))]
+    )
+    assert run("denoise", "two.tif", *common[2:], "-o", "idle.tif", "--edits", "idle.json") == 0
+    assert capsys.readouterr().out.count(words) == 1

@@ -70,6 +70,7 @@ class Play:
         # Many small planes at a time, or one large one: as much memory either way.
         at_once = max(1, (self.tile or TILE) ** 2 // (height * width))
         actions: Tensor | None = None
+        idle: list[tuple[int, ...]] = []
         finals = torch.empty_like(folded)
         groups = [slice(start, start + at_once) for start in range(0, len(folded), at_once)]
         for i, own in enumerate(groups):
@@ -85,6 +86,7 @@ class Play:
                 part(progress, i, len(groups)),
                 self.legibility,
             )
+            idle.append(trajectory.idle_edits)
             maps = trajectory.actions
             if actions is None:
                 actions = maps if len(groups) == 1 else maps.new_empty((self.num_steps, len(folded), *maps.shape[2:]))
@@ -94,7 +96,7 @@ class Play:
         if channels != together:
             actions = actions.reshape(self.num_steps, batch, channels, height, width)
         final = outcome_in_srgb(finals.view_as(image), self.space, image)
-        return Trajectory(image, actions, self.actions.names, self.space), final
+        return Trajectory(image, actions, self.actions.names, self.space, in_all(idle)), final
 
     def but_still(
         self,
@@ -110,20 +112,27 @@ class Play:
         if still.all() or not still.any():
             return self.on(resting, together, image, condition, progress)
         final, actions, played = image.clone(), None, None
+        idle = []
         for i, (chosen, acting) in enumerate(((~still, policy), (still, resting))):
             own = chosen.nonzero().flatten()
             played, final[own] = self.on(acting, together, image[own], condition[own], part(progress, i, 2))
+            idle.append(played.idle_edits)
             if actions is None:
                 shape = (played.num_steps, len(image), *played.actions.shape[2:])
                 actions = torch.zeros(shape, dtype=torch.uint8, device=played.actions.device)
             actions[:, own] = played.actions
         assert played is not None
         assert actions is not None
-        return replace(played, initial=image, actions=actions), final
+        return replace(played, initial=image, actions=actions, idle_edits=in_all(idle)), final
 
     def _resting(self, policy: Policy) -> Policy:
         """A policy of which every agent does nothing."""
         return Still(len(self.actions.names), self.actions.names.index(DO_NOTHING), policy.num_agents).eval()
+
+
+def in_all(places: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The places of those edits that changed nothing anywhere, of those that changed nothing in each of some parts."""
+    return tuple(place for place in places[0] if all(place in others for others in places)) if places else ()
 
 
 def mean_of_symmetries(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic
 
 import torch
 
-from pixelrl.edits import Edit, Mask
+from pixelrl.edits import Edit, Mask, idle_words
 from pixelrl.errors import UsageError
 from pixelrl.imaging.metrics import agreement, bits_per_pixel
 from pixelrl.pictures.arrays import AnyImage, Unpacked, unpack
@@ -35,7 +35,7 @@ class Result(Generic[AnyImage]):
         conditions: what the policy was told of each image of the batch, for instance ``({"sigma": 25.0},)``; empty
             mappings if it takes nothing.
         mask: bool ``(h, w)``, the object that was emphasised or attenuated; None for policies that take no mask.
-        remark: what there is to say of the image, in a sentence (`Agent.remark`); None if there is nothing.
+        image_remark: what there is to say of the image, in a sentence (`Agent.remark`); None if there is nothing.
         legibility: how plain the maps were to be, from 0 (the best quality) to 1 (the plainest maps); None for policies
             that cannot be told.
         precision: in which numbers the policy's encoder computed, ``fp32`` or ``bf16``.
@@ -46,7 +46,7 @@ class Result(Generic[AnyImage]):
     policy: str
     conditions: tuple[Mapping[str, float], ...]
     mask: Mask | None
-    remark: str | None
+    image_remark: str | None
     legibility: float | None
     precision: Precision
     _unpacked: Unpacked[AnyImage]
@@ -61,6 +61,16 @@ class Result(Generic[AnyImage]):
         if not self._told_alike:
             raise UsageError("the images of this batch have conditions of their own; see Result.conditions")
         return self.conditions[0]
+
+    @property
+    def remark(self) -> str | None:
+        """What there is to say: of the image, and of edits that changed no operation; None if there is nothing."""
+        return "; ".join(filter(None, [self.image_remark, idle_words(self.idle_edits)])) or None
+
+    @property
+    def idle_edits(self) -> tuple[int, ...]:
+        """The places in the list (from 1) of the edits that changed no operation; those that are off do not count."""
+        return self.trajectory.idle_edits
 
     @property
     def bits_per_pixel(self) -> tuple[float, ...]:

@@ -193,12 +193,14 @@ class Trajectory:
         action_names: the named operations, in order.
         space: the space on whose values the operations are carried out (`pixelrl.imaging.color.to_space`). All
             images of a trajectory are given in sRGB.
+        idle_edits: the places (from 1) of those edits, of a person's list for this episode, that changed no operation.
     """
 
     initial: Image
     actions: Integer[Tensor, "t b g h w"]
     action_names: tuple[str, ...]
     space: str = "srgb"
+    idle_edits: tuple[int, ...] = ()
 
     @property
     def num_steps(self) -> int:
@@ -227,10 +229,6 @@ class Trajectory:
         Raises:
             UsageError: no edits, or an edit that does not fit this episode.
         """
-        return self.edited_telling_idle(edits)[0]
-
-    def edited_telling_idle(self, edits: Sequence[Edit] | Edit | str | Path) -> tuple[Trajectory, list[int]]:
-        """As `edited`, with the places in the list (from 1) of edits that changed no operation (`Editor.idle`)."""
         edits = edits_of(edits)
         check_steps(edits, self.num_steps)
         height, width = self.initial.shape[-2:]
@@ -243,7 +241,7 @@ class Trajectory:
         maps = torch.empty_like(recorded)
         for t, step in enumerate(steps):
             maps[t] = step.decision.actions
-        return replace(self, actions=maps), editor.idle()
+        return replace(self, actions=maps, idle_edits=tuple(editor.idle()))
 
     def _replay(self) -> Iterator[Move]:
         recorded = self.actions
@@ -337,4 +335,4 @@ def rollout(
             count()
         if watch is not None:
             watch(t, move)
-    return Trajectory(image, maps, actions.names), final
+    return Trajectory(image, maps, actions.names, idle_edits=tuple(editor.idle())), final

@@ -143,7 +143,7 @@ def _run(
 ) -> tuple[npt.NDArray[np.generic], Trace | None, Mask | None, Report, str | None]:
     """The result's pixels, what happened where it is to be kept, the object, what there is to say, and a remark."""
     from pixelrl.auto import changed_share
-    from pixelrl.edits import laid
+    from pixelrl.edits import idle_words, laid
     from pixelrl.pictures.channels import join_alpha, split_alpha
     from pixelrl.pictures.display import orientation_of
     from pixelrl.threads import threads, worthwhile_threads
@@ -151,7 +151,7 @@ def _run(
     height, width = picture.pixels.shape[:2]
     edits = laid(edits, (height, width), orientation_of(picture.exif))
     given = settings.given
-    trace, began = None, time.perf_counter()
+    trace, idle, began = None, None, time.perf_counter()
     pixels = picture.pixels if picture.alpha is None else join_alpha(picture.pixels, picture.alpha)
     with threads(work.threads or worthwhile_threads(height * width)):
         chosen = chosen_for([pixels], scale, units, work, settings)
@@ -174,7 +174,9 @@ def _run(
                 white=scale,
                 legibility=work.legibility,
             )
-            image, told, remark = result.image, dict(result.condition), result.remark
+            image, told, remark = result.image, dict(result.condition), result.image_remark
+            own = int(settings.limited)  # the edit of ours that comes first
+            idle = idle_words([place - own for place in result.idle_edits if place > own], f" of {work.edits}")
             trace = None if work.trace is None else result.trace().of(picture)
         remark = "; ".join(filter(None, [remark, doubts(pixels, scale, agent, settings)])) or None
     if picture.alpha is not None:
@@ -182,6 +184,7 @@ def _run(
     seconds = time.perf_counter() - began
     if agent.conditioning.idle(told) and not given and remark is None:
         remark = LEFT_ALONE
+    remark = "; ".join(filter(None, [remark, idle])) or None
     told = agent.conditioning.in_units(told, units) if chosen.peak is None else {"peak": chosen.peak}
     report: Report = {
         "policy": agent.name,

@@ -229,12 +229,14 @@ def _results(
     notes: dict[str, None],
 ) -> Iterator[Picture]:
     """One result after the other; ``notes`` collects what is to be said of their pictures."""
-    from pixelrl.edits import laid
+    from pixelrl.edits import idle_words, laid
     from pixelrl.pictures.channels import split_alpha
     from pixelrl.pictures.display import orientation_of
     from pixelrl.pictures.scale import Scale
+    from pixelrl.playing import in_all
     from pixelrl.threads import threads, worthwhile_threads
 
+    idle: list[tuple[int, ...]] = []
     deeper = list(DEPTHS.values()).index
     for number, name in enumerate(stack.channels):
         picture, one, scale = _picture(job, stack, number), known[name], known[name].scale
@@ -263,5 +265,8 @@ def _results(
                     legibility=work.legibility,
                 )
                 image = result.image
+                idle.append(result.idle_edits)
         image = image if picture.alpha is None else split_alpha(image)[0]
         yield picture.with_pixels(image).with_dtype(depth, scale)
+    if (words := idle_words(in_all(idle), f" of {work.edits}")) is not None:
+        notes[words] = None

@@ -127,16 +127,14 @@ def edit(
 
     from dataclasses import replace
 
-    from pixelrl.edits import laid, load_edits
+    from pixelrl.edits import idle_words, laid, load_edits
     from pixelrl.trace import load_trace, save_trace
 
     recorded = load_trace(trace)
     size = recorded.actions.shape[-2:]
-    trajectory, idle = recorded.trajectory().edited_telling_idle(laid(load_edits(edits), size, recorded.orientation))
-    if idle:
-        places = ", ".join(map(str, idle))
-        which = f"edit {places} of {edits} changes" if len(idle) == 1 else f"edits {places} of {edits} change"
-        complain(f"{which} nothing: no pixel does another operation for it")
+    trajectory = recorded.trajectory().edited(laid(load_edits(edits), size, recorded.orientation))
+    if (words := idle_words(trajectory.idle_edits, f" of {edits}")) is not None:
+        complain(words)
     edited = replace(recorded, actions=trajectory.actions[:, 0].numpy())
     write_result(output, edited.result(), kind, quality, overwrite=overwrite)
     if edited_trace is not None:

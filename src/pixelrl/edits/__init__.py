@@ -6,7 +6,7 @@ list is applied in two ways: *replay* edits recorded action maps and asks no net
 """
 
 from pixelrl.actions import DO_NOTHING
-from pixelrl.edits.editor import Edit, Editor, Mask, check_steps, laid, within
+from pixelrl.edits.editor import Edit, Editor, Mask, check_steps, idle_words, laid, within
 from pixelrl.edits.entries import (
     EXAMPLE,
     LARGEST,
@@ -24,6 +24,6 @@ from pixelrl.edits.entries import (
 
 __all__ = [
     "DO_NOTHING", "EXAMPLE", "LARGEST", "MOST_CORNERS", "DoEntry", "Edit", "EditEntry", "Editor", "Mask",
-    "RegionEntry", "WhereEntry", "check_steps", "edits_of", "laid", "load_edits", "parse_edits", "parse_region",
-    "schema", "within",
+    "RegionEntry", "WhereEntry", "check_steps", "edits_of", "idle_words", "laid", "load_edits", "parse_edits",
+    "parse_region", "schema", "within",
 ]  # fmt: skip

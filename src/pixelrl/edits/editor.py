@@ -202,6 +202,20 @@ class Editor:
         return actions
 
 
+def idle_words(places: Sequence[int], of: str = "") -> str | None:
+    """What there is to say of edits that changed no operation; None if all did.
+
+    Args:
+        places: theirs in the list, from 1 (`Editor.idle`).
+        of: where the list is, such as " of edits.json".
+    """
+    if not places:
+        return None
+    which = f"{', '.join(map(str, places))}{of}"
+    said = f"edit {which} changes" if len(places) == 1 else f"edits {which} change"
+    return f"{said} nothing: no pixel does another operation for it"
+
+
 def check_steps(edits: Sequence[Edit], num_steps: int) -> None:
     """Refuse edits of steps that an episode does not have: they would do nothing, and say nothing.
 
