@@ -369,3 +369,6 @@ def test_command_line(
     )
     assert run("denoise", "two.tif", *common[2:], "-o", "idle.tif", "--edits", "idle.json") == 0
     assert capsys.readouterr().out.count(words) == 1
+    # What keeps the surroundings of a region as they are is no edit of a person's, and is not counted.
+    assert run("restore", "in.png", "-o", "idle-region.png", "--region", "0,0,44,30", "--edits", "idle.json") == 0
+    assert f"; {words}" in capsys.readouterr().out

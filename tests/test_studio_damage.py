@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -54,6 +55,11 @@ def cut(path: Path, amount: int) -> None:
 # --- Stages -----------------------------------------------------------------------------------------------------------
 
 
+def notes(studio: Studio, session: Session) -> list[str]:
+    """What the page is told of a session in words."""
+    return cast(list[str], studio.going.state(session)["notes"])
+
+
 def test_a_damaged_stage_is_named_and_those_after_it_stay(store: Store, agent: Agent) -> None:
     first = begun(store, agent, noise(20, 24))
     second = went_on(first, agent)
@@ -67,7 +73,7 @@ def test_a_damaged_stage_is_named_and_those_after_it_stay(store: Store, agent: A
     assert older(stages) == [False, True]
     studio = studio_with(store, agent)
     session = studio.opened(third.folder.id, quiet)
-    assert "stage 2 of this picture is damaged" in session.notices[0]
+    assert "stage 2 of this picture is damaged" in notes(studio, session)[0]
     job = studio.going.renew(third.folder.id)
     with pytest.raises(UsageError, match="stage 2 of this picture is damaged"):
         job.do(quiet)
@@ -92,11 +98,14 @@ def test_a_damaged_last_stage_is_named(store: Store, agent: Agent) -> None:
     first, second = put_away(store, agent)
     cut(second.folder.path / "session.json", 20)
     studio = studio_with(store, agent)
-    assert "a later stage of this picture is damaged" in studio.opened(first.folder.id, quiet).notices[0]
+    again = studio.opened(first.folder.id, quiet)
+    assert "a later stage of this picture is damaged" in notes(studio, again)[0]
     with pytest.raises(UsageError, match="a later stage of this picture is damaged"):
         studio.going.go_on(first.folder.id, first.folder.id, "small", 5.0)
-    studio.close()
     assert second.folder.trace.is_file()
+    shutil.rmtree(second.folder.path)  # as a person who has looked into the folder
+    assert notes(studio, again) == []
+    studio.close()
 
 
 def test_a_stage_that_a_killed_studio_had_not_written_down_stops_nobody(store: Store, agent: Agent) -> None:
@@ -105,7 +114,7 @@ def test_a_stage_that_a_killed_studio_had_not_written_down_stops_nobody(store: S
     assert second.folder.trace.is_file()
     studio = studio_with(store, agent)
     opened = studio.opened(first.folder.id, quiet)
-    assert not opened.notices
+    assert notes(studio, opened) == []
     require_whole(chain(opened.folder))
     studio.close()
 
@@ -372,6 +381,7 @@ def test_a_session_whose_run_cannot_be_read_keeps_its_edits(store: Store, agent:
     assert again.fitting(agent.actions.names, 3) == session.folder.document.order
     assert session_state(again)["ran"] is False
     studio.run(again.folder.id, "small", 25.0).do(quiet)
+    assert again.notices == []  # there is another run
     assert np.array_equal(again.result()[1], shown)
     again.change(Redo())
     assert len(again.edits) == 2

@@ -9,8 +9,8 @@ from pixelrl.studio.document import StaleError
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
-from pixelrl.studio.stages import chain, follow, older, require_whole
-from pixelrl.studio.state import Json
+from pixelrl.studio.stages import chain, damage, follow, older, require_whole
+from pixelrl.studio.state import Json, session_state
 from pixelrl.studio.work import Job
 from pixelrl.tasks.conditioning import Given
 
@@ -30,8 +30,10 @@ class Going:
         self.studio = studio
 
     def state(self, session: Session) -> Json:
-        """What the page is told of the stages of a session's picture, and the id of that picture."""
-        stages = chain(session.folder)
+        """What the page is told of a session, the stages of its picture, and the id of that picture."""
+        known, stages = session_state(session), chain(session.folder)
+        # Looked at each time: a damaged stage may have been removed meanwhile, or put right.
+        said = [] if (damaged := damage(stages)) is None else [damaged]
         listed = [
             {
                 "id": stage.id,
@@ -42,7 +44,9 @@ class Going:
             }
             for stage, old in zip(stages, older(stages), strict=True)
         ]
-        return {"picture": stages[0].id, "stages": listed if session.recorded is not None else []}
+        notes = [*cast(list[str], known["notes"]), *said]
+        shown = listed if session.recorded is not None else []
+        return {**known, "notes": notes, "picture": stages[0].id, "stages": shown}
 
     def go_on(self, identity: str, after: str, policy: str, level: Given, seen: Box | None = None) -> Job:
         """Let a policy work on the result of a picture's last stage, as its next one.

@@ -52,6 +52,8 @@ class Session(Phased):
         super().__init__(folder, picture)
         self.notices: list[str] = []
         """What a person must be told of the session itself, one sentence each."""
+        self._unread = ""
+        """The notice that the run cannot be read, until there is another one."""
         self.found = ""
         """What was seen in the picture where that said which policy ran, and whether it was another than before."""
         self.earlier: dict[str, object] | None = None
@@ -123,6 +125,7 @@ class Session(Phased):
                 new = f"the policy {agent.name} has changed since it ran here; this is what it does now"
                 self.found = "; ".join(filter(None, (self.found, new)))
             self.picture = picture
+            self.notices = [said for said in self.notices if said != self._unread]
             self._take(recorded, edits)
 
     def _remove_trace(self, name: str) -> None:
@@ -145,7 +148,8 @@ class Session(Phased):
                 raise DamagedTraceError("the trace is of another picture")
         except DamagedTraceError:
             again = f"run {self.folder.document.policy} again, and what you changed is there again"
-            self.notices.append(f"what the policy did here cannot be read any more: {again}")
+            self._unread = f"what the policy did here cannot be read any more: {again}"
+            self.notices.append(self._unread)
             return
         if self.folder.document.number > 1:  # a newer picture may have come before a studio was killed
             self.picture = self.picture.with_pixels(trace.pixels)

@@ -22,8 +22,8 @@ from pixelrl.studio.going import Going
 from pixelrl.studio.preview import Box
 from pixelrl.studio.runs import Progress
 from pixelrl.studio.session import Phase, Session
-from pixelrl.studio.stages import chain, damage
-from pixelrl.studio.state import Json, job_state, offer, offer_damaged, session_state
+from pixelrl.studio.stages import chain
+from pixelrl.studio.state import Json, job_state, offer, offer_damaged
 from pixelrl.studio.store import Store
 from pixelrl.studio.work import CancelledError, Job, Worker
 from pixelrl.tasks.conditioning import Given
@@ -160,8 +160,6 @@ class Studio:
             session = Session(folder, folder.picture(self.limits.pixels))
             if folder.finished:
                 session.resume(progress)
-            if said := damage(stages):
-                session.notices.append(said)
         except BaseException:
             folder.release()
             raise
@@ -311,7 +309,7 @@ class Studio:
         now = self.worker.job  # before the outcomes: where there is no job any more, its outcome is there
         outcome = None if job is None else self.worker.outcomes.get(job)
         return {
-            "session": None if session is None else {**session_state(session), **self.going.state(session)},
+            "session": None if session is None else self.going.state(session),
             "changed": [] if session is None or since is None else [list(box) for box in session.changed_since(since)],
             "job": job_state(now),
             "outcome": None if outcome is None else {"session": outcome.session, "error": outcome.error},

@@ -10,10 +10,12 @@ export class Refused extends Error {
     super(sentence);
     this.reason = reason; // "closed": the session is on the disk only; "stale": it has changed meanwhile
     this.passing = again.includes(status);
+    this.lost = status === 401;
   }
 }
 export class Gone extends Error {
   passing = true;
+  lost = true; // what is said of it is true until the studio answers
 }
 
 async function request(method, path, body, headers = {}) {
@@ -23,7 +25,10 @@ async function request(method, path, body, headers = {}) {
   } catch {
     throw new Gone("The studio cannot be reached. Your edits are kept: start “pixelrl studio” again, and open the address it prints.");
   }
-  if (answer.ok) return answer;
+  if (answer.ok) {
+    if (store.state.message?.lost) store.update({ message: null });
+    return answer;
+  }
   let said = {};
   try {
     said = await answer.json();
@@ -48,8 +53,8 @@ export const post = async (path, content = {}) => {
 export const upload = async (file) =>
   (await request("POST", "/api/open", file, { "X-Name": encodeURIComponent(file.name) })).json();
 
-export async function bytes(path) {
-  const answer = await request("GET", about(path));
+export async function bytes(path, session) {
+  const answer = await request("GET", about(path, session));
   const [height, width, channels] = answer.headers.get("X-Shape").split(",").map(Number);
   const box = answer.headers.get("X-Box")?.split(",").map(Number);
   return { height, width, channels, box, data: new Uint8Array(await answer.arrayBuffer()) };

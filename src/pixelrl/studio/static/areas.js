@@ -60,7 +60,7 @@ tools.erased = function erased({ mask, box }) {
   return change(async (session) => {
     const item = meant ? editOf(session, meant) : target(session), from = item?.number;
     if (!forObject && !item) throw new Refused("The edit from which this was to be erased is gone.");
-    const { data, width: across, height: down, box: [x0, y0] = [0, 0] } = await bytes(forObject ? "/api/object" : `/api/area/${from}`);
+    const { data, width: across, height: down, box: [x0, y0] = [0, 0] } = await bytes(forObject ? "/api/object" : `/api/area/${from}`, id);
     for (let y = 0, i = 0; y < down; y++)
       for (let x = 0; x < across; x++, i++) if (mask[(y0 + y) * width + x0 + x]) data[i] = 0;
     if (!forObject && !data.includes(1)) return { change: { type: "remove", number: from } };

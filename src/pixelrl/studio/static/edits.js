@@ -32,10 +32,9 @@ const choose = ({ number }) => store.update({ chosen: store.state.chosen === num
 
 // make(item, items) gives the change, of the edit and the list as they are when all changes before have been made.
 function alter(item, make) {
-  const { session: shown } = store.state;
   letGo();
   point(null);
-  return change((session) => ({ change: make(editOf(session, item.number) ?? item, (session ?? shown).edits) }));
+  return change((session) => ({ change: make(editOf(session, item.number) ?? item, session.edits) }));
 }
 const turn = (item) => alter(item, ({ number, edit: { off, ...edit } }) => ({ type: "replace", number, edit: off ? edit : { ...edit, off: true } }));
 const remove = (item) => alter(item, ({ number }) => ({ type: "remove", number }));

@@ -20,13 +20,13 @@ let putting = 0; // changes of it that are on their way
 
 // Put something else in the place of the chosen edit, as it is when all changes before have been made.
 async function put(make) {
-  const item = chosenOf(store.state), { session } = store.state;
+  const item = chosenOf(store.state);
   if (!item) return;
   letGo();
   putting++;
-  await change((now) => {
-    const { number, edit } = editOf(now, item.number) ?? item;
-    return { change: { type: "replace", number, edit: make(edit, now ?? session) } };
+  await change((session) => {
+    const { number, edit } = editOf(session, item.number) ?? item;
+    return { change: { type: "replace", number, edit: make(edit, session) } };
   });
   putting--;
   show(store.state);

@@ -9,12 +9,17 @@ export function say(sentence, kind = "error", actions = {}) {
   store.update({ message: sentence ? { sentence, kind, actions } : null });
 }
 
+// Say why something failed, and what follows from that.
+export function blame({ message, lost }, more = "") {
+  store.update({ message: { sentence: message + more, kind: "error", actions: {}, lost } });
+}
+
 // Do something that may be refused; the reason is shown, and null returned.
 export async function attempt(act) {
   try {
     return await act();
   } catch (error) {
-    say(error.message);
+    blame(error);
     if (!(error instanceof Gone || error instanceof Refused)) console.error(error);
     return null;
   }

@@ -1,6 +1,7 @@
 // What is asked for in turn: one thing at a time, in the order in which it was done here, each until it is answered.
 
-import { say } from "./messages.js";
+import { blame } from "./messages.js";
+import { store } from "./store.js";
 
 let last = Promise.resolve(), count = 0;
 
@@ -16,15 +17,15 @@ export function inTurn(act) {
 }
 
 async function persist(act) {
-  for (let wait = 200, told = false; ; wait = Math.min(4000, 2 * wait)) {
+  for (let wait = 200, told = null; ; wait = Math.min(4000, 2 * wait)) {
     try {
       const answer = await act();
-      if (told) say(null);
+      if (told && store.state.message === told) store.update({ message: null });
       return answer;
     } catch (error) {
       if (!error.passing) throw error;
-      told = true;
-      say(count > 1 ? `${error.message} ${count} changes wait in this tab; leave it open.` : error.message);
+      blame(error, count > 1 ? ` ${count} changes wait in this tab; leave it open.` : "");
+      told = store.state.message;
       await pause(wait);
     }
   }

@@ -3,7 +3,7 @@
 import { download, get, post, upload } from "./api.js";
 import { inkOn } from "./dom.js";
 import { Film } from "./film.js";
-import { attempt, say } from "./messages.js";
+import { attempt, blame, say } from "./messages.js";
 import { inTurn, pause, token } from "./queue.js";
 import { store } from "./store.js";
 
@@ -38,6 +38,7 @@ async function receive(next, fresh = false) {
     const moved = !other && (ranAnew || before.shown !== session.shown);
     if (other) Object.assign(changes, opened(session, state, before?.picture === session.picture));
     else if (session.ran) changes.chosen = editOf(session, state.chosen)?.number ?? state.chosen;
+    if (!other && (state.message?.notes ?? session.notes.join()) !== session.notes.join()) changes.message = noted(session, state.message.seen); // what it said is not so any more
     if (ranAnew) Object.assign(changes, ran(session, state));
     if ((ranAnew || ranAgain) && session.found) Object.assign(changes, asSeen(session));
     if (boxes.length && !other) film.changed(boxes);
@@ -51,18 +52,23 @@ async function receive(next, fresh = false) {
 
 // A picture has been opened, or another stage of the same: nothing of the one before stays.
 function opened(session, { policies }, same) {
-  const { earlier, notes, name } = session;
-  const note = notes.length && !same ? { sentence: `${name}: ${notes.join("; ")}.`, kind: "note" } : null;
-  const message = earlier ? offered(earlier, policies) : note;
+  const { earlier } = session;
+  const message = earlier ? offered(earlier, policies) : same ? null : noted(session);
   const policy = session.policy ?? suited(session, policies);
   return { step: 0, aim: null, pixel: null, pointed: null, chosen: null, brushed: null, policy, level: levelOf(session, policy), message };
+}
+
+// What there is to say of a picture, and perhaps of what was seen in it.
+function noted({ name, found, notes }, seen = false) {
+  const parts = seen ? [found, ...notes] : notes;
+  return parts.length ? { sentence: `${name}: ${parts.join("; ")}.`, kind: "note", notes: notes.join(), seen } : null;
 }
 
 // What was seen in the picture said which policy ran: that is the one at hand from here on.
 const asSeen = (session) => ({
   policy: session.policy,
   level: levelOf(session, session.policy),
-  message: { sentence: `${[`${session.name}: ${session.found}`, ...session.notes].join("; ")}.`, kind: "note" },
+  message: noted(session, true),
 });
 
 // What a person told this policy, as it is typed; nothing if it was another that ran, or nothing was told.
@@ -102,7 +108,7 @@ function ran(session, { deed, operation, where }) {
   };
 }
 
-function poll() {
+function poll(wait) {
   clearTimeout(timer);
   const { session, job } = store.state;
   timer = setTimeout(async () => {
@@ -115,10 +121,10 @@ function poll() {
       else poll();
     } catch (error) {
       if (error.reason === "closed") return putAway(session, error);
-      say(error.message);
-      timer = setTimeout(poll, 3000);
+      blame(error);
+      poll(3000);
     }
-  }, job || session?.waiting ? 150 : 8000);
+  }, wait ?? (job || session?.waiting ? 150 : 8000));
 }
 
 // The studio had no room for this picture beside another one.
@@ -173,7 +179,7 @@ export function editOf(session, number) {
 }
 
 // Ask for a change of the session that is shown now; it is made when all before it are. Null if it was refused.
-// make(session) gives {change, near} when its turn comes, of the session as it is then known.
+// make(session) gives {change, near} when its turn comes, of the session as it then is, whatever the tab shows by then.
 export function change(make) {
   const { id } = store.state.session, mine = token();
   let made = null;
@@ -181,7 +187,7 @@ export function change(make) {
     sent++;
     const sending = async () => {
       const { session } = store.state, shown = session?.id === id;
-      made ??= await make(shown ? session : null);
+      made ??= await make(shown ? session : (await get("/api/state", id)).session);
       const next = await post("/api/change", { session: id, token: mine, revision: revisions.get(id), since: shown ? session.shown : 0, ...made });
       if (made.change.type === "replace") replaced.set(`${id} ${made.change.number}`, next.added);
       return settle(next);
