@@ -122,12 +122,21 @@ def chooser(trace: Trace, agent: Agent | None = None) -> Agent:
             names = ", ".join(known)
             raise UsageError(f"no policy named {trace.policy!r} is shipped ({names}); give its file as --policy")
         agent = load(trace.policy, "cpu")
+    require_choosing(trace, agent)
+    fitting(trace, agent)
+    return agent
+
+
+def require_choosing(trace: Trace, agent: Agent) -> None:
+    """Refuse to ask a policy how sure it was in a recorded episode if reinforcement has not taught it to choose.
+
+    Raises:
+        UsageError: it never learned that, or not for the legibility that it was told.
+    """
     if not agent.learned_to_choose(trace.legibility or 0.0):
         never = not agent.learned_to_choose(1.0)
         who = f"{agent.name} never learned to choose; it" if never else f"{agent.name}, told legibility 0,"
         raise UsageError(f"{who} takes what lies nearest to its estimate")
-    fitting(trace, agent)
-    return agent
 
 
 def condition_of(trace: Trace, agent: Agent) -> Condition:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pixelrl.agent import Agent
 from pixelrl.blocks.cut import Box, Reach, Span
 from pixelrl.errors import UsageError
-from pixelrl.report.asked import asked_again, condition_of
+from pixelrl.report.asked import asked_again, condition_of, require_choosing
 from pixelrl.trace import Trace
 from pixelrl.types import Condition, Logits
 
@@ -36,11 +36,7 @@ class Sure:
     def __init__(self, agent: Agent, trace: Trace) -> None:
         self.agent, self.trace = agent, trace
         height, width = trace.actions.shape[-2:]
-        if not agent.learned_to_choose(trace.legibility or 0.0):
-            told = "" if not agent.learned_to_choose(1.0) else ", told to make no plain maps,"
-            raise UsageError(
-                f"{agent.name}{told} takes what lies nearest to its estimate; it did not learn to be more or less sure"
-            )
+        require_choosing(trace, agent)
         if agent.policy.surveys and height * width > _MOST_SURVEYED:
             raise UsageError(
                 f"{agent.name} looks at the whole picture before every step; of a large one that takes too long here"
