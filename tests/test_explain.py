@@ -32,8 +32,8 @@ from pixelrl.pictures.values import array_to_tensor
 from pixelrl.report import planes as explain_planes
 from pixelrl.report.animation import draw, frames
 from pixelrl.report.asked import asked_again
+from pixelrl.report.maps import telling_window
 from pixelrl.report.page import report_html
-from pixelrl.report.strip import telling_window
 from pixelrl.report.worth import change, contributions, cropped, without
 from pixelrl.trace import Trace, save_trace
 

@@ -15,7 +15,8 @@ from pixelrl.errors import InputError
 from pixelrl.imaging.metrics import psnr
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.values import array_to_tensor
-from pixelrl.report.strip import action_map_image, caption, majority, plainness, shares, strip, telling_window
+from pixelrl.report.maps import action_map_image, caption, majority, plainness, shares, telling_window
+from pixelrl.report.strip import strip
 from pixelrl.trace import Trace
 
 NAMES = ("do nothing", "box", "median")

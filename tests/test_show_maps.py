@@ -9,7 +9,7 @@ import pytest
 
 from pixelrl.pictures.display import orientation_of
 from pixelrl.pictures.files import read_picture
-from pixelrl.report.strip import action_map_image
+from pixelrl.report.maps import action_map_image
 from pixelrl.trace import Trace, save_trace
 
 NAMES = ("do nothing", "box", "median")

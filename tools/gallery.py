@@ -23,8 +23,8 @@ import pixelrl
 from pixelrl.actions import find_action
 from pixelrl.imaging.metrics import psnr
 from pixelrl.pictures.values import array_to_tensor
+from pixelrl.report.maps import action_map_image, majority
 from pixelrl.report.sheet import INK, QUIET, font
-from pixelrl.report.strip import action_map_image, majority
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,7 +1,7 @@
 """What a user holds: ``pixelrl.load("denoise-gray")(image) -> Result``.
 
-An `Agent` takes images of any kind, estimates what it is not told, and does huge pictures block by block. What it is by
-itself, and its episodes on tensors, is `pixelrl.tensor_agent`.
+An `Agent` takes images of any kind, and estimates what it is not told. Huge pictures, block by block, are
+`pixelrl.block_agent`'s; what it is by itself, and its episodes on tensors, is `pixelrl.tensor_agent`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,28 +16,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pixelrl.blocks.plan import SIDE, Plan, Target, Told, Values, check_side
-from pixelrl.blocks.work import do_block, plan_blocks
+from pixelrl.block_agent import BlockAgent
 from pixelrl.checkpoint import find_policy, load_policy
 from pixelrl.edits import edits_of, laid
 from pixelrl.errors import InputError, UsageError
 from pixelrl.imaging.color import to_space
 from pixelrl.pictures.arrays import AnyImage, unpack
-from pixelrl.pictures.scale import Scale, given_white
+from pixelrl.pictures.scale import Scale, given_scale
 from pixelrl.playing import TILE
-from pixelrl.progress import Progress, part
+from pixelrl.progress import Progress
 from pixelrl.result import AnyEdits, Result
 from pixelrl.rollout import Watch
 from pixelrl.tasks.conditioning import Given
 from pixelrl.telling import FAR, AnyMask, Conditions, joined, mask_array, object_mask
-from pixelrl.tensor_agent import TensorAgent
 from pixelrl.types import Image
 from pixelrl.validation import brief, is_word
 
 __all__ = ["FAR", "TILE", "Agent", "AnyMask", "choose_device", "load", "object_mask"]
 
 
-class Agent(TensorAgent):
+class Agent(BlockAgent):
     """A policy with its actions, ready for images.
 
     Args:
@@ -105,7 +102,7 @@ class Agent(TensorAgent):
                 policy does not take, or an edit that does not fit the image or the policy's operations.
         """
         legibility = self.check_legibility(legibility)
-        unpacked = unpack(image, _scale(white))
+        unpacked = unpack(image, given_scale(white))
         tensor = unpacked.tensor.to(self.device)
         edits = laid(edits_of(edits), (tensor.shape[-2], tensor.shape[-1]), unpacked.orientation)
         given = self._telling.given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
@@ -118,112 +115,6 @@ class Agent(TensorAgent):
         remark = joined(unpacked.remark, self.policy.remark(tensor), self._telling.beyond(values))
         told = (tuple(values), region, remark, legibility, self.precision)
         return Result(unpacked.pack(final), trajectory, self.name, *told, unpacked)
-
-    def blocks(
-        self,
-        source: Values,
-        target: Target,
-        axes: str | None = None,
-        condition: Given | Mapping[str, Given] = "auto",
-        steps: int | None = None,
-        white: Given | Scale = "auto",
-        legibility: float | None = None,
-        side: int = SIDE,
-        halo: int | None = None,
-        tile: int = TILE,
-        progress: Progress | None = None,
-    ) -> Plan:
-        """Let every pixel act of a picture that is larger than the memory, block by block.
-
-        A block is read with its surroundings, plays the whole episode, and is written once. Memory is needed for one
-        block, whatever the size of the picture. The result is, bit for bit, that of the whole picture under the same
-        condition, however it is cut. What depends on all of a picture is told once by samples: the level of the noise,
-        alike for all pixels, and which values are black and white.
-
-        Args:
-            source: an array of uint8, uint16 or floats with ``shape``, ``dtype`` and slices: a memory map of numpy, an
-                array of zarr.
-            target: another one, of the same shape and dtype.
-            axes: a letter for each axis: y and x; c for channels, which a policy for colour sees together if there are
-                three, and each of which is a grey picture else; any other for depth, time and the like. If left out,
-                "yx", "yxc" or "cyx" by the shape.
-            condition: as for `__call__`; each number that is not given is estimated for each channel.
-            steps: T; None for the number the policy was trained for.
-            white: as for `__call__`; told by samples if left out.
-            legibility: as for `__call__`. At 0 agents look least far, and less is computed twice.
-            side: of the blocks in pixels, a multiple of 64.
-            halo: how many pixels of the surroundings a block sees; None for as many as the very bits of the whole
-                picture take. With fewer, pixels near the borders of blocks may differ.
-            tile: side in pixels, a multiple of 64, of what the network sees at a time.
-            progress: called with the share of the work that is done.
-
-        Returns:
-            The plan, which says what was told.
-
-        Raises:
-            InputError: not a picture, or with values that are not finite.
-            UsageError: a policy that must see the whole picture, or an argument that does not fit.
-        """
-        plan = self.plan_blocks(source, axes, condition, steps, white, legibility, side, halo, tile)
-        shape, dtype = plan.layout.shape, plan.layout.dtype
-        alike = not isinstance(target, Tensor) and tuple(getattr(target, "shape", ())) == tuple(shape)
-        if not alike or np.dtype(target.dtype).name != dtype:
-            raise UsageError(f"the target must be of the source's shape {tuple(shape)} and dtype {dtype}")
-        todo = plan.blocks
-        for block in todo:
-            do_block(self, plan, block, source, target, part(progress, block.number, len(todo)) or _quiet)
-        return plan
-
-    def plan_blocks(
-        self,
-        source: Values,
-        axes: str | None = None,
-        condition: Given | Mapping[str, Given] | Sequence[Mapping[str, float]] = "auto",
-        steps: int | None = None,
-        white: Given | Scale = "auto",
-        legibility: float | None = None,
-        side: int = SIDE,
-        halo: int | None = None,
-        tile: int = TILE,
-    ) -> Plan:
-        """What `blocks` does first: look at samples, and say how each block is to be done. Arguments are as there.
-
-        ``condition`` may be one for each channel, too.
-
-        Raises:
-            InputError: not a picture, or with values that are not finite.
-            UsageError: a policy that must see the whole picture, or an argument that does not fit.
-        """
-        num_steps, told = self._num_steps(steps), self.check_legibility(legibility)
-        given = (
-            [self._telling.given(one, {}) for one in condition]
-            if isinstance(condition, Sequence) and not isinstance(condition, str)
-            else self._telling.given(condition, {})
-        )
-        check_side(side), check_side(tile)
-        return plan_blocks(self, source, axes, given, num_steps, told, _scale(white), side, halo, tile)
-
-    def tell_samples(
-        self,
-        parts: Sequence[npt.NDArray[Any]],
-        whole: npt.NDArray[Any],
-        given: Mapping[str, object],
-        scale: Scale,
-    ) -> Told:
-        """What is told of a huge picture by samples of it, which are of one size, and stand below each other in one.
-
-        Numbers are the median of the samples'. Of a condition that has a level for every pixel, the root mean square.
-        """
-        tensors = [unpack(each, scale).tensor.to(self.device) for each in parts]
-        each = [self.conditioning.values(to_space(one, self.card.told_space), given)[0] for one in tensors]
-        values = {name: median(one[name] for one in each) for name in each[0]}
-        image = unpack(whole, scale).tensor.to(self.device)
-        space = self.card.space_for(self.conditioning.space(image, values))
-        planes = self._telling.planes(image, values)
-        level = planes if planes.shape[-2:] == (1, 1) else planes.square().mean((-2, -1), keepdim=True).sqrt()
-        remark = joined(scale.remark(whole.dtype.name), self.policy.remark(image), self._telling.beyond([values]))
-        idle = bool(self._telling.still([values])[0])
-        return Told(values, level.flatten().tolist(), space, scale.black, scale.white, idle, remark)
 
     def ensemble(
         self,
@@ -244,7 +135,7 @@ class Agent(TensorAgent):
         maps shall be is told 0, the best quality. Arguments and errors are those of `__call__`.
         Of a batch whose images have conditions of their own, the mean condition is returned.
         """
-        unpacked = unpack(image, _scale(white))
+        unpacked = unpack(image, given_scale(white))
         tensor = unpacked.tensor.to(self.device)
         given = self._telling.given(condition, {"sigma": sigma, "peak": peak, "strength": strength})
         values, _, planes, space = self._conditions(tensor, given, mask_array(mask, unpacked), unpacked.opacity)
@@ -273,7 +164,7 @@ class Agent(TensorAgent):
             raise InputError(f"{type(images).__name__} is no list of images; give a list, also of a single one")
         if not images:
             raise InputError("nothing can be estimated of no images; give at least one")
-        unpacked = [unpack(image, _scale(white)) for image in images]
+        unpacked = [unpack(image, given_scale(white)) for image in images]
         known = self._telling.given({} if condition is None else condition, {})
         telling = [one for one in unpacked if one.tensor.min() < one.tensor.max()] or unpacked[:1]
         values = [
@@ -299,7 +190,7 @@ class Agent(TensorAgent):
         Raises:
             InputError: not an image, or with values that are not finite.
         """
-        unpacked = unpack(image, _scale(white))
+        unpacked = unpack(image, given_scale(white))
         beyond = None if condition is None else self._telling.beyond([self._telling.every(condition)])
         return joined(unpacked.remark, self.policy.remark(unpacked.tensor.to(self.device)), beyond)
 
@@ -322,20 +213,12 @@ class Agent(TensorAgent):
         """
         if not self.takes_mask:
             raise UsageError(f"policy {self.name} takes no mask, so it has no object")
-        tensor = unpack(image, _scale(white)).tensor.to(self.device)
+        tensor = unpack(image, given_scale(white)).tensor.to(self.device)
         self.policy_for(tensor.shape[1])
         region = self._telling.region(to_space(tensor, self.card.told_space), None)
         assert region is not None
         found: npt.NDArray[np.bool_] = region.cpu().numpy()
         return found
-
-
-def _scale(white: Given | Scale) -> Scale | float | None:
-    return white if isinstance(white, Scale) else given_white(white)
-
-
-def _quiet(share: float) -> None:
-    """Progress that nobody asked for."""
 
 
 def load(policy: str | Path, device: str = "auto", precision: str = "auto") -> Agent:

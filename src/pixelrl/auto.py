@@ -20,7 +20,7 @@ from pixelrl.noise.estimate import noise_of
 from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel
 from pixelrl.noise.poisson_gaussian import MOST_PHOTONS, estimate_peak, photon_noise
 from pixelrl.pictures.arrays import unpack
-from pixelrl.pictures.scale import Scale, given_white
+from pixelrl.pictures.scale import Scale, given_scale
 from pixelrl.policy_files import for_channels
 from pixelrl.result import Result
 from pixelrl.tasks.conditioning import NoiseMap
@@ -75,7 +75,7 @@ def choose(image: Any, scale: Scale | float | None = None) -> Choice:
         InputError: not an image, or with values that are not finite.
         UsageError: a scale that is none.
     """
-    unpacked = unpack(image, scale if scale is None or isinstance(scale, Scale) else given_white(scale))
+    unpacked = unpack(image, None if scale is None else given_scale(scale))
     return choose_for(unpacked.tensor[:1], unpacked.opacity)
 
 

@@ -61,7 +61,7 @@ def _write_maps(folder: Path, trace: Trace, *, overwrite: bool) -> None:
 
     from pixelrl.pictures.display import orientation_exif
     from pixelrl.pictures.files import Picture, write_picture
-    from pixelrl.report.strip import action_map_image
+    from pixelrl.report.maps import action_map_image
 
     make_folder(folder)
     all_maps = (actions for maps in trace.actions for actions in maps)

@@ -12,7 +12,7 @@ from pixelrl.imaging.noise import channel_sigmas, covered
 from pixelrl.noise.model import NEXT_TO_NONE, NoiseModel, fit
 from pixelrl.noise.network import noise_maps
 from pixelrl.pictures.arrays import AnyImage, unpack
-from pixelrl.pictures.scale import Scale, given_white
+from pixelrl.pictures.scale import Scale, given_scale
 from pixelrl.types import Image
 
 APART = 2.0
@@ -31,7 +31,7 @@ def estimate_noise(image: AnyImage, white: float | Literal["auto"] | Scale = "au
         InputError: not one image, or with values that are not finite.
         UsageError: white is no number above 0.
     """
-    unpacked = unpack(image, white if isinstance(white, Scale) else given_white(white))
+    unpacked = unpack(image, given_scale(white))
     if len(unpacked.tensor) != 1:
         raise InputError(f"{len(unpacked.tensor)} images have no common noise; give one at a time")
     return noise_of(unpacked.tensor, unpacked.opacity)

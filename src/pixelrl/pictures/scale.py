@@ -77,6 +77,15 @@ def given_white(white: object) -> float | None:
     raise UsageError(f'white = {brief(white)} is no value that stands for white; give a number above 0, or "auto"')
 
 
+def given_scale(white: object) -> Scale | float | None:
+    """The same, or which values are black and white.
+
+    Raises:
+        UsageError: it is neither a `Scale` nor a number above 0.
+    """
+    return white if isinstance(white, Scale) else given_white(white)
+
+
 def scale_of(planes: Iterable[npt.NDArray[np.generic]], white: float | None = None) -> Scale:
     """The scale of planes ``(h, w)`` of one picture or stack, of one dtype in `FULL`.
 

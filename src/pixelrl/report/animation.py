@@ -18,8 +18,9 @@ from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.atomic import check_free, written_whole
 from pixelrl.pictures.display import upright
 from pixelrl.pictures.files import Picture, write_picture
+from pixelrl.report.maps import action_map_image, caption, clean_target, enlarged, majority, photo, shares
 from pixelrl.report.sheet import INK, QUIET, RULE, font
-from pixelrl.report.strip import action_map_image, caption, clean_target, enlarged, majority, photo, shares, strip
+from pixelrl.report.strip import strip
 from pixelrl.trace import Trace
 from pixelrl.validation import as_path
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelrl.imaging.metrics import psnr, ssim, to_8_bit
+from pixelrl.report.maps import enlarged, photo
 from pixelrl.report.sheet import (
     FRAMES,
     GAP,
@@ -24,7 +25,6 @@ from pixelrl.report.sheet import (
     shortened,
     stack,
 )
-from pixelrl.report.strip import enlarged, photo
 from pixelrl.types import Image
 
 Box = tuple[int, int, int, int]

@@ -12,8 +12,9 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 
 from pixelrl.pictures.display import upright
+from pixelrl.report.maps import photo
 from pixelrl.report.sheet import INK, font
-from pixelrl.report.strip import photo, strip
+from pixelrl.report.strip import strip
 from pixelrl.trace import Trace
 from pixelrl.types import Image
 

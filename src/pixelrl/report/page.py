@@ -24,8 +24,8 @@ from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import has_other_colours, turned_box, turns, upright
 from pixelrl.progress import Progress, counter
 from pixelrl.report.asked import asked_again, chooser
+from pixelrl.report.maps import clean_target, photo, plainness, shares
 from pixelrl.report.planes import Planes, View, views_of
-from pixelrl.report.strip import clean_target, photo, plainness, shares
 from pixelrl.report.worth import Box, change, contributions, cropped, without
 from pixelrl.trace import Trace
 from pixelrl.types import Image, Logits

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from pixelrl.errors import UsageError
 from pixelrl.pictures.arrays import Array
 from pixelrl.pictures.display import turned_box
-from pixelrl.report.strip import majority, telling_window
+from pixelrl.report.maps import majority, telling_window
 from pixelrl.report.worth import Box
 from pixelrl.trace import Trace
 from pixelrl.types import Image
