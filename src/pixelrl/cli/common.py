@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -37,6 +38,17 @@ class _Name(click.Path):
         if value == "":
             self.fail("the name is empty", parameter, context)
         return super().convert(value, parameter, context)
+
+
+class Finite(click.FloatRange):
+    """A number within limits, and neither infinite nor NaN, which lies within any limits."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """The number, or what is wrong with it."""
+        number = super().convert(value, parameter, context)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", parameter, context)
+        return number
 
 
 PATH = _Name(path_type=Path)
@@ -92,7 +104,7 @@ LEGIBILITY_OPTION = click.option(
 
 WHITE_OPTION = click.option(
     "--white",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="The value that stands for white, such as 4095.  [default: as the values tell]",
 )
 

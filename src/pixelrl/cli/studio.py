@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, PATH, THREADS_OPTION, check_file, complain, set_threads
+from pixelrl.cli.common import DEVICE_OPTION, PATH, THREADS_OPTION, Finite, check_file, complain, set_threads
 from pixelrl.errors import UsageError
 
 
@@ -24,7 +24,7 @@ from pixelrl.errors import UsageError
     help="Where to listen.  [default: as last time, or one that is free]",
 )
 @click.option("--folder", type=PATH, help="Where sessions are kept.  [default: this user's state folder]")
-@click.option("--max-megapixels", type=click.FloatRange(min=0.001), default=24, show_default=True, help="Of a picture.")
+@click.option("--max-megapixels", type=Finite(min=0.001), default=24, show_default=True, help="Of a picture.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @DEVICE_OPTION
 @THREADS_OPTION

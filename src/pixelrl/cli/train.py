@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, THREADS_OPTION, complain, set_threads
+from pixelrl.cli.common import DEVICE_OPTION, EXIT_INTERRUPTED, PATH, THREADS_OPTION, Finite, complain, set_threads
 from pixelrl.cli.outputs import check_folder
 from pixelrl.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=PATH, required=False)
 @click.option("-o", "--output", type=PATH, help="Folder of the run: policy, state, log and curves.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value of the recipe.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so long, resumable.")
+@click.option("--minutes", type=Finite(min=0, min_open=True), help="Stop after so long, resumable.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder, which remembers its recipe.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events into the folder.")
 @click.option("--log-every", type=click.IntRange(min=1), default=100, show_default=True, help="Iterations.")
