@@ -109,6 +109,30 @@ def test_a_share_of_the_crops_has_next_to_no_noise(generator: torch.Generator) -
     assert 255 * everything.max() <= 5.001
 
 
+def test_every_second_of_the_other_crops_has_a_usual_level(generator: torch.Generator) -> None:
+    task = GaussianDenoising(sigma=(0, 50), low_share=0.4, usual=(10, 20))
+    told = 255 * task.begin(grey(0.5, 4000, 1), generator).condition
+    # What low ones are is as without; of 0.6 others, half are there, and of the other half as many as by chance.
+    assert (told == 0).double().mean().item() == pytest.approx(0.2, abs=0.03)
+    usual = (told >= 10) & (told <= 20)
+    assert usual.double().mean().item() == pytest.approx(0.3 + 0.3 * 0.2, abs=0.03)
+    assert told[usual].mean().item() == pytest.approx(15, abs=0.5)
+    assert (told > 20).double().mean().item() == pytest.approx(0.3 * 0.6, abs=0.03)
+    assert told[told > 20].mean().item() == pytest.approx(35, abs=1)
+    assert told.max() <= 50
+    alone = 255 * GaussianDenoising(sigma=(0, 50), usual=(10, 10)).begin(grey(0.5, 2000, 1), generator).condition
+    assert torch.isclose(alone, torch.tensor(10.0)).double().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert (
+        255 * GaussianDenoising(sigma=(10, 10), usual=(10, 10)).begin(grey(0.5, 3, 1), generator).condition
+    ).tolist() == ([[[[pytest.approx(10)]]]] * 3)
+
+
+@pytest.mark.parametrize("usual", [(-1, 20), (20, 10), (10, 60), (float("nan"), 20), (10, float("nan"))])
+def test_usual_levels_outside_the_range_are_refused(usual: tuple[float, float]) -> None:
+    with pytest.raises(UsageError, match=r"is not a range within sigma = \[0, 50\]; give two numbers of it"):
+        GaussianDenoising(sigma=(0, 50), usual=usual)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_shares_that_are_none_are_refused(share: float) -> None:
     for make in (

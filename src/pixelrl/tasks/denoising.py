@@ -28,11 +28,14 @@ class GaussianDenoising(Task):
         stored: share of the training crops whose noisy picture is as an 8-bit file holds it: clipped and rounded.
         low_share: share of the training crops with next to no noise, so that a picture told to be clean stays as it
             is: sigma from the lowest tenth of the range, and for every second of them the lowest there is.
+        usual: the levels that matter most, a range within sigma: every second of the other crops has its level from
+            there. Without it they are uniform over the range of sigma.
         balanced: whether rewards are scaled so that strong and weak noise count about alike. One level of noise needs
             no balance, and without it rewards are the paper's, which its weight of the entropy belongs to.
 
     Raises:
-        UsageError: an empty or negative range of sigma, a share that is none, or less than one step.
+        UsageError: an empty or negative range of sigma, usual levels outside it, a share that is none, or less than
+            one step.
     """
 
     conditioning = Sigma()
@@ -44,14 +47,19 @@ class GaussianDenoising(Task):
         actions: tuple[str, ...] = PAPER_NINE,
         stored: float = 0.0,
         low_share: float = 0.0,
+        usual: tuple[float, float] | None = None,
         balanced: bool = True,
     ) -> None:
         low, high = sigma
         if not 0 <= low <= high < math.inf:
             raise UsageError(f"sigma = {list(sigma)} is not a range; give two numbers, 0 <= low <= high")
+        if usual is not None and not low <= usual[0] <= usual[1] <= high:
+            raise UsageError(
+                f"usual = {list(usual)} is not a range within sigma = {list(sigma)}; give two numbers of it"
+            )
         self.levels = _within((15.0, 25.0, 50.0), low, high)
         self.sigma, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
-        self.balanced = balanced
+        self.usual, self.balanced = usual, balanced
         self.stored, self.low_share = _checked_share("stored", stored), _checked_share("low_share", low_share)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:
@@ -59,14 +67,24 @@ class GaussianDenoising(Task):
         return self._noisy(clean, clean.new_full((len(clean),), level, dtype=torch.float64), generator)
 
     def begin(self, clean: Image, generator: torch.Generator) -> Episode:
-        """Every crop gets its own sigma, uniform over the range but for those of ``low_share``."""
+        """Every crop gets its own sigma, uniform over the range but for those of ``low_share`` and ``usual``."""
         low, high = self.sigma
         uniform = torch.rand((len(clean),), generator=generator, device=clean.device)
         if share := self.low_share:
             lowest = (0.2 * uniform / share - 0.1).clamp_min(0)
-            uniform = torch.where(uniform < share, lowest, (uniform - share) / max(1 - share, 1e-6))
+            uniform = torch.where(uniform < share, lowest, self._spread((uniform - share) / max(1 - share, 1e-6)))
+        else:
+            uniform = self._spread(uniform)
         start = self._noisy(clean, low + (high - low) * uniform.double(), generator)
         return _stored(start, self.stored, generator)
+
+    def _spread(self, uniform: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """Where in the range the levels lie that ``low_share`` leaves: the lower half of what is drawn is ``usual``."""
+        low, high = self.sigma
+        if self.usual is None or low == high:
+            return uniform
+        first, last = ((level - low) / (high - low) for level in self.usual)
+        return torch.where(uniform < 0.5, first + 2 * (last - first) * uniform, 2 * uniform - 1)
 
     def _noisy(self, clean: Image, sigma: Float[Tensor, " b"], generator: torch.Generator) -> Episode:
         condition = self.conditioning.encode(clean, {"sigma": sigma}, None)
