@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +15,8 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+PATIENCE = 120.0
+"""Seconds until what does not happen in a page counts as not happening, for the machine may be busy."""
 _running: list[Any] = []
 """Playwright and its browser, once they have been asked for."""
 
@@ -57,7 +60,16 @@ def browser_page(width: int = 1280, height: int = 720, **options: Any) -> Iterat
     """A Playwright page of this size, in a context of its own. What goes wrong in its scripts fails the test."""
     with chromium().new_context(viewport={"width": width, "height": height}, **options) as context:
         page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         yield page
         assert not faults, faults
+
+
+def when(page: Any, happened: Callable[[], bool]) -> None:
+    """Wait until it has happened, in the page or elsewhere."""
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        page.wait_for_timeout(30)

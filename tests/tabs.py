@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from browser import browser_page
+from browser import PATIENCE, browser_page
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 
@@ -57,7 +57,6 @@ def served(folder: Path, limits: Limits | None = None, policies: Sequence[Path] 
 def studio_page(folder: Path, width: int = 1280, height: int = 720) -> Iterator[Any]:
     """The studio, with its sessions in this folder, in a page as `browser_page` gives it."""
     with served(folder) as (base, token), browser_page(width, height) as page:
-        page.set_default_timeout(60_000)
         page.goto(f"{base}/?token={token}")
         yield page
 
@@ -66,14 +65,14 @@ def call(address: str, method: str, path: str, token: str | None = TOKEN, **opti
     import httpx
 
     headers = {**({} if token is None else {"X-PixelRL-Token": token}), **options.pop("headers", {})}
-    return httpx.request(method, address + path, headers=headers, timeout=60, verify=NO_CERTIFICATES, **options)
+    return httpx.request(method, address + path, headers=headers, timeout=PATIENCE, verify=NO_CERTIFICATES, **options)
 
 
 def entered(address: str) -> dict[str, str]:
     """The headers of a browser that has opened a printed address."""
     import httpx
 
-    answer = httpx.get(address, verify=NO_CERTIFICATES)
+    answer = httpx.get(address, timeout=PATIENCE, verify=NO_CERTIFICATES)
     assert answer.status_code == 303
     cookie = answer.headers.get("set-cookie", "").partition(";")[0]
     return {"Cookie": cookie, "X-PixelRL-Page": "1"}

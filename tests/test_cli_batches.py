@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import pixelrl.agent
+import pixelrl.cli.progress
 from pixelrl.actions import PAPER_NINE
 from pixelrl.checkpoint import PolicyCard, save_policy
 
@@ -191,22 +192,25 @@ def test_a_second_run_leaves_its_own_results_alone(clean: Run, folder: Path) -> 
 def test_signs_of_life_inside_one_picture(
     clean: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, shares = pixelrl.agent.Agent.__call__, []
+    original, shares, said = pixelrl.agent.Agent.__call__, [], queue.SimpleQueue()
+    complain = pixelrl.cli.progress.complain
 
     def slow(self, *arguments, progress, **settings):
         def watched(share: float) -> None:
             shares.append(share)
             progress(share)
-            time.sleep(0.3)
+            for _ in range(2):  # the first may have been on its way
+                said.get(timeout=300)
 
         return original(self, *arguments, progress=watched, **settings)
 
     monkeypatch.setattr(pixelrl.agent.Agent, "__call__", slow)
     monkeypatch.setattr("pixelrl.cli.progress.HEARTBEAT", 0.1)
+    monkeypatch.setattr("pixelrl.cli.progress.complain", lambda words: said.put(complain(words)))
     code, _, err = clean(folder, "-o", tmp_path / "out")
     assert code == 0
     np.testing.assert_allclose(shares, 3 * [1 / 3, 2 / 3, 1])  # to perceive, and two steps
-    first = rf"pixelrl: {re.escape(str(folder / 'b.jpg'))}: 33 % after 0 s, about \d+ s left \(picture 2 of 3\)"
+    first = rf"pixelrl: {re.escape(str(folder / 'b.jpg'))}: 33 % after \d+ s, about \d+ s left \(picture 2 of 3\)"
     assert re.search(first, err), err
     assert err.splitlines()[-1] == "pixelrl: 3 pictures; 3 done"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import multiprocessing
 import os
 import signal
@@ -17,8 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pixelrl.engines import Fault, Shard, dask, processes, serial, through
+from pixelrl.engines import Fault, Shard, cluster, dask, processes, serial, through
 from pixelrl.errors import InputError, UsageError
+
+LONG = 300.0
+"""Seconds: what takes as many has not ended by itself."""
 
 
 def work(job: object, folder: Path | None = None) -> tuple[object, int]:
@@ -31,7 +35,7 @@ def work(job: object, folder: Path | None = None) -> tuple[object, int]:
     if job == "odd":
         raise OddError(1, 2)
     if job == "long":
-        time.sleep(100)
+        time.sleep(LONG)
     return job, os.getpid()
 
 
@@ -123,14 +127,29 @@ def test_no_more_jobs_are_taken_than_there_is_somebody_for() -> None:
     assert len(taken) <= 2
 
 
-def test_those_who_work_stop_when_nobody_listens() -> None:
+def test_those_who_work_stop_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelrl.engines.pool.PATIENCE", 1000.0)  # nobody is killed
     with contextlib.closing(processes(work, ["a", "long", "long"], 2)) as outcomes:
         next(outcomes)
         team = multiprocessing.active_children()
         assert len(team) == 2
         began = time.monotonic()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < LONG / 2
     assert not multiprocessing.active_children()
+
+
+def test_who_is_gone_before_a_job_comes_has_not_tried_it() -> None:
+    """As where the system kills a process that rests. A second such loss is not the job's fault, either."""
+    outcomes, done = processes(work, ["a", "b", "c"], 1), []
+    for job, result in outcomes:
+        done.append(job)
+        assert not isinstance(result, Fault), job
+        process, until = psutil.Process(result[1]), time.monotonic() + 120
+        process.kill()
+        while process.status() != psutil.STATUS_ZOMBIE:  # it is waited for where it was started
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert sorted(done) == ["a", "b", "c"]
 
 
 def test_what_cannot_begin_is_said_once() -> None:
@@ -156,7 +175,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=120)[1]
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +206,13 @@ def test_results_that_are_here_outlive_the_workers_they_came_from(scheduler: str
     jobs = ["a", "b", "c", "d", "e"]
     with Client(scheduler, set_as_default=False) as client, contextlib.closing(dask(work, jobs, scheduler)) as outcomes:
         done = [next(outcomes)]
-        time.sleep(1)  # until the others have come, too: they take no time
+        until = time.monotonic() + 120
+        while inspect.getgeneratorlocals(outcomes)["landed"].qsize() < len(jobs) - 1:
+            assert time.monotonic() < until, "the others have not come"
+            time.sleep(0.05)
         team = client.run(os.getpid)
         for number in team.values():
             os.kill(number, signal.SIGKILL)
-        until = time.monotonic() + 20
         while set(team) & set(client.ncores()):
             assert time.monotonic() < until, "the scheduler has not noticed"
             time.sleep(0.05)
@@ -223,12 +244,11 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("address", ["foo", "", "tcp://x:y", "foo://10.0.0.1:8786", "10.0.0.1:99999", "[::1"])
-def test_what_is_no_address_is_refused_before_anything_is_tried(address: str) -> None:
+def test_what_is_no_address_is_refused_before_anything_is_tried(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    began = time.monotonic()
+    monkeypatch.setattr("distributed.Client.__init__", lambda *_, **__: pytest.fail("it was tried"))
     with pytest.raises(UsageError, match="is no address of a dask scheduler; give its address with the port"):
         list(dask(work, JOBS, address))
-    assert time.monotonic() - began < 8  # which is the import
 
 
 def test_a_server_that_is_no_scheduler_is_given_up_quietly() -> None:
@@ -244,20 +264,25 @@ def test_a_server_that_is_no_scheduler_is_given_up_quietly() -> None:
         "    except cluster.UsageError as error:\n"
         "        print(error)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
     assert "no scheduler answers there" in ended.stdout
     assert ended.stderr == ""
 
 
-def test_a_scheduler_that_goes_ends_the_run_at_once() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_scheduler_that_goes_ends_the_run_at_once(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether whoever takes the results comes back while the connection is tried again, or when that was given up."""
     pytest.importorskip("distributed")
+    clients, connect = [], cluster._connect
+    monkeypatch.setattr(cluster, "PATIENCE", LONG)
+    monkeypatch.setattr(cluster, "_connect", lambda address: clients.append(connect(address)) or clients[-1])
     program = (
         "from distributed import LocalCluster\n"
         "import time\n"
         "if __name__ == '__main__':\n"
         "    cluster = LocalCluster(n_workers=1, processes=False, protocol='tcp', dashboard_address=':0')\n"
         "    print(cluster.scheduler_address, flush=True)\n"
-        "    time.sleep(100)\n"
+        "    time.sleep(1000)\n"
     )
     scheduler = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert scheduler.stdout is not None
@@ -265,11 +290,16 @@ def test_a_scheduler_that_goes_ends_the_run_at_once() -> None:
     try:
         done = dask(str, map(str, range(10**6)), address)
         next(done)
+        if late:
+            clients[0]._timeout = 0.5
         scheduler.kill()
         began = time.monotonic()
+        while late and clients[0].status != "closed":
+            assert time.monotonic() - began < 120, "it is tried again and again"
+            time.sleep(0.05)
         with pytest.raises(UsageError, match=f"{address}: the scheduler was lost; .* --skip-existing does the rest"):
             list(done)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < LONG / 2
     finally:
         scheduler.kill()
         scheduler.wait()

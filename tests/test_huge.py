@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,28 @@ def test_shares_and_processes_do_all_of_it(run: Run, tmp_path: Path) -> None:
     kept = {path.relative_to(begun): time for path, time in written.items()}
     assert all((target / path).stat().st_mtime_ns == time for path, time in kept.items())
     assert np.array_equal(zarr.open_group(target, mode="r")["0"][...], whole(pixels))
+
+
+def test_runs_that_begin_together_go_by_one_plan(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second to come with a plan goes by the first one's, or is told."""
+    zarr.save_array(tmp_path / "a.zarr", noisy(70, 60))
+    assert run("denoise", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", *WORDS, "--shard", "1/2")[0] == 0
+    plan = (tmp_path / "b.zarr.begun" / ".done" / "plan.json").read_bytes()
+    written_whole = huge.written_whole
+
+    @contextlib.contextmanager
+    def too_late(path: Path, **options: bool) -> Iterator[Path]:
+        with written_whole(path, **options) as temporary:
+            yield temporary
+            if path.name == "plan.json":
+                path.write_bytes(plan)
+
+    monkeypatch.setattr(huge, "written_whole", too_late)
+    (tmp_path / "b.zarr.begun" / ".done" / "plan.json").unlink()
+    code, _, err = run("denoise", tmp_path / "a.zarr", "-o", tmp_path / "b.zarr", *WORDS[2:], "--sigma", "30")
+    assert (code, "was begun with other options" in err) == (2, True)
+    assert (tmp_path / "b.zarr.begun" / ".done" / "plan.json").read_bytes() == plan
+    assert sorted(path.name for path in (tmp_path / "b.zarr.begun" / ".done").glob(".pixelrl-*")) == []
 
 
 def test_a_block_that_was_half_done_is_done_again(run: Run, tmp_path: Path) -> None:

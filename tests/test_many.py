@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -169,6 +170,8 @@ def test_a_run_that_is_stopped_leaves_whole_files_and_is_gone_on_with(
         command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
     )
     assert process.stdout is not None
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # then it waits to be read, if this process is late
     assert process.stdout.readline()
     os.killpg(process.pid, how)
     _, err = process.communicate()

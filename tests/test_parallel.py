@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,12 +131,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def two(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run this file in two processes that meet."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([*launch, *words], env=environment, capture_output=True, text=True, timeout=1200)
+
+
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> str:
     """What two processes print, which do `work` and then `command`: most of their time goes into importing PyTorch."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launch, str(folder)], env=environment, capture_output=True, text=True, timeout=300)
+    done = two(str(folder))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -184,6 +190,14 @@ def test_the_command_under_torchrun(folder: Path, printed: str) -> None:
     assert read_tensors(folder / "run" / STATE_FILE, "training state")[1]["iteration"] == 3
 
 
+def test_an_error_ends_a_process_with_its_own_exit_code() -> None:
+    """And not with SIGABRT, as threads of gloo do where they outlive Python."""
+    done = two("fail")
+    assert re.search(r"exitcode +: 7 ", done.stderr), done.stderr
+    assert "exitcode  : -6" not in done.stderr, done.stderr
+    assert "terminate called" not in done.stderr, done.stderr
+
+
 def test_alone_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined(CPU) as processes:
@@ -213,5 +227,9 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with joined(own_device(CPU)) as both:
+        if sys.argv[1:] == ["fail"]:
+            for _ in range(20):
+                both.average([torch.rand(1000)], [0.1])
+            raise SystemExit(7)
         work(Path(sys.argv[1]), both)
         command(Path(sys.argv[1]), both)

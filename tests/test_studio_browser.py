@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import PATIENCE
 from pixelrl.cli import main
 from pixelrl.studio.studio import Limits
 from pixelrl.trace import load_trace
@@ -49,7 +50,7 @@ def page(browser: Any, address: str, folder: Path) -> Iterator[Any]:
     with browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 720}) as context:
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.goto(address)
         assert "token" not in page.url  # it does not stay in the address bar
         page.set_input_files("#file", folder / "photo.png")
@@ -66,7 +67,7 @@ def page(browser: Any, address: str, folder: Path) -> Iterator[Any]:
 
 def until(page: Any, expression: str, arg: object = None) -> None:
     """Wait for it. Playwright's own way needs eval in the page, which the studio's policy forbids."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while not page.evaluate(expression, arg):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(30)
@@ -285,7 +286,7 @@ def test_what_cannot_be_opened(page: Any, folder: Path, name: str, words: str) -
 def test_a_reload_and_a_new_start_lose_nothing(browser: Any, folder: Path, tmp_path: Path) -> None:
     with browser.new_context() as context:
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE)
         with served(tmp_path / "sessions") as (base, token):
             page.goto(f"{base}/?token={token}")
             page.set_input_files("#file", folder / "photo.png")
@@ -328,6 +329,7 @@ def test_paint_the_object(page: Any, folder: Path, tmp_path: Path) -> None:
     }"""
     found, chosen = [0x7D, 0xB8, 0xFF], [0xFF, 0xD1, 0x66]
     with served(tmp_path / "sessions") as (base, token), page.context.browser.new_page(accept_downloads=True) as page:
+        page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{base}/?token={token}")
         page.set_input_files("#file", folder / "photo.png")
         page.select_option("#policy", "saliency-edit")
@@ -418,6 +420,7 @@ def test_others_are_refused(address: str) -> None:
 def test_another_web_page_cannot_use_it(page: Any, address: str, tmp_path: Path) -> None:
     base = address.partition("/?")[0]
     with page.context.browser.new_page() as page:
+        page.set_default_timeout(1000 * PATIENCE)
         (tmp_path / "evil.html").write_text("<h1>evil</h1>")
         page.goto(f"file://{tmp_path}/evil.html")
         attack = "u => fetch(u, {method: 'POST', mode: 'no-cors', body: '{}'}).then(r => r.type, e => 'failed')"

@@ -303,7 +303,6 @@ def test_a_studio_that_ends_removes_what_it_forgot(store: Store, agent: Agent) -
         session.close()
         store.forget(session.folder.id)
     other.restore(theirs.folder.id)
-    time.sleep(0.01)
     other.forget(theirs.folder.id)
     store.purge()
     other.restore(theirs.folder.id)
@@ -410,6 +409,20 @@ def test_a_stage_whose_run_is_gone_is_done_again(store: Store, agent: Agent) -> 
     assert np.array_equal(resumed(store, third).result()[1], shown)
 
 
+def test_a_session_that_is_removed_meanwhile_is_not_damaged(
+    store: Store, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(store, agent, noise(20, 24)).close()
+    plain = Store.open
+
+    def meanwhile(self: Store, identity: str) -> Folder:
+        shutil.rmtree(self.root / identity)
+        return plain(self, identity)
+
+    monkeypatch.setattr(Store, "open", meanwhile)
+    assert store.damaged() == []
+
+
 def test_a_session_that_cannot_be_opened_is_listed_and_can_be_forgotten(store: Store, agent: Agent) -> None:
     session = begun(store, agent, noise(20, 24))
     session.close()
@@ -482,8 +495,9 @@ def test_what_a_killed_studio_had_begun_is_tidied_away(store: Store, agent: Agen
 
 def test_a_look_at_a_lock_keeps_nobody_out(store: Store, agent: Agent) -> None:
     session = begun(store, agent, noise(20, 24))
-    looking = Lock(session.folder.path / "lock")  # as `held` does, for a moment
-    timer = threading.Timer(0.01, looking.release)
+    looking = Lock(session.folder.path / "lock", shared=True)  # as `held` does, here for longer than a moment
+    assert not session.folder.held  # nor does one who looks take another one for somebody who has it open
+    timer = threading.Timer(0.5, looking.release)
     timer.start()
     session.folder.claim()
     timer.join()

@@ -92,7 +92,6 @@ def test_what_cannot_be_is_refused(query: dict[str, str], words: str) -> None:
 
 def test_the_dialog(tab: Tab, base: str, tmp_path: Path) -> None:
     with browser_page() as page:
-        page.set_default_timeout(60_000)
         page.goto(f"{base}/?token=a-token")
         page.wait_for_selector("#timeline:visible")
         page.click("#save")

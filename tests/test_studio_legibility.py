@@ -243,7 +243,6 @@ def slid(page: Any, value: str) -> None:
 def test_the_slider(address: str, tmp_path: Path, width: int) -> None:
     (tmp_path / f"{width}.png").write_bytes(png(noise(40, 52)))
     with browser_page(width, 844 if width == 390 else 720) as page:
-        page.set_default_timeout(60_000)
         page.goto(f"{address}/?token=a-token")
         page.set_input_files("#file", tmp_path / f"{width}.png")
         until(page, "name => document.title.startsWith(name)", f"{width}.png")
@@ -280,7 +279,6 @@ def test_the_slider(address: str, tmp_path: Path, width: int) -> None:
 def test_no_slider_where_nothing_can_be_told(address: str, tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(png(noise(40, 52, 3)))
     with browser_page() as page:
-        page.set_default_timeout(60_000)
         page.goto(f"{address}/?token=a-token")
         page.set_input_files("#file", tmp_path / "other.png")
         until(page, "name => document.title.startsWith(name)", "other.png")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from browser import PATIENCE, when
 from pixelrl.agent import Agent
 from pixelrl.errors import UsageError
 from pixelrl.studio.session import Session
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.pages
 
 Start = Callable[..., Any]
 _NUMBERS = itertools.count(1)
+TWO_FRAMES = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+"""Until what has changed is laid out and drawn."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def start(browser: Any, base: str) -> Iterator[Start]:
     def begin(width: int = 1280, height: int = 720, **options: Any) -> Any:
         page = browser.new_page(viewport={"width": width, "height": height}, **options)
         pages.append(page)
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(base)
         return page
@@ -80,7 +83,7 @@ def state(base: str) -> Any:
 
 def on_screen(page: Any, width: int, height: int) -> Callable[[float, float], tuple[float, float]]:
     """From places in the picture, which is shown with this size and fitted, to places on the screen."""
-    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    page.evaluate(TWO_FRAMES)
     box = page.locator("#canvas").bounding_box()
     zoom = int(page.inner_text("#zoom").split()[0]) / 100
     left, top = box["x"] + (box["width"] - width * zoom) / 2, box["y"] + (box["height"] - 36 - height * zoom) / 2
@@ -92,10 +95,9 @@ def test_no_picture_is_drawn_too_wide(start: Start, tmp_path: Path) -> None:
     for name, size in (("first.png", (60, 40)), ("second.png", (40, 60)), ("third.png", (50, 50))):
         opened(page, picture(tmp_path / name, *size))
         until(page, "document.querySelector('#canvas').width > 0")
-        page.wait_for_timeout(100)
         stretch = "(() => { const c = document.querySelector('#canvas');"
         stretch += " return [c.width / c.clientWidth, c.height / c.clientHeight]; })()"
-        assert page.evaluate(stretch) == [1, 1], name
+        until(page, f"{stretch}.join() === '1,1'")
 
 
 @pytest.mark.parametrize("orientation", [3, 5, 6, 8])
@@ -210,11 +212,12 @@ def test_what_does_the_same_is_forbidden_what_it_does(start: Start, base: str, t
     until(page, "document.querySelector('#plainer-said').textContent.includes('bits')")
     page.fill("#plainer", "0")  # where single pixels differ
     page.dispatch_event("#plainer", "change")
-    for _ in range(100):
+
+    def done() -> bool:
         now = state(base)
-        if now["legibility"] == 0 and now["level"] == 25 and now["exact"] and not now["waiting"]:
-            break
-        page.wait_for_timeout(200)
+        return now["legibility"] == 0 and now["level"] == 25 and now["exact"] and not now["waiting"]
+
+    when(page, done)
     names = [action["name"] for action in state(base)["actions"]]
     maps = {
         step: np.frombuffer(call(address, "GET", f"/api/map/{step}").content, np.uint8).reshape(40, 60, 3)
@@ -328,7 +331,7 @@ def test_everything_can_be_reached(start: Start, base: str, tmp_path: Path, poli
         .filter((e) => e.scrollWidth > e.clientWidth + 1 && innerWidth > 1000).map((e) => e.textContent)"""
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_timeout(150)
+        page.evaluate(TWO_FRAMES)
         for tab in ("change", "look"):
             page.click(f"#tab-{tab}")
             assert page.evaluate(hanging) == [], (width, height, tab)
@@ -339,8 +342,7 @@ def test_everything_can_be_reached(start: Start, base: str, tmp_path: Path, poli
         assert canvas["height"] >= 180, (width, height)
         assert page.locator("header").bounding_box()["height"] <= (52 if width >= 1280 else 92), (width, height)
         page.click("#run")
-        while state(base)["runs"] < 2 + SIZES.index((width, height)):
-            page.wait_for_timeout(50)
+        when(page, lambda size=(width, height): state(base)["runs"] >= 2 + SIZES.index(size))  # type: ignore[misc]
 
 
 def test_high_contrast_shows_what_is_chosen(start: Start, tmp_path: Path) -> None:
@@ -388,8 +390,7 @@ def test_focus_stays_while_the_studio_works(start: Start, base: str, tmp_path: P
     page.click("#tab-look")
     page.focus("#legend li:nth-child(4) input")
     page.evaluate("document.querySelector('#run').click()")
-    while state(base)["runs"] < 2:
-        page.wait_for_timeout(50)
+    when(page, lambda: state(base)["runs"] >= 2)
     page.wait_for_selector("#truth.exact")
     assert page.evaluate(focused, "#legend li:nth-child(4) input")
 
@@ -433,9 +434,8 @@ def test_an_area_is_shown_again_and_erased_from(start: Start, base: str, tmp_pat
     drawn(page, base, place(10.5, 20.5), place(40.5, 20.5))
     until(page, "!document.querySelector('#truth').textContent.includes('preview')")
     page.mouse.move(1, 1)
-    page.wait_for_timeout(200)
-    plain = page.evaluate(AMBER, place(20.5, 20.5))
-    assert plain == pixels[20, 20].tolist()  # protected, and nothing lies over it
+    plain = pixels[20, 20].tolist()
+    when(page, lambda: page.evaluate(AMBER, place(20.5, 20.5)) == plain)  # protected, and nothing lies over it
     page.click("#edits li .said")
     page.mouse.move(1, 1)
     until(page, f"at => ({AMBER})(at).join() !== '{','.join(map(str, plain))}'", place(20.5, 20.5))
@@ -471,7 +471,7 @@ def test_cancelling_is_said_at_once(start: Start, tmp_path: Path, monkeypatch: p
     held, done = threading.Event(), Agent.__call__
 
     def slow(self: Any, *args: Any, **options: Any) -> Any:
-        held.wait(20)
+        held.wait(PATIENCE)
         return done(self, *args, **options)
 
     monkeypatch.setattr(Agent, "__call__", slow)

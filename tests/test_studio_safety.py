@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 
+from browser import PATIENCE
 from pixelrl.agent import Agent
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.errors import UsageError
@@ -541,7 +542,7 @@ def connections(address: str, count: int, begin: bytes) -> Iterator[list[socket.
     sockets = []
     try:
         for _ in range(count):
-            one = socket.create_connection((host, int(port)), timeout=20)
+            one = socket.create_connection((host, int(port)), timeout=PATIENCE)
             sockets.append(one)
             one.sendall(begin)
         yield sockets
@@ -550,27 +551,29 @@ def connections(address: str, count: int, begin: bytes) -> Iterator[list[socket.
             one.close()
 
 
+def said_something(sockets: list[socket.socket]) -> bool:
+    """Whether the server has answered on one of them, or closed it."""
+    return bool(select.select(sockets, [], [], 0)[0])
+
+
 def test_half_open_connections_block_nobody_and_are_closed(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from pixelrl.studio import protocol
 
-    monkeypatch.setattr(protocol, "HEAD", 1.0)
+    monkeypatch.setattr(protocol, "HEAD", 5.0)
     with connections(address, 70, b"GET /api/state HTTP/1.1\r\nHost: 127") as halves:
-        began = time.monotonic()
         assert call(address, "GET", "/api/state").status_code == 200
-        assert time.monotonic() - began < 2
+        assert not said_something(halves)  # they were waited for meanwhile
         for half in halves:
             assert half.recv(100) == b""  # closed by the server
-        assert time.monotonic() - began < 10
 
 
 def test_slow_bodies_block_nobody_and_are_answered(folder: Path) -> None:
-    with served(folder, Limits(silence=1.0)) as (address, _):
+    with served(folder, Limits(silence=5.0)) as (address, _):
         port = address.rpartition(":")[2]
         head = f"POST /api/change HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-PixelRL-Token: {TOKEN}\r\n"
         with connections(address, 9, f"{head}Content-Length: 100\r\n\r\n{{".encode()) as slow:
-            began = time.monotonic()
             assert call(address, "GET", "/api/state").status_code == 200
-            assert time.monotonic() - began < 0.9
+            assert not said_something(slow)  # they were waited for meanwhile
             for one in slow:
                 assert one.recv(2000).startswith(b"HTTP/1.1 408")
         upload = head.replace("/api/change", "/api/open")
@@ -582,7 +585,7 @@ def test_slow_bodies_block_nobody_and_are_answered(folder: Path) -> None:
 
 
 def test_the_token_is_exchanged_for_a_cookie(address: str) -> None:
-    with httpx.Client(verify=NO_CERTIFICATES) as browser:
+    with httpx.Client(timeout=PATIENCE, verify=NO_CERTIFICATES) as browser:
         answer = browser.get(f"{address}/?token={TOKEN}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/#start")
         cookie = answer.headers["set-cookie"]
@@ -709,7 +712,7 @@ def test_what_was_acknowledged_survives_the_kill_of_the_process(tmp_path: Path) 
         except httpx.HTTPError:
             pass
         killer.join()
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(PATIENCE) == -signal.SIGKILL
     assert len(acknowledged) > 4
     with started() as (tab, _):
         earlier = tab.session["earlier"]

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import PATIENCE, when
 from pixelrl.studio.document import Document
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
@@ -47,7 +47,7 @@ def tabs(browser: Any) -> Iterator[Callable[[str], Any]]:
 
         def tab(address: str) -> Any:
             page = context.new_page()
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(1000 * PATIENCE)
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.goto(address)
             return page
@@ -166,8 +166,9 @@ def test_two_tabs_on_the_same_session(tabs: Show, base: str, photo: Path, folder
     count(second, 2)
     drag(first, (30, 30), (40, 40))  # from a copy without the second one
     count(first, 3)
-    first.route("**/api/state?since*", lambda route: None)  # no answer: this tab does not learn of the fourth
-    first.wait_for_timeout(300)
+    unanswered: list[Any] = []  # from here on this tab does not learn of the fourth
+    first.route("**/api/state?since*", lambda route: unanswered.append(route))
+    when(first, lambda: bool(unanswered))  # so the one before has been answered
     drag(second, (50, 30), (60, 40))
     count(second, 4)
     assert len(kept(folder)["photo.png"].edits) == 4
@@ -270,10 +271,7 @@ def test_a_picture_that_comes_in_as_a_run_ends_stays(tabs: Show, base: str, phot
     # What the page asks for when its run has ended.
     page.route(re.compile(r"/api/state\?session="), lambda route: held.append(route))
     page.click("#run")
-    end = time.monotonic() + 30
-    while not held:
-        assert time.monotonic() < end
-        page.wait_for_timeout(30)
+    when(page, lambda: bool(held))
     other = picture(photo.with_name("other.png"), 1)
     page.set_input_files("#file", other)
     until(page, "name => document.title.startsWith(name)", other.name)
@@ -368,6 +366,7 @@ def test_the_token_stays_nowhere(browser: Any, base: str) -> None:
     token = base.partition("token=")[2]
     with browser.new_context() as context:
         page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
         requests: list[Any] = []
         page.on("request", lambda request: requests.append(request))
         page.goto(base)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import when
 from tabs import studio_page
 from test_studio_browser import until
 from test_studio_page import ran
@@ -68,9 +69,12 @@ def test_both_pictures_show_the_same_place(page: Any, tmp_path: Path) -> None:
         assert told(half + place[0]) == left  # the same pixel in both halves
         before, after = story(page, canvas["x"] + place[0], canvas["y"] + place[1])
         let_go()
-        page.wait_for_timeout(100)  # until it has been drawn
-        seen = [page.evaluate(SEEN, [x, place[1]]) for x in (place[0], half + place[0])]
-        assert np.abs(np.array(seen) - [before, after]).max() <= 1  # the input to the left, the result to the right
+
+        def drawn() -> bool:  # the input to the left, the result to the right
+            seen = [page.evaluate(SEEN, [x, place[1]]) for x in (place[0], half + place[0])]
+            return bool(np.abs(np.array(seen) - [before, after]).max() <= 1)
+
+        when(page, drawn)
         return left
 
     first = check()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from browser import PATIENCE, when
 from pixelrl.studio import runs, work
 from pixelrl.studio.preview import Box
 from pixelrl.studio.screen import Screen
@@ -38,7 +39,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         arrives(self, step, steps, box, image)
         gate.arrived.append(box)
         if not gate.open:
-            gate.go.acquire(timeout=60)
+            gate.go.acquire(timeout=5 * PATIENCE)
 
     monkeypatch.setattr(Screen, "arrives", held)
     monkeypatch.setattr(runs, "LEAST", 1)
@@ -85,12 +86,7 @@ def test_steps_are_shown_as_they_arrive(gate: Gate, tmp_path: Path, size: tuple[
         for _ in range(4):
             gate.next()
         badge(page, "After step 5 of 5, here first")
-        for _ in range(100):  # the step is told a moment before it is drawn
-            if colours(page, *at) != first:
-                break
-            page.wait_for_timeout(50)
-        else:
-            pytest.fail("the steps were not drawn")
+        when(page, lambda: colours(page, *at) != first)  # the step is told a moment before it is drawn
         gate.next()
         badge(page, "After step 1 of 5")
         assert gate.arrived[5] == Box(0, 0, 240, 200)
@@ -108,7 +104,8 @@ def test_a_run_that_is_cancelled_leaves_the_picture_as_it_was(gate: Gate, tmp_pa
         page.fill("#level", "30")
         page.click("#run")
         badge(page, "After step 1 of 5")
-        page.click("#cancel")
+        with page.expect_response("**/api/cancel"):
+            page.click("#cancel")
         gate.open = True
         gate.next()
         page.wait_for_selector("#working", state="hidden")

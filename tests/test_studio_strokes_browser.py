@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from browser import when
 from pixelrl.studio.store import Store
 from pixelrl.studio.studio import Limits
 from tabs import served
@@ -28,14 +28,6 @@ def masks(folder: Path) -> list[npt.NDArray[np.bool_]]:
     """Where each edit of ``photo.png`` applies, as it lies on the disk."""
     (found,) = [found for found in Store(folder).offered() if found.document.name == "photo.png"]
     return [np.asarray(Image.open(found.path / edit["region"]["mask"])) > 0 for edit in found.document.edits]
-
-
-def when(page: Any, happened: Callable[[], bool]) -> None:
-    """Wait until it has happened."""
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end
-        page.wait_for_timeout(50)
 
 
 @pytest.mark.parametrize("tool", ["brush", "same", "eraser"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from browser import PATIENCE
 from tabs import served
 from test_studio_browser import until
 from test_studio_page import picture, ran
@@ -70,6 +71,7 @@ def faint(page: Any) -> list[str]:
 
 def test_everything_can_be_read(browser: Any, base: str, tmp_path: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(base)
     page.wait_for_selector("#open:visible")
     assert faint(page) == []
@@ -90,6 +92,7 @@ def test_everything_can_be_read(browser: Any, base: str, tmp_path: Path) -> None
 
 def test_a_choice_is_remembered(browser: Any, base: str) -> None:
     with browser.new_context(color_scheme="dark") as context:
+        context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
         page.goto(base)
         page.wait_for_selector("#open:visible")

@@ -218,7 +218,7 @@ def _begun(begun: Path, plan: Plan, source: Path, told: bool) -> Plan:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
-            with written_whole(place) as temporary:
+            with written_whole(place, first=True) as temporary:  # of several runs that begin together
                 temporary.write_bytes(msgspec.json.encode({"source": str(source), "plan": plan}))
         written = msgspec.json.decode(place.read_bytes(), type=dict[str, msgspec.Raw])
         before, where = _read(bytes(written["plan"])), msgspec.json.decode(written["source"], type=str)

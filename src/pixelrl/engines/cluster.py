@@ -11,6 +11,7 @@ batches, as many as take about `LONG` by what the ones before took.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import logging
@@ -18,7 +19,7 @@ import pickle
 import queue
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,7 +73,8 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], address: str) -> Generato
         landed.put((future, result))
 
     def give(batch: list[J]) -> None:
-        future = client.submit(_do, data, batch, pure=False)
+        with _noticing(client, address):
+            future = client.submit(_do, data, batch, pure=False)
         flying[future] = batch
         client.loop.add_callback(fetch, future)
 
@@ -167,11 +169,23 @@ def _connect(address: str) -> Client:
 
 def _threads(client: Client, address: str) -> int:
     """How many the cluster has."""
-    try:
+    with _noticing(client, address):
         threads: dict[str, int] = client.ncores()
-    except OSError as error:
-        raise _lost(address) from error
     return sum(threads.values())
+
+
+@contextlib.contextmanager
+def _noticing(client: Client, address: str) -> Iterator[None]:
+    """Say of a scheduler that it was lost, be it so long ago that the client has given it up: then anything is raised.
+
+    That is where whoever takes the results was busy with the last one meanwhile.
+    """
+    try:
+        yield
+    except Exception as error:
+        if client.status == "running" and not isinstance(error, OSError):
+            raise
+        raise _lost(address) from error
 
 
 def _lost(address: str) -> UsageError:

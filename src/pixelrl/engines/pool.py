@@ -49,17 +49,18 @@ class _Worker(Generic[J]):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.task: _Task[J] | None = task
-        self.ready = False
+        self.ready = self.begun = False
         self._process: SpawnProcess = context.Process(target=_serve, args=(theirs, data), daemon=True)
         self._process.start()
         theirs.close()  # so that the pipe ends when the process does
 
     def begin(self) -> None:
-        """Send the task."""
+        """Send the task. If nobody is there any more, which is seen where the answer is awaited, it was not tried."""
         assert self.task is not None
-        self.task.tries += 1
-        with contextlib.suppress(OSError):  # it is gone, which is seen where its answer is awaited
+        with contextlib.suppress(OSError):
             self.pipe.send(self.task.job)
+            self.task.tries += 1
+            self.begun = True
 
     def ask_to_stop(self) -> None:
         self.pipe.close()  # enough for one that waits
@@ -106,7 +107,7 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Generato
                     del team[pipe]
                     worker.stop()
                     pipe.close()
-                    failed_starts = 0 if worker.ready else failed_starts + 1
+                    failed_starts = 0 if worker.begun else failed_starts + 1
                     if failed_starts == FAILED_STARTS:
                         raise RuntimeError("the processes for --workers end before they can work") from None
                     if worker.task is None:
@@ -119,8 +120,9 @@ def work_off(run: Callable[[J], R], jobs: Iterable[J], workers: int) -> Generato
                 if not worker.ready:
                     if isinstance(value, Exception):
                         raise value
-                    worker.ready, failed_starts = True, 0
+                    worker.ready = True
                     worker.begin()
+                    failed_starts = 0 if worker.begun else failed_starts
                     continue
                 assert worker.task is not None
                 job, worker.task = worker.task.job, None

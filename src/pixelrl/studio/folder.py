@@ -9,11 +9,11 @@ While a studio has it open, that studio holds the lock of the file ``lock``.
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -35,7 +35,9 @@ HELD = "this session is open in another studio; go on there, or end that one fir
 _MASK = re.compile(r"masks/[0-9a-f]{16}\.png")
 _TRACE = re.compile(r"trace(-[0-9a-f]{32})?\.npz")
 _MOST_MASKS = 5000
-_TRIES = 3
+_TRIES, _PATIENCE = 3, 5.0
+"""How often a lock is tried that somebody holds, and for how many seconds where others only look whether it is held:
+a moment each, and longer where such a process has to wait for its turn."""
 _THUMB = 168
 """Pixels of the longer side."""
 
@@ -140,16 +142,19 @@ class Folder:
         Raises:
             UsageError: another studio has it open, or it cannot be written to.
         """
+        until = time.monotonic() + _PATIENCE
         try:
-            for _ in range(_TRIES - 1):
-                with suppress(BlockingIOError):
+            for tries in itertools.count(1):
+                late = time.monotonic() > until
+                try:
                     self._lock = Lock(self.path / "lock")
                     break
-                time.sleep(0.03)  # another one may only have looked whether it is `held`, which takes a moment
-            else:
-                self._lock = Lock(self.path / "lock")
-        except BlockingIOError:
-            raise UsageError(HELD) from None
+                except BlockingIOError:
+                    # Those who only look share it, where the system knows how, and are soon gone. Whoever has the
+                    # session open does not.
+                    if late or (tries >= _TRIES and self.held):
+                        raise UsageError(HELD) from None
+                time.sleep(0.03)
         except OSError as error:
             raise UsageError(f"the session folder {self.path} cannot be written: {error.strerror}") from error
         if (self.path / "session.json").is_file():

@@ -60,7 +60,7 @@ class Store:
         if not os.access(root, os.W_OK | os.X_OK):
             raise UsageError(f"--folder {root} cannot be written to; give another place")
         self.root = root
-        self._forgotten: dict[Path, float] = {}  # what this one forgot, and when
+        self._forgotten: dict[Path, int] = {}  # what this one forgot, and when
 
     # --- New ones ---------------------------------------------------------------------------------
 
@@ -178,8 +178,9 @@ class Store:
             try:
                 self.open(path.name)
             except UsageError:
-                found.append(path)
-        return sorted(found, key=lambda path: -path.stat().st_mtime)
+                with suppress(FileNotFoundError):  # it was removed just now, and is not damaged
+                    found.append((path.stat().st_mtime, path))
+        return [path for _, path in sorted(found, reverse=True)]
 
     def earlier(self, data: bytes) -> Folder | None:
         """The latest session of a picture file with these bytes in which there are edits or later stages, or None."""
@@ -227,8 +228,9 @@ class Store:
         gone = path.with_name(identity + _FORGOTTEN)
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
-        os.utime(gone)
-        self._forgotten[gone] = gone.stat().st_mtime
+        now = time.time_ns()  # the system's own mark of a time is too coarse to tell one who forgets from the next
+        os.utime(gone, ns=(now, now))
+        self._forgotten[gone] = gone.stat().st_mtime_ns
 
     def restore(self, identity: str) -> None:
         """Bring a forgotten session back.
@@ -249,7 +251,7 @@ class Store:
     def purge(self) -> None:
         """Remove from the disk what was forgotten here: nobody can bring it back any more."""
         for path, when in self._forgotten.items():
-            if path.is_dir() and path.stat().st_mtime == when:  # not by another one, after it had been brought back
+            if path.is_dir() and path.stat().st_mtime_ns == when:  # not by another one, after it had been brought back
                 self._remove(path)
         self._forgotten.clear()
 

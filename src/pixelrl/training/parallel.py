@@ -98,7 +98,15 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-    yield Processes(dist.get_rank(), dist.get_world_size())
-    # Not after an error: the others may be waiting for this process, and torchrun ends them as soon as it is gone.
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    except BaseException:
+        # NCCL may wait for the others, which may be waiting for this process; torchrun ends them as soon as it is gone.
+        # Gloo waits for nobody, and its threads must end before Python does: else the process is aborted, and neither
+        # its exit code nor the last lines on its standard error say what went wrong.
+        if backend == "gloo":
+            dist.destroy_process_group()
+        raise
     dist.destroy_process_group()
