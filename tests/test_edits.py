@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +263,22 @@ def test_lists_and_arrays_are_as_good_as_tuples(plain: Trajectory) -> None:
     square = np.array([[1, 1], [9, 1], [9, 9]])
     drawn = Edit(steps=np.array([1, 2]), polygon=square, force="box")  # type: ignore[arg-type]
     same = Edit(steps=(1, 2), polygon=((1, 1), (9, 1), (9, 9)), force="box")
-    assert torch.equal(plain.edited(drawn).actions, plain.edited(same).actions)
+    assert drawn == same
+    assert hash(drawn) == hash(same)
+    tensors = Edit(
+        steps=torch.tensor([1, 2]),  # type: ignore[arg-type]
+        polygon=(torch.tensor([1, 1]), (torch.tensor(9), np.array(1)), [9, 9]),  # type: ignore[arg-type]
+        brightness=torch.tensor([0.0, 99.0]),  # type: ignore[arg-type]
+        share=np.array(0.5),  # type: ignore[arg-type]
+        feather=torch.tensor(2),  # type: ignore[arg-type]
+        stop=1,  # type: ignore[arg-type]
+        off=torch.tensor(False),  # type: ignore[arg-type]
+    )
+    assert tensors == replace(same, brightness=(0, 99), share=0.5, feather=2, force=None, stop=True)
+    assert plain.edited(tensors).actions.dtype == torch.uint8
+    assert Edit(steps=(1.0, np.float32(2))).steps == (1, 2)  # type: ignore[arg-type]
+    whole = torch.full(plain.initial.shape[-2:], 255, dtype=torch.uint8)
+    assert torch.equal(plain.edited(Edit(mask=whole, force="box")).actions, plain.edited(Edit(force="box")).actions)
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "\ud800.png"])

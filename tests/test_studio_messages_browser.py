@@ -57,6 +57,28 @@ def test_that_a_run_cannot_be_read_is_said_until_there_is_another(tabs: Show, ph
         assert page.is_hidden("#message")
 
 
+def test_a_note_that_is_not_so_any_more_leaves_nothing_behind(tabs: Show, base: str, photo: Path) -> None:
+    page = tabs(base)
+    ran(page, photo)
+    said: dict[str, object] = {"found": "as it was seen", "notes": ["a note"]}
+
+    def changed(route: Any) -> None:
+        answer = route.fetch()
+        state = answer.json()
+        state["session"].update(said)
+        route.fulfill(response=answer, json=state)
+
+    page.route("**/api/state*", changed)
+    page.reload()
+    page.wait_for_selector("#message:has-text('photo.png: as it was seen; a note.')")
+    said.update(notes=[])
+    page.wait_for_selector("#message:has-text('photo.png: as it was seen.')")
+    said.update(notes=["another"])
+    page.wait_for_selector("#message:has-text('photo.png: as it was seen; another.')")
+    said.update(found="", notes=[])
+    until(page, GONE)
+
+
 def object_of(folder: Path, name: str) -> npt.NDArray[np.bool_] | None:
     """The object that was chosen in a picture, as it lies on the disk."""
     (found,) = [found for found in Store(folder).offered() if found.document.name == name]

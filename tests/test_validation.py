@@ -7,18 +7,20 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
+import torch
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 import pixelrl
+from pixelrl.envs.pictures import built_in, photos_for
 from pixelrl.envs.pixel import PixelEnv
 from pixelrl.errors import InputError, PixelRLError, UsageError
 from pixelrl.evaluate import evaluate
-from pixelrl.pictures.files import read_picture, write_picture
+from pixelrl.pictures.files import Picture, read_picture, write_picture
 from pixelrl.report.animation import draw, frames
 from pixelrl.report.page import report_html
 from pixelrl.tasks import GaussianDenoising, build_task
 from pixelrl.trace import Trace
-from pixelrl.training.data import load_pairs, load_photos
+from pixelrl.training.data import Photo, load_pairs, load_photos
 from pixelrl.training.recipe import read_recipe
 from pixelrl.training.shipped import find_recipe
 from pixelrl.validation import check_arguments, check_box, checked, shown
@@ -205,3 +207,37 @@ def test_arrays_are_lists_of_numbers() -> None:
     check_arguments(GaussianDenoising, {"sigma": np.array([0.0, 25.0]), "num_steps": np.int64(3)}, "task")
     with pytest.raises(UsageError, match=r"task\.sigma = .* must be a list of 2 numbers"):
         check_arguments(GaussianDenoising, {"sigma": np.array([0.0, 25.0, 50.0])}, "task")
+
+
+def test_what_is_as_good_as_a_number_a_list_or_a_name_is_taken(tmp_path: Path) -> None:
+    agent, task, photos = pixelrl.load("denoise-gray", "cpu"), GaussianDenoising(), built_in(1, False)
+    (tmp_path / "photos").mkdir()
+    write_picture(tmp_path / "photos" / "a.png", Picture(np.full((20, 20), 99, np.uint8)))
+    scores = [
+        next(evaluate(agent, tmp_path / "photos", task, level))  # type: ignore[arg-type]
+        for level in (25, np.float32(25), np.array(25), torch.tensor(25.0))
+    ]
+    assert len({score.after for score in scores}) == 1
+    assert PixelEnv(level=torch.tensor(25.0)).episodes.level == 25  # type: ignore[arg-type]
+    assert type(PixelEnv(level=3).episodes.level) is int  # as it is given to a task
+
+    class Set(torch.utils.data.Dataset[Photo]):  # without __iter__
+        def __len__(self) -> int:
+            return len(photos)
+
+        def __getitem__(self, number: int) -> Photo:
+            return photos[number]
+
+    assert photos_for(task, Set(), 1) == list(photos)  # type: ignore[arg-type]
+    source = np.zeros((2, 64, 64), np.uint8)
+    for axes in ("zyx", ("z", "y", "x"), ["z", "y", "x"]):
+        assert agent.plan_blocks(source, axes, 25).layout.axes == "zyx"  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"axes = \['zy', 'x', 'c'\] do not fit"):
+        agent.plan_blocks(source, ["zy", "x", "c"], 25)  # type: ignore[arg-type]
+    assert not GaussianDenoising((0, 50), 5, task.action_names, 0.0, 0.0, False).balanced
+
+
+@pytest.mark.parametrize("style", ["", "./foreground-popout", "foreground-popout/"])
+def test_a_path_is_no_name_of_a_look(style: str) -> None:
+    with pytest.raises(UsageError, match=f"style = '{style}' is neither a file nor a shipped look"):
+        pixelrl.enhance(np.zeros((8, 8, 3), np.uint8), style)

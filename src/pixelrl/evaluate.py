@@ -23,7 +23,7 @@ from pixelrl.scores import Outcome, Score, check_conditioning, play, scored
 from pixelrl.tasks import Episode, Task
 from pixelrl.threads import threads
 from pixelrl.types import Image
-from pixelrl.validation import as_path, brief, finite_number
+from pixelrl.validation import as_path, brief, finite_number, scalar
 
 __all__ = ["Outcome", "Score", "Trial", "check_conditioning", "evaluate", "evaluate_pairs", "play", "scored"]
 
@@ -81,6 +81,7 @@ def evaluate(
     if task.from_pairs:
         raise UsageError("this task is measured on pairs of pictures; give their two folders to evaluate_pairs")
     check_conditioning(agent, task)
+    level = scalar(level)
     if finite_number(level) is None:
         raise UsageError(f"level = {brief(level)} is no strength of degradation; give a number")
     pictures = _first(_pictures(as_path(folder, "folder")), limit)

@@ -204,7 +204,8 @@ def find_look(style: str | Path, said: str) -> str:
     Raises:
         UsageError: neither of them.
     """
-    style = str(as_path(style, said))
+    as_path(style, said)  # which refuses what is none; as a Path, "./look" would be a shipped look, and "" a folder
+    style = str(style)
     looks = {name.removeprefix("enhance-"): name for name in shipped_policies() if name.startswith("enhance-")}
     policy = looks.get(style.removeprefix("enhance-"), style)
     if policy == style and not os.path.exists(style) and style not in looks.values():

@@ -14,7 +14,7 @@ import numbers
 import os
 import re
 import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,10 +159,16 @@ def is_word(value: object, words: Collection[str]) -> bool:
     return isinstance(value, str) and value in words
 
 
-def listed(value: object) -> tuple[Any, ...] | None:
+def listed(value: Any) -> tuple[Any, ...] | None:
     """The parts of a list, a set, an array or a tensor that a caller gave; None for what has no parts, or is text."""
     value = value.tolist() if hasattr(value, "tolist") else value
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else None
+    if isinstance(value, (str, bytes, Mapping)):
+        return None
+    try:
+        parts = iter(value)  # also of what has a length and an item for each number, such as a data set of torch
+    except TypeError:
+        return None
+    return tuple(parts)
 
 
 def as_path(value: object, what: str, fault: type[PixelRLError] = UsageError) -> Path:
@@ -202,8 +208,17 @@ def check_kind(value: object, kind: type, what: str) -> None:
         raise UsageError(f"{type(value).__name__} is no {kind.__name__}; give {what}")
 
 
+def scalar(value: Any) -> Any:
+    """The number in an array or a tensor of no dimensions; whatever else is given, as it is."""
+    return value.tolist() if getattr(value, "ndim", None) == 0 and hasattr(value, "tolist") else value
+
+
 def finite_number(value: object) -> float | None:
-    """A finite number that a caller gave, as a float; None for whatever else it is, such as True."""
+    """A finite number that a caller gave, as a float; None for whatever else it is, such as True.
+
+    An array or a tensor of no dimensions is a number.
+    """
+    value = scalar(value)
     if isinstance(value, Real) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # an integer larger than any float
             return number if math.isfinite(number := float(value)) else None

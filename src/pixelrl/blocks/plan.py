@@ -19,7 +19,7 @@ from pixelrl.errors import InputError, UsageError
 from pixelrl.pictures.scale import FULL, Scale, scale_of
 from pixelrl.pictures.values import plain
 from pixelrl.precision import Precision
-from pixelrl.validation import brief
+from pixelrl.validation import brief, listed
 
 SIDE = 4096
 """Side in pixels of the blocks. The larger, the less is computed twice, in what blocks need around them."""
@@ -132,11 +132,12 @@ class Layout(msgspec.Struct, frozen=True):
             if len(shape) not in known:
                 raise UsageError(f"nobody can tell the axes of shape {tuple(shape)}; give them, such as axes='tczyx'")
             axes = known[len(shape)]
-        letters = set(axes) if isinstance(axes, str) else set()
-        if not len(letters) == len(shape) == len(axes) or not {"y", "x"} <= letters:
+        letters = tuple(axes) if isinstance(axes, str) else listed(axes) or ()
+        single = all(isinstance(letter, str) and len(letter) == 1 for letter in letters)
+        if not single or not len(set(letters)) == len(shape) == len(letters) or not {"y", "x"} <= set(letters):
             given = f"axes = {brief(axes)} do not fit the shape {tuple(shape)}"
             raise UsageError(f"{given}; give a letter for each axis, y and x among them")
-        return cls(shape, dtype, axes, together and "c" in axes and shape[axes.index("c")] == 3)
+        return cls(shape, dtype, "".join(letters), together and "c" in letters and shape[letters.index("c")] == 3)
 
     def length(self, axis: str) -> int:
         """Of an axis; 1 if there is none of this letter."""

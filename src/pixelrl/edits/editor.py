@@ -11,13 +11,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from pixelrl.actions import DO_NOTHING, LEVEL_STEPS
-from pixelrl.edits.given import check_field
+from pixelrl.edits.given import as_taken, check_field
 from pixelrl.errors import UsageError
 from pixelrl.imaging.color import OPPONENT, kind_of_space
 from pixelrl.imaging.thinning import thinned
 from pixelrl.pictures.display import as_stored
 from pixelrl.types import ActionMap, Image, Logits
-from pixelrl.validation import brief, check_box, listed
+from pixelrl.validation import brief, check_box
 
 Mask = Bool[Tensor, "h w"]
 
@@ -42,7 +42,7 @@ class Edit:
         feather: pixels over which the region fades in from its edge, by the same pattern.
         off: the edit is kept, and does nothing.
 
-    Lists and arrays are taken for tuples.
+    Lists, arrays and tensors are taken for tuples, and those of one number for the number.
 
     Raises:
         UsageError: an attribute is of another kind, or out of range.
@@ -65,10 +65,9 @@ class Edit:
         for each in fields(self):
             value = getattr(self, each.name)
             if value is not each.default:
-                parts = None if isinstance(value, Tensor) else listed(value)
-                if parts is not None:
-                    object.__setattr__(self, each.name, parts)
-                check_field(each.name, value if parts is None else parts)
+                taken = as_taken(each.name, value)
+                object.__setattr__(self, each.name, taken)
+                check_field(each.name, taken)
 
     def region(self, height: int, width: int) -> Mask:
         """Where the edit applies, if it is not off.

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pixelrl.errors import UsageError
-from pixelrl.validation import brief, finite_number, is_word, listed
+from pixelrl.validation import brief, finite_number, is_word, listed, scalar
+
+
+def as_taken(name: str, value: object) -> object:
+    """The value that an attribute of `pixelrl.edits.Edit` takes for one that was given.
+
+    Lists, arrays and tensors become tuples, those of one number the number, and a mask of bytes one of truth.
+    """
+    if name == "mask":
+        return value.bool() if isinstance(value, Tensor) and value.dtype == torch.uint8 else value
+    parts = listed(value)
+    return scalar(value) if parts is None else tuple(_part(part) for part in parts)
+
+
+def _part(value: Any) -> object:
+    """A number, a name or a corner."""
+    pair = listed(value)
+    return scalar(value) if pair is None else tuple(map(scalar, pair))
 
 
 def check_field(name: str, value: object) -> None:
-    """Refuse a value that an attribute of `pixelrl.edits.Edit` cannot have. Lists and arrays are tuples by now.
+    """Refuse a value that an attribute of `pixelrl.edits.Edit` cannot have, as `as_taken` has left it.
 
     A box is looked at where the picture is known (`pixelrl.edits.Edit.region`).
 
@@ -32,11 +48,12 @@ def check_field(name: str, value: object) -> None:
 def _steps(value: Any) -> bool:
     if not isinstance(value, tuple):
         return is_word(value, ("all",))
-    return len(value) > 0 and all(isinstance(step, Integral) and int(step) >= 1 for step in value)
+    numbers = [finite_number(step) for step in value]
+    return len(value) > 0 and all(number is not None and number >= 1 and number.is_integer() for number in numbers)
 
 
 def _corners(value: Any) -> bool:
-    pairs = [listed(corner) or () for corner in value] if isinstance(value, tuple) else []
+    pairs = [corner if isinstance(corner, tuple) else () for corner in value] if isinstance(value, tuple) else []
     finite = all(finite_number(number) is not None for pair in pairs for number in pair)
     return len(pairs) > 0 and finite and all(len(pair) == 2 for pair in pairs)
 
@@ -61,7 +78,7 @@ def _text(value: Any) -> bool:
 
 
 def _truth(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_))
+    return isinstance(value, Real) and value in (0, 1)
 
 
 def _share(value: Any) -> bool:

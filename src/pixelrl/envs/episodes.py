@@ -24,7 +24,7 @@ from pixelrl.tasks.conditioning import Nothing
 from pixelrl.training.data import Crops
 from pixelrl.training.learner import Game
 from pixelrl.types import ActionMap, Image
-from pixelrl.validation import brief, finite_number
+from pixelrl.validation import brief, finite_number, scalar
 
 Observation = Float[Tensor, "b p h w"]
 RewardMap = Float[Tensor, "b h w"]
@@ -84,6 +84,7 @@ class Episodes:
             raise UsageError("task_arguments are for a task that is named; give them to the task itself")
         self.task = task if isinstance(task, Task) else build_task(task, dict(task_arguments or {}))
         self.actions = ActionSet(self.task.action_names, may_import=True)
+        level = scalar(level)
         if level is not None and finite_number(level) is None:
             raise UsageError(f"level = {brief(level)} is no strength of degradation; give a number, or None for others")
         self.size, self.channels, self.level, self.batch = size, channels, level, batch

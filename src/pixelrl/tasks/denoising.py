@@ -28,10 +28,10 @@ class GaussianDenoising(Task):
         stored: share of the training crops whose noisy picture is as an 8-bit file holds it: clipped and rounded.
         low_share: share of the training crops with next to no noise, so that a picture told to be clean stays as it
             is: sigma from the lowest tenth of the range, and for every second of them the lowest there is.
-        usual: the levels that matter most, a range within sigma: every second of the other crops has its level from
-            there. Without it they are uniform over the range of sigma.
         balanced: whether rewards are scaled so that strong and weak noise count about alike. One level of noise needs
             no balance, and without it rewards are the paper's, which its weight of the entropy belongs to.
+        usual: the levels that matter most, a range within sigma: every second of the crops that ``low_share`` leaves
+            has its level from there. Without it they are uniform over the range of sigma.
 
     Raises:
         UsageError: an empty or negative range of sigma, usual levels outside it, a share that is none, or less than
@@ -47,8 +47,8 @@ class GaussianDenoising(Task):
         actions: tuple[str, ...] = PAPER_NINE,
         stored: float = 0.0,
         low_share: float = 0.0,
-        usual: tuple[float, float] | None = None,
         balanced: bool = True,
+        usual: tuple[float, float] | None = None,
     ) -> None:
         low, high = sigma
         if not 0 <= low <= high < math.inf:
@@ -59,7 +59,7 @@ class GaussianDenoising(Task):
             )
         self.levels = _within((15.0, 25.0, 50.0), low, high)
         self.sigma, self.num_steps, self.action_names = (low, high), checked_steps(num_steps), tuple(actions)
-        self.usual, self.balanced = usual, balanced
+        self.balanced, self.usual = balanced, usual
         self.stored, self.low_share = _checked_share("stored", stored), _checked_share("low_share", low_share)
 
     def degrade(self, clean: Image, level: float, generator: torch.Generator) -> Episode:

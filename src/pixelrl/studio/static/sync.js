@@ -60,7 +60,7 @@ function opened(session, { policies }, same) {
 
 // What there is to say of a picture, and perhaps of what was seen in it.
 function noted({ name, found, notes }, seen = false) {
-  const parts = seen ? [found, ...notes] : notes;
+  const parts = [seen && found, ...notes].filter(Boolean);
   return parts.length ? { sentence: `${name}: ${parts.join("; ")}.`, kind: "note", notes: notes.join(), seen } : null;
 }
 
