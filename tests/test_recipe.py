@@ -267,6 +267,8 @@ def test_a_recipe_over_another_holds_what_differs(path: Path) -> None:
     settings = ["name=over", "seed=3", "policy.head_width=4", "warm_start.lr=2"]
     assert read_recipe(over) == read_recipe(path, settings)
     assert read_recipe(over, ["seed=4"]).seed == 4
+    over.write_text(over.read_text().replace('base = "', 'base = "./'))
+    assert read_recipe(over) == read_recipe(path, settings)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +278,7 @@ def test_a_recipe_over_another_holds_what_differs(path: Path) -> None:
         ("none", r"none\.toml cannot be read"),
         (3, "base = 3 must be the name of another recipe"),
         ("", "base = .. must be the name of another recipe"),
+        (".", "must be the name of another recipe"),
         ("../over", "must be the name of another recipe"),
         ("a\0b", "has a character that no file's name can have"),
     ],

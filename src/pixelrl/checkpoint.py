@@ -114,6 +114,8 @@ def load_policy(path: str | Path, device: torch.device | None = None) -> tuple[P
             training=dict(header["training"]),  # type: ignore[call-overload]
             space=str(header.get("space", "srgb")),
         )
+    except UsageError as error:
+        raise UsageError(f"policy file {path}: {error}") from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"policy file {path} has a damaged header: {error!r}") from error
     ActionSet(card.action_names)  # refuses names that this version does not know

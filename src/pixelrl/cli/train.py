@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +53,6 @@ def train(
     from pixelrl.training.recipe import read_recipe
     from pixelrl.training.shipped import find_recipe
 
-    if minutes is not None and math.isnan(minutes):
-        raise UsageError("--minutes nan is not a time; give a number above 0")
     if resume and recipe is not None and os.path.isdir(recipe):
         if output is not None and output != recipe:
             raise UsageError(f"{recipe} and {output} are two folders; --resume goes on with one run")

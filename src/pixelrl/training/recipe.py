@@ -246,12 +246,13 @@ def _content(path: Path, bases_left: int) -> Settings:
     if "base" not in content:
         return content
     base = content.pop("base")
-    if not isinstance(base, str) or not base or Path(base).name != base or not bases_left:
+    name = Path(base).name if isinstance(base, str) else ""
+    if not name or Path(base) != Path(name) or not bases_left:
         raise UsageError(
             f"{path}: base = {shown(base)} must be the name of another recipe in this folder, without its ending, and "
             f"at most {MOST_BASES} may follow each other"
         )
-    beside = as_path(path.with_name(f"{base}.toml"), f"{path}: base")
+    beside = as_path(path.with_name(f"{name}.toml"), f"{path}: base")
     return _laid_over(_content(beside, bases_left - 1), content)
 
 
