@@ -93,6 +93,30 @@ def test_what_is_saved_has_the_change_that_is_on_its_way(tabs: Show, base: str, 
     page.wait_for_selector("#message:has-text('Saved photo-result.png.')")
 
 
+def test_an_answer_that_is_overtaken_by_a_change_is_dropped(tabs: Show, base: str, photo: Path, folder: Path) -> None:
+    """What the studio said before a change, and the page hears after it: the edit was another one again."""
+    page = tabs(base)
+    ran(page, photo)
+    page.keyboard.press("r")
+    drag(page, (2, 2), (20, 20))
+    count(page, 1)
+    page.wait_for_selector("#truth.exact")
+    let_go = hold(page)
+    page.click("#edits li:first-child .eye")
+    overtaken: list[tuple[Any, Any]] = []
+    page.route("**/api/state?*", lambda route: overtaken.append((route, route.fetch())))
+    when(page, lambda: bool(overtaken))
+    page.unroute("**/api/state?*")
+    let_go()
+    page.wait_for_selector("#edits li:first-child.off")
+    for route, answer in overtaken:
+        route.fulfill(response=answer)
+    page.click("#edits li:first-child .eye")
+    when(page, lambda: len(kept(folder)["photo.png"].undo) == 3)
+    assert page.is_hidden("#message")
+    page.wait_for_selector("#edits li:first-child:not(.off)")
+
+
 def test_what_follows_quickly_is_of_the_edit_that_was_meant(tabs: Show, base: str, photo: Path, folder: Path) -> None:
     page = tabs(base)
     ran(page, photo)

@@ -24,6 +24,7 @@ const ready = attempt(async () => store.update({ policies: await get("/api/polic
 
 // Take the studio's state into the store. `fresh`: it is of a picture that has just been opened.
 async function receive(next, fresh = false) {
+  sent++; // what was asked for before this came, and comes after it, is older
   latest = next;
   const { session } = next, { state } = store, before = state.session;
   const changes = { session, job: next.job, error: next.error };
