@@ -20,7 +20,7 @@ from browser import browser_page
 from pixelrl.agent import Agent, load
 from pixelrl.checkpoint import PolicyCard
 from pixelrl.studio.changes import Redo, Switch, Tell, Undo
-from pixelrl.studio.document import decoded, encoded
+from pixelrl.studio.document import Document, decoded, encoded
 from pixelrl.studio.exports import EXPORTS
 from pixelrl.studio.session import Phase, Session
 from pixelrl.studio.store import Store
@@ -144,6 +144,18 @@ def test_sessions_of_before_open() -> None:
     assert run.requested is None
     assert run.undone().settings() == {"level": 0.5, "region": None, "legibility": None}
     assert decoded(encoded(run)) == run
+
+
+def test_what_is_told_while_a_run_goes_on_is_meant_with_the_level_of_that_run() -> None:
+    """It was done with the level of the run before: the level that was typed was lost."""
+    document = Document(name="a.png", suffix=".png").run("p", "auto", Document(name="a.png", suffix=".png").settings())
+    wanted = document.settings()
+    run = document.asked({"legibility": 0.2}).run("p", 25.0, wanted)
+    assert run.settings() == {"level": 25.0, "region": None, "legibility": 0.2}
+    assert run.requested is not None
+    assert run.run("p", 25.0, run.settings()).requested is None
+    # A level that was told later than that of the run counts.
+    assert document.asked({"level": 30.0}).run("p", 25.0, wanted).settings()["level"] == 30.0
 
 
 def test_who_cannot_be_told_runs_as_ever(store: Store) -> None:

@@ -167,7 +167,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         A ``source`` that is not given stays what it was, and so does the name of the ``trace``.
         """
         now = self.settings()
-        requested = None if now == wanted else now
+        # Whoever told something else meanwhile meant it with the level of this run, not with that of the one before.
+        same_level = {"level": level} if now["level"] == wanted["level"] else {}
+        requested = None if now == wanted else now | same_level
         kept: dict[str, Any] = {name: wanted[name] for name in ("region", "legibility")}
         kept |= {"ran": ran, "source": self.source if source is None else source, "weights": weights}
         kept |= {"trace": trace or self.trace}
