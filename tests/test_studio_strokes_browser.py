@@ -77,6 +77,17 @@ def hold(page: Any) -> Callable[[], None]:
     return let_go
 
 
+def with_rectangle(tabs: Show, base: str, photo: Path, end: tuple[float, float]) -> Any:
+    """A tab with a picture on which a policy has run, and one edit, from (2, 2) to the end, whose result is exact."""
+    page = tabs(base)
+    ran(page, photo)
+    page.keyboard.press("r")
+    drag(page, (2, 2), end)
+    count(page, 1)
+    page.wait_for_selector("#truth.exact")
+    return page
+
+
 def test_what_is_saved_has_the_change_that_is_on_its_way(tabs: Show, base: str, photo: Path, tmp_path: Path) -> None:
     page = tabs(base)
     ran(page, photo)
@@ -95,12 +106,7 @@ def test_what_is_saved_has_the_change_that_is_on_its_way(tabs: Show, base: str, 
 
 def test_an_answer_that_is_overtaken_by_a_change_is_dropped(tabs: Show, base: str, photo: Path, folder: Path) -> None:
     """What the studio said before a change, and the page hears after it: the edit was another one again."""
-    page = tabs(base)
-    ran(page, photo)
-    page.keyboard.press("r")
-    drag(page, (2, 2), (20, 20))
-    count(page, 1)
-    page.wait_for_selector("#truth.exact")
+    page = with_rectangle(tabs, base, photo, (20, 20))
     let_go = hold(page)
     page.click("#edits li:first-child .eye")
     overtaken: list[tuple[Any, Any]] = []
@@ -118,12 +124,7 @@ def test_an_answer_that_is_overtaken_by_a_change_is_dropped(tabs: Show, base: st
 
 
 def test_what_follows_quickly_is_of_the_edit_that_was_meant(tabs: Show, base: str, photo: Path, folder: Path) -> None:
-    page = tabs(base)
-    ran(page, photo)
-    page.keyboard.press("r")
-    drag(page, (2, 2), (60, 60))
-    count(page, 1)
-    page.wait_for_selector("#truth.exact")
+    page = with_rectangle(tabs, base, photo, (60, 60))
     page.keyboard.press("b")
     page.fill("#size", "7")
     let_go = hold(page)

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,14 +15,11 @@ from typing import final
 import platformdirs
 
 from pixelrl.errors import InputError, UsageError
-from pixelrl.pictures.files import FORMATS, format_of
-from pixelrl.pictures.formats import PNG_HEAD, Picture, check_size
-from pixelrl.pictures.heif import brand_of
-from pixelrl.pictures.jxl import is_jxl
-from pixelrl.pictures.raw import is_raw
+from pixelrl.pictures.formats import Picture
 from pixelrl.studio.document import Document
 from pixelrl.studio.folder import Folder, has_trace
 from pixelrl.studio.stages import STAGES, chain, new_place, unfinished
+from pixelrl.studio.suffixes import SUFFIXES, suffix_of
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _FORGOTTEN = ".forgotten"
@@ -72,7 +68,7 @@ class Store:
         """
         shown = Path(name.replace("\\", "/")).name[:120] or "picture"
         try:
-            suffix = _suffix(data, max_pixels)
+            suffix = suffix_of(data, max_pixels)
         except InputError as error:
             raise InputError(f"{shown}: {error}") from None
         folder = self._new(Document(name=shown, suffix=suffix))
@@ -154,7 +150,7 @@ class Store:
         path = self._path(identity)
         try:
             folder = Folder.read(path)
-            if folder.document.suffix not in _SUFFIXES:
+            if folder.document.suffix not in SUFFIXES:
                 raise ValueError("an unknown suffix")
         except FileNotFoundError:
             raise UsageError(f"there is no session {identity}; give one of those that are offered") from None
@@ -322,30 +318,3 @@ def _copy(path: Path, to: Path) -> None:
 
 
 _NOBODY = Document(name="", suffix="")
-_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".gif", ".pnm", ".heic", ".avif", ".jxl", ".dng")
-"""Those of the pictures in sessions; raw data of all cameras are told by their first bytes, and called DNG here."""
-
-
-def _suffix(data: bytes, max_pixels: int) -> str:
-    """The suffix that goes with the first bytes; PNG's size, which stands right there, is checked at once."""
-    if data.startswith(PNG_HEAD) and len(data) >= 24 and data[12:16] == b"IHDR":
-        width, height = struct.unpack(">II", data[16:24])
-        check_size(width, height, max_pixels)
-    if is_raw(data):
-        return ".dng"
-    kind = format_of(data) or brand_of(data)
-    if kind is not None:
-        return {**FORMATS, "heic": ".heic", "avif": ".avif"}[kind]
-    if data.startswith(b"BM"):
-        return ".bmp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return ".gif"
-    if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace():
-        return ".pnm"
-    if is_jxl(data):
-        return ".jxl"
-    if not data:
-        raise InputError("the file is empty (0 bytes); a picture file is needed")
-    raise InputError(
-        "its first bytes are not those of a picture; a PNG, JPEG, TIFF, WebP, BMP, GIF or PNM file is needed"
-    )
